@@ -1,0 +1,25 @@
+/** What accompanies one request through the house: who asks, when, and what must be recorded of it. */
+import type { Clock } from '../platform/clock.ts';
+import type { Access, Interaction } from './access.ts';
+
+/** Something that happened to resources; the audit domain makes AuditEvents of these. */
+export interface ContextEvent {
+  readonly interaction: Interaction;
+  readonly operation?: string;
+  readonly type?: string;
+  /** `Type/id` of every resource that was shown or changed. */
+  readonly resources?: readonly string[];
+  /** Raw query of a search. */
+  readonly query?: string;
+  readonly outcome: 'success' | 'denied' | 'failure';
+}
+
+export interface RequestContext {
+  readonly requestId: string;
+  readonly access: Access;
+  readonly clock: Clock;
+  /** Records an event. The reply is released only after every observer has accepted it. */
+  emit(event: ContextEvent): void;
+  /** Base URL without trailing slash, `http://localhost:8080/fhir/R4`. */
+  readonly baseUrl: string;
+}

@@ -1,0 +1,34 @@
+/** The declaration of an operation: one file in `src/operations/`. @see https://hl7.org/fhir/R4/operations.html */
+import type { Parameters, Resource } from '@medplum/fhirtypes';
+import type { RequestContext } from './context.ts';
+import type { Engine } from './engine.ts';
+
+export interface OperationRequest {
+  readonly type?: string;
+  readonly id?: string;
+  /** POST: the Parameters sent (a bare resource is put into the parameter `resource`); GET: query parameters as Parameters of strings. */
+  readonly parameters: Parameters;
+  /** Query of the URL, decoded. */
+  readonly query: readonly (readonly [string, string])[];
+}
+
+export interface OperationReply {
+  readonly status: number;
+  /** A resource, or JSON already written. */
+  readonly body: Resource | string;
+}
+
+export interface OperationDeclaration {
+  /** Name after the `$`. */
+  readonly code: string;
+  /** Canonical URL of the OperationDefinition. */
+  readonly url: string;
+  readonly system: boolean;
+  readonly type: boolean;
+  readonly instance: boolean;
+  /** Resource types; `undefined`: every served type. */
+  readonly resourceTypes?: readonly string[];
+  /** Operations that change nothing may also be called by GET. */
+  readonly affectsState: boolean;
+  handle(engine: Engine, ctx: RequestContext, request: OperationRequest): Promise<OperationReply>;
+}

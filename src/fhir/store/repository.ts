@@ -1,0 +1,94 @@
+/** The store's contract: versioned resources as bytes, written and read under an access. */
+import type { Resource } from '@medplum/fhirtypes';
+import type { Sql } from '../../platform/database/sql.ts';
+import type { Access } from '../access.ts';
+
+/** A stored version. `content` is the JSON exactly as it is served; a deletion has none. */
+export interface StoredVersion {
+  readonly type: string;
+  readonly id: string;
+  readonly version: number;
+  readonly lastUpdated: Date;
+  readonly content: string | undefined;
+  /** How this version came to be. */
+  readonly method: 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+}
+
+/** A resource ready to be written: validated, with id and meta set, columns extracted, serialised. */
+export interface PreparedWrite {
+  readonly type: string;
+  readonly id: string;
+  readonly version: number;
+  readonly lastUpdated: Date;
+  readonly content: string;
+  /** Values in the order of `columnsOf(type)`. */
+  readonly columns: readonly unknown[];
+  readonly method: 'POST' | 'PUT' | 'PATCH';
+  readonly resource: Resource;
+}
+
+/** One change inside a transaction, as hooks see it. */
+export interface Change {
+  readonly kind: 'create' | 'update' | 'delete';
+  readonly type: string;
+  readonly id: string;
+  readonly version: number;
+  readonly before?: Resource;
+  readonly after?: Resource;
+}
+
+/** A side effect to run after commit: a worker takes it from the outbox table. */
+export interface OutboxMessage {
+  readonly topic: string;
+  /** Ids only, never personal data. */
+  readonly payload: Readonly<Record<string, unknown>>;
+}
+
+export interface HistoryQuery {
+  readonly type?: string;
+  readonly id?: string;
+  readonly since?: Date;
+  readonly at?: { readonly from: Date; readonly to: Date };
+  readonly count: number;
+  /** Continue after this position (last_updated, type, id, version), newest first. */
+  readonly after?: { readonly lastUpdated: Date; readonly type: string; readonly id: string; readonly version: number };
+}
+
+/** Reads outside a transaction. */
+export interface Reader {
+  /** Current version, a deletion included; undefined when there never was one that this access may see. Concurrent reads share statements. */
+  read(type: string, id: string, access: Access): Promise<StoredVersion | undefined>;
+  vread(type: string, id: string, version: number, access: Access): Promise<StoredVersion | undefined>;
+  history(query: HistoryQuery, access: Access): Promise<readonly StoredVersion[]>;
+  /** Number of versions that the query (without count and after) finds. */
+  historyTotal(query: Omit<HistoryQuery, 'count' | 'after'>, access: Access): Promise<number>;
+  /** Of `Type/id` references, those that have a current version. */
+  existing(references: readonly string[], access: Access): Promise<ReadonlySet<string>>;
+  /** Runs a read-only statement; named by its text. Rows are arrays. */
+  query(statement: Sql): Promise<readonly (readonly unknown[])[]>;
+}
+
+export interface Transaction extends Reader {
+  /** Inserts new resources, of any types. @throws FhirError 409 when an id is taken. */
+  insert(writes: readonly PreparedWrite[]): Promise<void>;
+  /** Replaces current versions, which must be `version - 1`. @throws ConcurrentChange otherwise. */
+  update(writes: readonly PreparedWrite[], before: ReadonlyMap<string, Resource>): Promise<void>;
+  /** Deletes current versions; each becomes a deletion in the history with `version`. */
+  delete(entries: readonly { readonly type: string; readonly id: string; readonly version: number; readonly lastUpdated: Date }[]): Promise<void>;
+  outbox(message: OutboxMessage): Promise<void>;
+  /** Any statement, in this transaction. Rows are arrays. */
+  execute(statement: Sql): Promise<readonly (readonly unknown[])[]>;
+}
+
+/** The row changed between reading and writing it: read again, then retry or answer 409/412. */
+export class ConcurrentChange extends Error {}
+
+export interface Repository extends Reader {
+  /** Creates one resource with a new id of ours; concurrent creates share a statement where the type has no hooks. */
+  create(write: PreparedWrite): Promise<void>;
+  /**
+   * Runs in one database transaction; retried on serialization failures and deadlocks (so `work` may run more than once).
+   * @throws FhirError 503 `transient` when the retries are used up
+   */
+  transaction<T>(isolation: 'read committed' | 'serializable', work: (tx: Transaction) => Promise<T>): Promise<T>;
+}

@@ -1,0 +1,7 @@
+/** A patient's choices on the use of data. @see https://hl7.org/fhir/R4/consent.html */
+import { defineResource } from '../fhir/resource.ts';
+
+export default defineResource({
+  type: 'Consent',
+  sealed: { plain: ['status', 'patient'] },
+});

@@ -1,0 +1,7 @@
+/** An actual meeting of patient and providers. @see https://hl7.org/fhir/R4/encounter.html */
+import { defineResource } from '../fhir/resource.ts';
+
+export default defineResource({
+  type: 'Encounter',
+  sealed: { plain: ['status', 'date', 'patient', 'subject', 'class', 'appointment', 'participant', 'practitioner', 'location'] },
+});

@@ -1,0 +1,7 @@
+/** A person who receives care. @see https://hl7.org/fhir/R4/patient.html */
+import { defineResource } from '../fhir/resource.ts';
+
+export default defineResource({
+  type: 'Patient',
+  sealed: { plain: [] },
+});

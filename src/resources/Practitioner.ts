@@ -1,0 +1,7 @@
+/** A person who provides care. @see https://hl7.org/fhir/R4/practitioner.html */
+import { defineResource } from '../fhir/resource.ts';
+
+export default defineResource({
+  type: 'Practitioner',
+  sealed: false,
+});

@@ -1,0 +1,7 @@
+/** What a practitioner does at an organization and where. @see https://hl7.org/fhir/R4/practitionerrole.html */
+import { defineResource } from '../fhir/resource.ts';
+
+export default defineResource({
+  type: 'PractitionerRole',
+  sealed: false,
+});

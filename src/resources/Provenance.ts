@@ -1,0 +1,7 @@
+/** Who made a resource, and how. @see https://hl7.org/fhir/R4/provenance.html */
+import { defineResource } from '../fhir/resource.ts';
+
+export default defineResource({
+  type: 'Provenance',
+  sealed: { plain: ['target', 'patient'] },
+});

@@ -1,0 +1,7 @@
+/** A container for an actor's slots. @see https://hl7.org/fhir/R4/schedule.html */
+import { defineResource } from '../fhir/resource.ts';
+
+export default defineResource({
+  type: 'Schedule',
+  sealed: false,
+});

@@ -1,0 +1,7 @@
+/** An order or referral. @see https://hl7.org/fhir/R4/servicerequest.html */
+import { defineResource } from '../fhir/resource.ts';
+
+export default defineResource({
+  type: 'ServiceRequest',
+  sealed: { plain: ['status', 'patient', 'subject', 'intent'] },
+});
