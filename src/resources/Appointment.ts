@@ -3,6 +3,21 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Appointment',
-  sealed: { plain: ['status', 'date', 'actor', 'patient', 'practitioner', 'location', 'service-type', 'service-category', 'specialty', 'appointment-type', 'slot', 'part-status'] },
+  sealed: {
+    plain: [
+      'status',
+      'date',
+      'actor',
+      'patient',
+      'practitioner',
+      'location',
+      'service-type',
+      'service-category',
+      'specialty',
+      'appointment-type',
+      'slot',
+      'part-status',
+    ],
+  },
   defaultSort: ['date'],
 });

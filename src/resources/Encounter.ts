@@ -3,5 +3,7 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Encounter',
-  sealed: { plain: ['status', 'date', 'patient', 'subject', 'class', 'appointment', 'participant', 'practitioner', 'location'] },
+  sealed: {
+    plain: ['status', 'date', 'patient', 'subject', 'class', 'appointment', 'participant', 'practitioner', 'location'],
+  },
 });
