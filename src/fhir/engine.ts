@@ -23,6 +23,24 @@ export interface Concept {
   readonly system: string;
   readonly code: string;
   readonly display?: string;
+  /** Only groups other codes; not to be used in data. */
+  readonly abstract?: boolean;
+}
+
+/** A code system whose concepts are at hand. */
+export interface CodeSystemSummary {
+  readonly url: string;
+  readonly id?: string;
+  readonly version?: string;
+  readonly name: string;
+  /** `false`: a fragment or example; codes beyond those listed may exist. */
+  readonly complete: boolean;
+}
+
+export interface ValueSetSummary {
+  readonly url: string;
+  readonly id?: string;
+  readonly version?: string;
 }
 
 /** Enumerable value sets and code systems that the served types use. */
@@ -37,6 +55,12 @@ export interface Terminology {
   subsumed(system: string, code: string, direction: 'below' | 'above'): readonly string[] | undefined;
   /** Required binding of an element of type code: its only system, if there is one. */
   systemOf(valueSetUrl: string): string | undefined;
+  /** `opaque`: known by name, but cannot be enumerated; undefined: unknown. */
+  codeSystem(system: string): CodeSystemSummary | 'opaque' | undefined;
+  /** undefined: unknown. */
+  valueSet(valueSetUrl: string): ValueSetSummary | undefined;
+  /** Canonical URLs of the enumerable code systems. */
+  readonly codeSystemUrls: readonly string[];
 }
 
 export interface EngineLimits {
