@@ -3,8 +3,8 @@ import { mkdir, readFile, writeFile, rename } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Bundle, CompartmentDefinition, Resource, SearchParameter, StructureDefinition } from '@medplum/fhirtypes';
-import { compactCompartment, compactSearchParameter, compactType } from './compact.ts';
+import type { Bundle, CompartmentDefinition, OperationDefinition, Resource, SearchParameter, StructureDefinition } from '@medplum/fhirtypes';
+import { compactCompartment, compactOperation, compactSearchParameter, compactType } from './compact.ts';
 import type { DefinitionsFile } from './model.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -49,5 +49,6 @@ export async function buildDefinitions(own: readonly Resource[], overrides: Over
     compartments: published
       .filter((r): r is CompartmentDefinition => r.resourceType === 'CompartmentDefinition')
       .map(compactCompartment),
+    operations: [...published, ...own].filter((r): r is OperationDefinition => r.resourceType === 'OperationDefinition').map(compactOperation),
   };
 }

@@ -5,10 +5,12 @@
 import type {
   CompartmentDefinition,
   ElementDefinition,
+  OperationDefinition,
+  OperationDefinitionParameter,
   SearchParameter,
   StructureDefinition,
 } from '@medplum/fhirtypes';
-import type { CompartmentDef, Constraint, ElementDef, ElementType, SearchParameterDef, TypeDef } from './model.ts';
+import type { CompartmentDef, Constraint, ElementDef, ElementType, OperationDef, OperationParameterDef, SearchParameterDef, TypeDef } from './model.ts';
 
 const FHIR_TYPE = 'http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type';
 const REGEX = 'http://hl7.org/fhir/StructureDefinition/regex';
@@ -114,3 +116,18 @@ export function compactCompartment(cd: CompartmentDefinition): CompartmentDef {
   for (const r of cd.resource ?? []) if (r.code && r.param?.length) resources[r.code] = r.param;
   return { code: cd.code ?? '', url: cd.url ?? '', resources };
 }
+
+const compactParameter = (p: OperationDefinitionParameter): OperationParameterDef => ({
+  name: p.name ?? '',
+  min: p.min ?? 0,
+  max: p.max === '*' ? Infinity : Number(p.max ?? 1),
+  ...(p.type ? { type: p.type } : {}),
+  ...(p.binding?.strength === 'required' && p.binding.valueSet ? { valueSet: withoutVersion(p.binding.valueSet) } : {}),
+  parts: (p.part ?? []).map(compactParameter),
+});
+
+export const compactOperation = (od: OperationDefinition): OperationDef => ({
+  url: od.url ?? '',
+  code: od.code ?? '',
+  parameters: (od.parameter ?? []).filter((p) => p.use === 'in').map(compactParameter),
+});

@@ -73,9 +73,28 @@ export interface CompartmentDef {
   readonly resources: Readonly<Record<string, readonly string[]>>;
 }
 
+/** An input parameter of an operation. `max` is Infinity for `*`; without `type` it has `parts`. */
+export interface OperationParameterDef {
+  readonly name: string;
+  readonly min: number;
+  readonly max: number;
+  readonly type?: string;
+  /** Required binding. */
+  readonly valueSet?: string;
+  readonly parts: readonly OperationParameterDef[];
+}
+
+/** What an operation takes. @see https://hl7.org/fhir/R4/operationdefinition.html */
+export interface OperationDef {
+  readonly url: string;
+  readonly code: string;
+  readonly parameters: readonly OperationParameterDef[];
+}
+
 /** The file `.build/definitions.json`. Infinity is written as -1. */
 export interface DefinitionsFile {
   readonly types: readonly TypeDef[];
   readonly searchParameters: readonly SearchParameterDef[];
   readonly compartments: readonly CompartmentDef[];
+  readonly operations: readonly OperationDef[];
 }

@@ -8,6 +8,7 @@ import type {
   CompartmentDef,
   DefinitionsFile,
   ElementDef,
+  OperationDef,
   SearchParameterDef,
   SearchParamType,
   TypeDef,
@@ -46,6 +47,8 @@ export interface Definitions {
   searchParams(resourceType: string): ReadonlyMap<string, SearchParam>;
   readonly compartments: ReadonlyMap<string, CompartmentDef>;
   readonly resourceTypes: readonly string[];
+  /** By canonical URL of the OperationDefinition. */
+  operation(url: string): OperationDef | undefined;
 }
 
 /** Parameters of Resource that are neither served nor advertised. */
@@ -86,6 +89,7 @@ function compileParam(
 /** Builds the registry from the build's file. */
 export function createDefinitions(file: DefinitionsFile): Definitions {
   const types = new Map(file.types.map((t) => [t.name, t]));
+  const operations = new Map(file.operations.map((o) => [o.url, o]));
   const byUrl = new Map(file.searchParameters.map((p) => [p.url, p]));
   const lookup = (name: string): TypeDef | undefined => types.get(name);
   const elementsOf = new Map<string, readonly ElementDef[]>();
@@ -137,6 +141,7 @@ export function createDefinitions(file: DefinitionsFile): Definitions {
       return map;
     },
     compartments: new Map(file.compartments.map((c) => [c.code, c])),
+    operation: (url) => operations.get(url),
     resourceTypes: file.types.filter((t) => t.kind === 'resource').map((t) => t.name),
   };
 }
