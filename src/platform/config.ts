@@ -1,0 +1,240 @@
+/** Configuration from the environment: one table of settings, each with its type, default and description. */
+import { existsSync } from 'node:fs';
+import { isIP } from 'node:net';
+import path from 'node:path';
+import { StartError } from './start-error.ts';
+
+/** Reads one kind of value; throws an Error whose message completes "NAME must be …". */
+interface Kind<T> {
+  readonly label: string;
+  parse(text: string): T;
+}
+
+interface Setting<T> {
+  readonly kind: Kind<T>;
+  /** As it would be written in the environment; undefined: may be left unset. */
+  readonly default: string | undefined;
+  readonly description: string;
+}
+
+/** The value of a setting that has no default may be undefined. */
+interface Optional<T> extends Setting<T> {
+  readonly default: undefined;
+}
+
+const setting = <T>(kind: Kind<T>, fallback: string, description: string): Setting<T> & { readonly default: string } => ({
+  kind,
+  default: fallback,
+  description,
+});
+const optional = <T>(kind: Kind<T>, description: string): Optional<T> => ({ kind, default: undefined, description });
+
+const oneOf = <T extends string>(...choices: readonly T[]): Kind<T> => ({
+  label: choices.map((c) => `\`${c}\``).join(', '),
+  parse(text) {
+    const choice = choices.find((c) => c === text.trim().toLowerCase());
+    if (choice === undefined) throw new Error(`one of ${choices.join(', ')}`);
+    return choice;
+  },
+});
+
+const onOff: Kind<boolean> = {
+  label: '`on`, `off`',
+  parse: (text) => oneOf('on', 'off').parse(text) === 'on',
+};
+
+const integer = (from: number, to: number): Kind<number> => ({
+  label: 'number',
+  parse(text) {
+    const value = Number(text.trim());
+    if (!/^\d+$/.test(text.trim()) || value < from || value > to) throw new Error(`a whole number from ${from} to ${to}`);
+    return value;
+  },
+});
+
+const folder: Kind<string> = {
+  label: 'path',
+  parse(text) {
+    if (text.trim() === '' || text.includes('\0')) throw new Error('the path of a folder');
+    return path.resolve(text);
+  },
+};
+
+const url = (...protocols: readonly string[]): Kind<string> => ({
+  label: 'URL',
+  parse(text) {
+    const wanted = `a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`;
+    if (!URL.canParse(text) || !protocols.includes(new URL(text).protocol)) throw new Error(wanted);
+    return text;
+  },
+});
+
+/** Base URL as clients see it, without trailing slash. */
+const publicUrl: Kind<string> = {
+  label: 'URL',
+  parse(text) {
+    const parsed = new URL(url('http:', 'https:').parse(text));
+    if (parsed.search !== '' || parsed.hash !== '' || parsed.username !== '') {
+      throw new Error('a URL without user name, query and fragment, such as https://kairos.example.org');
+    }
+    return parsed.href.replace(/\/+$/, '');
+  },
+};
+
+/** Until identity stands, whoever reaches the port may do everything: so only this machine may reach it. */
+const loopback: Kind<string> = {
+  label: 'loopback address',
+  parse(text) {
+    const host = text.trim().toLowerCase();
+    const isLoopback = host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+    if (!isLoopback) {
+      throw new Error(
+        'a loopback address (127.0.0.1, ::1 or localhost): this version has no authentication yet and must not be reachable from other machines',
+      );
+    }
+    return host;
+  },
+};
+
+const SETTINGS = {
+  HOST: setting(loopback, '127.0.0.1', 'Address to listen on. Only loopback addresses until authentication exists.'),
+  PORT: setting(integer(0, 65_535), '8080', 'Port to listen on. `0` takes a free one.'),
+  PUBLIC_URL: optional(publicUrl, 'Base URL as clients see it; FHIR is served under `/fhir/R4`. Unset: `http://localhost:<PORT>`.'),
+  DATA_DIR: setting(folder, '.data', 'Folder of the embedded database and of everything else that must last.'),
+  DATABASE_URL: optional(url('postgres:', 'postgresql:'), 'PostgreSQL 18 to use, as the application role. Unset: an embedded one under `DATA_DIR`.'),
+  DATABASE_OWNER_URL: optional(
+    url('postgres:', 'postgresql:'),
+    'The same database as the role that owns the tables, for migrations. Unset: `DATABASE_URL`.',
+  ),
+  REDIS_URL: optional(url('redis:', 'rediss:'), 'Redis for the job queue. Unset: the queue lives in PostgreSQL.'),
+  LOG_LEVEL: setting(oneOf('debug', 'info', 'warn', 'error', 'silent'), 'info', 'Least severe log lines that are written (JSON, standard error).'),
+  DEMO: optional(onOff, 'Load a demo clinic into an empty database at start. Unset: `on` with the embedded database, else `off`.'),
+  DEMO_SEED: setting(integer(0, 4_294_967_295), '1', 'Seed number of the demo clinic: the same number gives the same clinic.'),
+  VALIDATE_REFERENCES: setting(onOff, 'on', 'Refuse resources that refer to missing resources of served types.'),
+  WORKER: setting(onOff, 'on', 'Run jobs in the server process. `off`: `npm run worker` runs them.'),
+  LIMIT_RESOURCE_BYTES: setting(integer(1024, 67_108_864), '1048576', 'Largest resource accepted, in bytes.'),
+  LIMIT_BUNDLE_BYTES: setting(integer(1024, 268_435_456), '16777216', 'Largest Bundle accepted, in bytes.'),
+  LIMIT_BUNDLE_ENTRIES: setting(integer(1, 100_000), '1000', 'Most entries in a batch or transaction.'),
+  LIMIT_JSON_DEPTH: setting(integer(8, 512), '64', 'Deepest nesting of JSON accepted.'),
+  LIMIT_PAGE_SIZE: setting(integer(1, 1000), '20', 'Matches on a page when `_count` is not given.'),
+  LIMIT_MAX_PAGE_SIZE: setting(integer(1, 10_000), '1000', 'Most matches on a page; a larger `_count` is lowered to it.'),
+  LIMIT_SEARCH_VALUES: setting(integer(1, 10_000), '500', 'Most values of one parameter, and most parameters, in a search.'),
+  LIMIT_INCLUDES: setting(integer(1, 100_000), '1000', 'Most included resources on a page.'),
+  LIMIT_CANDIDATES: setting(integer(100, 1_000_000), '20000', 'Most rows that a search may re-check in memory before it is refused as too costly.'),
+  STATEMENT_TIMEOUT_MS: setting(integer(100, 600_000), '5000', 'Longest run of one SQL statement, in milliseconds.'),
+} as const;
+
+type Settings = typeof SETTINGS;
+type Value<S> = S extends Optional<infer T> ? T | undefined : S extends Setting<infer T> ? T : never;
+type Values = { readonly [K in keyof Settings]: Value<Settings[K]> };
+
+/** What a client may make the server do at most; the core knows it as EngineLimits. */
+export interface Limits {
+  readonly resourceBytes: number;
+  readonly bundleBytes: number;
+  readonly bundleEntries: number;
+  readonly jsonDepth: number;
+  readonly pageSize: number;
+  readonly maxPageSize: number;
+  readonly searchValues: number;
+  readonly includes: number;
+  readonly candidates: number;
+}
+
+export interface Config {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Without trailing slash; undefined: follows the port. */
+  readonly publicUrl: string | undefined;
+  /** Absolute path. */
+  readonly dataDir: string;
+  /** undefined: embedded. */
+  readonly databaseUrl: string | undefined;
+  readonly databaseOwnerUrl: string | undefined;
+  readonly redisUrl: string | undefined;
+  readonly logLevel: Values['LOG_LEVEL'];
+  readonly demo: boolean;
+  readonly demoSeed: number;
+  readonly validateReferences: boolean;
+  readonly worker: boolean;
+  readonly limits: Limits;
+  readonly statementTimeoutMs: number;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+function read<T>(name: string, { kind, default: fallback }: Setting<T>, env: Environment): T | undefined {
+  const given = env[name];
+  const text = given === undefined || given === '' ? fallback : given;
+  if (text === undefined) return undefined;
+  try {
+    return kind.parse(text);
+  } catch (error) {
+    // Values may hold passwords: only the name is repeated.
+    throw new StartError(`${name} must be ${error instanceof Error ? error.message : 'valid'}.`);
+  }
+}
+
+/**
+ * The configuration that an environment asks for.
+ * @throws StartError naming the setting and what it must be
+ */
+export function loadConfig(env: Environment): Config {
+  const values = Object.fromEntries(
+    Object.entries(SETTINGS).map(([name, s]) => [name, read<unknown>(name, s, env)]),
+  ) as unknown as Values;
+  if (values.DATABASE_OWNER_URL !== undefined && values.DATABASE_URL === undefined) {
+    throw new StartError('DATABASE_OWNER_URL must be left unset when DATABASE_URL is: the embedded database has its own roles.');
+  }
+  if (values.LIMIT_PAGE_SIZE > values.LIMIT_MAX_PAGE_SIZE) {
+    throw new StartError('LIMIT_PAGE_SIZE must be no larger than LIMIT_MAX_PAGE_SIZE.');
+  }
+  return {
+    host: values.HOST,
+    port: values.PORT,
+    publicUrl: values.PUBLIC_URL,
+    dataDir: values.DATA_DIR,
+    databaseUrl: values.DATABASE_URL,
+    databaseOwnerUrl: values.DATABASE_OWNER_URL ?? values.DATABASE_URL,
+    redisUrl: values.REDIS_URL,
+    logLevel: values.LOG_LEVEL,
+    demo: values.DEMO ?? values.DATABASE_URL === undefined,
+    demoSeed: values.DEMO_SEED,
+    validateReferences: values.VALIDATE_REFERENCES,
+    worker: values.WORKER,
+    limits: {
+      resourceBytes: values.LIMIT_RESOURCE_BYTES,
+      bundleBytes: values.LIMIT_BUNDLE_BYTES,
+      bundleEntries: values.LIMIT_BUNDLE_ENTRIES,
+      jsonDepth: values.LIMIT_JSON_DEPTH,
+      pageSize: values.LIMIT_PAGE_SIZE,
+      maxPageSize: values.LIMIT_MAX_PAGE_SIZE,
+      searchValues: values.LIMIT_SEARCH_VALUES,
+      includes: values.LIMIT_INCLUDES,
+      candidates: values.LIMIT_CANDIDATES,
+    },
+    statementTimeoutMs: values.STATEMENT_TIMEOUT_MS,
+  };
+}
+
+/** The process's configuration: the environment, completed by a `.env` file in the working directory. */
+export function loadProcessConfig(): Config {
+  if (existsSync('.env')) {
+    try {
+      process.loadEnvFile('.env');
+    } catch (error) {
+      throw new StartError(`The file .env cannot be read: ${error instanceof Error ? error.message : 'unknown reason'}.`);
+    }
+  }
+  return loadConfig(process.env);
+}
+
+/** The settings as the README's Markdown table. */
+export function configTable(): string {
+  const rows = Object.entries(SETTINGS).map(
+    ([name, s]: [string, Setting<unknown>]) =>
+      `| \`${name}\` | ${s.kind.label} | ${s.default === undefined ? '' : `\`${s.default}\``} | ${s.description} |`,
+  );
+  return ['| Name | Value | Default | Meaning |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}

@@ -1,0 +1,42 @@
+/** One embedded PostgreSQL for the whole run, without fsync, with a migrated template database; removed afterwards. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { migrate } from '../../src/platform/database/migrate.ts';
+import { openEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts';
+
+/** How test files reach the server that the global set-up started. */
+export interface TestPostgres {
+  readonly superuser: pg.ClientConfig;
+  readonly owner: pg.ClientConfig;
+  readonly app: pg.ClientConfig;
+  readonly template: string;
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    postgres: TestPostgres;
+  }
+}
+
+const template = 'kairos_template';
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'kairos-test-'));
+  const server = await openEmbeddedPostgres(folder, { durable: false, settings: { max_connections: '200' } });
+  const superuser = { ...server.superuser, database: 'postgres' };
+  const client = new pg.Client(superuser);
+  await client.connect();
+  await client.query(`create database ${template} owner kairos_owner`);
+  await client.end();
+  const owner = { ...server.owner, database: template };
+  const app = { ...server.app, database: template };
+  await migrate({ owner, app });
+  project.provide('postgres', { superuser, owner, app, template });
+  return async () => {
+    await server.close();
+    await rm(folder, { recursive: true, force: true });
+  };
+}
