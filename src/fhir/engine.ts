@@ -25,6 +25,8 @@ export interface Concept {
   readonly display?: string;
   /** Only groups other codes; not to be used in data. */
   readonly abstract?: boolean;
+  /** Deprecated or retired. */
+  readonly inactive?: boolean;
 }
 
 /** A code system whose concepts are at hand. */
@@ -53,6 +55,8 @@ export interface Terminology {
   lookup(system: string, code: string): Concept | null | undefined;
   /** The code and its descendants (`below`) or ancestors (`above`); undefined when the system cannot be enumerated. */
   subsumed(system: string, code: string, direction: 'below' | 'above'): readonly string[] | undefined;
+  /** Next codes up and down; undefined when the code is not known. */
+  relatives(system: string, code: string): { readonly parents: readonly string[]; readonly children: readonly string[] } | undefined;
   /** Required binding of an element of type code: its only system, if there is one. */
   systemOf(valueSetUrl: string): string | undefined;
   /** `opaque`: known by name, but cannot be enumerated; undefined: unknown. */

@@ -62,7 +62,7 @@ function currencies(): SystemGraph {
   return graphOf(
     codes.flatMap((code) => {
       const display = names.of(code);
-      return display === undefined ? [] : [{ code, display, parents: [], abstract: false }];
+      return display === undefined ? [] : [{ code, display, parents: [], abstract: false, inactive: false }];
     }),
   );
 }

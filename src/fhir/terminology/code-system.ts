@@ -31,6 +31,10 @@ const propertyValue = (property: NonNullable<CodeSystemConcept['property']>[numb
 const isAbstract = (properties: ReadonlyMap<string, string>): boolean =>
   properties.get('notSelectable') === 'true' || properties.get('abstract') === 'true';
 
+/** @see https://hl7.org/fhir/R4/codesystem-concept-properties.html */
+const isInactive = (properties: ReadonlyMap<string, string>): boolean =>
+  properties.get('inactive') === 'true' || ['retired', 'deprecated', 'inactive'].includes(properties.get('status') ?? '');
+
 /** Concepts in document order, parents first where nested. */
 export function readCodeSystem(resource: CodeSystem): SystemGraph {
   const flat: { readonly concept: CodeSystemConcept; readonly parents: Set<number>; readonly properties: Map<string, string> }[] = [];
@@ -57,6 +61,7 @@ export function readCodeSystem(resource: CodeSystem): SystemGraph {
       ...(concept.display === undefined ? {} : { display: concept.display }),
       parents: [...parents],
       abstract: isAbstract(properties),
+      inactive: isInactive(properties),
     })),
     flat.map((f) => f.properties),
   );

@@ -11,7 +11,7 @@ export interface SystemFile {
   readonly name: string;
   /** `false`: a fragment or example; a code that is not listed may still exist. */
   readonly complete: boolean;
-  /** Lines of `code TAB display TAB parents TAB flags`: parents are line numbers joined by commas, flag `a` marks an abstract code. */
+  /** Lines of `code TAB display TAB parents TAB flags`: parents are line numbers joined by commas, flags are `a` for an abstract code, `i` for an inactive one. */
   readonly concepts: string;
 }
 
@@ -44,13 +44,14 @@ export interface ConceptNode {
   readonly display?: string;
   readonly parents: readonly number[];
   readonly abstract: boolean;
+  readonly inactive: boolean;
 }
 
 const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim();
 
 export const printConcepts = (concepts: readonly ConceptNode[]): string =>
   concepts
-    .map((c) => `${c.code}\t${c.display === undefined ? '' : oneLine(c.display)}\t${c.parents.join(',')}\t${c.abstract ? 'a' : ''}`)
+    .map((c) => `${c.code}\t${c.display === undefined ? '' : oneLine(c.display)}\t${c.parents.join(',')}\t${c.abstract ? 'a' : ''}${c.inactive ? 'i' : ''}`)
     .join('\n');
 
 export function parseConcepts(text: string): ConceptNode[] {
@@ -61,7 +62,8 @@ export function parseConcepts(text: string): ConceptNode[] {
       code,
       ...(display === '' ? {} : { display }),
       parents: parents === '' ? [] : parents.split(',').map(Number),
-      abstract: flags === 'a',
+      abstract: flags.includes('a'),
+      inactive: flags.includes('i'),
     };
   });
 }

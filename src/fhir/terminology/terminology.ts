@@ -55,7 +55,13 @@ export function createTerminology(file: TerminologyFile): Terminology {
     const known = graph(system);
     const node = known?.concepts[known.position.get(code) ?? -1];
     const text = display ?? node?.display;
-    return { system, code, ...(text === undefined ? {} : { display: text }), ...(node?.abstract ? { abstract: true } : {}) };
+    return {
+      system,
+      code,
+      ...(text === undefined ? {} : { display: text }),
+      ...(node?.abstract ? { abstract: true } : {}),
+      ...(node?.inactive ? { inactive: true } : {}),
+    };
   };
 
   return {
@@ -83,6 +89,13 @@ export function createTerminology(file: TerminologyFile): Terminology {
       if (!known) return undefined;
       const reached = closure(known, code, direction).map((i) => known.concepts[i]?.code ?? '');
       return reached.length > 0 ? reached : [code];
+    },
+    relatives(system, code) {
+      const known = graph(withoutVersion(system));
+      const at = known?.position.get(code);
+      if (!known || at === undefined) return undefined;
+      const codes = (positions: readonly number[] = []): string[] => positions.map((i) => known.concepts[i]?.code ?? '');
+      return { parents: codes(known.concepts[at]?.parents), children: codes(known.children[at]) };
     },
     systemOf(valueSetUrl) {
       const url = withoutVersion(valueSetUrl);

@@ -1,0 +1,224 @@
+/**
+ * Reads what an operation was called with: query and Parameters are checked against the OperationDefinition, so that an operation sees only
+ * known parameters, often enough and of the declared type.
+ * @see https://hl7.org/fhir/R4/operations.html#request
+ */
+import type { CodeableConcept, Coding, Resource } from '@medplum/fhirtypes';
+import type { OperationDef, OperationParameterDef } from './definitions/model.ts';
+import type { Engine } from './engine.ts';
+import type { RequestContext } from './context.ts';
+import type { OperationDeclaration, OperationReply, OperationRequest } from './operation.ts';
+import { badRequest, FhirError } from './outcome.ts';
+
+/** One value: `type` as sent, `Uri`, `Coding`, or `Resource`. */
+interface Given {
+  readonly name: string;
+  readonly value: unknown;
+}
+
+/** The checked input. Reading a parameter that was not given yields undefined (or none). */
+export interface OperationInput {
+  readonly names: ReadonlySet<string>;
+  text(name: string): string | undefined;
+  texts(name: string): readonly string[];
+  integer(name: string): number | undefined;
+  boolean(name: string): boolean | undefined;
+  coding(name: string): Coding | undefined;
+  codeableConcept(name: string): CodeableConcept | undefined;
+  resource(name: string): Resource | undefined;
+}
+
+/** Parameters of every interaction; they don't belong to the operation unless it declares them. */
+const GENERAL = new Set(['_format', '_pretty', '_summary', '_elements']);
+
+/** Types that stand for one another on the wire: clients mix them, and no meaning is lost. */
+const FAMILIES: readonly (readonly string[])[] = [
+  ['uri', 'url', 'canonical', 'oid', 'uuid'],
+  ['string', 'code', 'id', 'markdown'],
+  ['integer', 'positiveInt', 'unsignedInt'],
+  ['date', 'dateTime', 'instant'],
+];
+
+const capital = (s: string): string => s.charAt(0).toUpperCase() + s.slice(1);
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** JavaScript's type of a primitive's JSON; undefined for complex types. */
+function jsonType(type: string, engine: Engine): 'string' | 'number' | 'boolean' | undefined {
+  if (engine.definitions.type(type)?.kind !== 'primitive') return undefined;
+  if (type === 'boolean') return 'boolean';
+  return ['integer', 'positiveInt', 'unsignedInt', 'decimal'].includes(type) ? 'number' : 'string';
+}
+
+const wrongType = (definition: OperationParameterDef, found: string): FhirError =>
+  badRequest('value', `Parameter ${definition.name} is ${found}: send value${capital(definition.type ?? '')}.`, definition.name);
+
+/** The value as JSON would hold it. @throws FhirError 400 when the text is not a value of the type */
+function fromText(text: string, definition: OperationParameterDef, engine: Engine): unknown {
+  const type = definition.type ?? '';
+  const json = jsonType(type, engine);
+  if (json === undefined) {
+    throw badRequest('value', `Parameter ${definition.name} is a ${type || 'group'}: send it by POST in a Parameters resource.`, definition.name);
+  }
+  const regex = engine.definitions.type(type)?.regex;
+  if (text === '' || (regex !== undefined && !new RegExp(`^(?:${regex})$`, 'su').test(text))) {
+    throw badRequest('value', `Parameter ${definition.name}: this is not a ${type}.`, definition.name);
+  }
+  if (json === 'boolean') return text === 'true';
+  if (json === 'string') return text;
+  const number = Number(text);
+  if (type !== 'decimal' && Math.abs(number) > 2_147_483_647) {
+    throw badRequest('value', `Parameter ${definition.name} is beyond the 32 bits of an ${type}.`, definition.name);
+  }
+  return number;
+}
+
+/** A parameter of the Parameters resource. @throws FhirError 400 */
+function fromParameter(sent: Readonly<Record<string, unknown>>, definition: OperationParameterDef, engine: Engine): unknown {
+  const key = Object.keys(sent).find((k) => k.startsWith('value') || k === 'resource' || k === 'part');
+  const value = key === undefined ? undefined : sent[key];
+  if (key === undefined || value === undefined) {
+    throw badRequest('required', `Parameter ${definition.name} has no value: send value${capital(definition.type ?? '')}.`, definition.name);
+  }
+  const type = definition.type ?? '';
+  const kind = engine.definitions.type(type)?.kind;
+  if (kind === 'resource' || type === 'Resource') {
+    if (key !== 'resource' || !isObject(value)) {
+      throw badRequest('value', `Parameter ${definition.name} is a resource: send it as \`resource\`.`, definition.name);
+    }
+    if (type !== 'Resource' && value.resourceType !== type) {
+      throw badRequest('value', `Parameter ${definition.name} must be a ${type}.`, definition.name);
+    }
+    return value;
+  }
+  if (definition.type === undefined) {
+    if (key !== 'part') throw badRequest('value', `Parameter ${definition.name} is a group: send its parts as \`part\`.`, definition.name);
+    return value;
+  }
+  const accepted = FAMILIES.find((f) => f.includes(type)) ?? [type];
+  if (!accepted.some((t) => key === `value${capital(t)}`)) throw wrongType(definition, `sent as ${key.slice(0, 40)}`);
+  const json = jsonType(type, engine);
+  if (json === undefined) {
+    if (!isObject(value)) throw wrongType(definition, 'not an object');
+    return value;
+  }
+  if (typeof value !== json) throw wrongType(definition, `not a ${type}`);
+  if (json !== 'boolean') fromText(String(value), definition, engine);
+  return value;
+}
+
+/** What was sent in the body's Parameters, by entry. @throws FhirError 400 when the resource is no Parameters */
+function entriesOf(parameters: unknown): readonly Readonly<Record<string, unknown>>[] {
+  const list = isObject(parameters) ? (parameters.parameter ?? []) : undefined;
+  if (!Array.isArray(list)) throw badRequest('structure', 'Parameters.parameter must be an array.', 'Parameters.parameter');
+  return list.map((entry: unknown, i) => {
+    if (!isObject(entry) || typeof entry.name !== 'string') {
+      throw badRequest('required', 'A parameter has no name.', `Parameters.parameter[${i}].name`);
+    }
+    return entry;
+  });
+}
+
+/** Shapes of complex values (Coding …) are checked as a Parameters resource; resources are left to the operation. */
+function demandValidValues(entries: readonly Readonly<Record<string, unknown>>[], engine: Engine): void {
+  const complex = entries.filter((e) => Object.entries(e).some(([key, value]) => key.startsWith('value') && isObject(value)));
+  if (complex.length === 0) return;
+  const issues = engine.validator.validate({ resourceType: 'Parameters', parameter: complex }).filter((i) => i.severity === 'error' || i.severity === 'fatal');
+  if (issues.length > 0) throw new FhirError(400, issues);
+}
+
+function collect(definition: OperationDef, request: OperationRequest, engine: Engine): readonly Given[] {
+  const byName = new Map(definition.parameters.map((p) => [p.name, p]));
+  const names = definition.parameters.map((p) => p.name).join(', ');
+  const demand = (name: string): OperationParameterDef => {
+    const known = byName.get(name);
+    if (known) return known;
+    throw badRequest('not-supported', `$${definition.code} has no parameter ${name.slice(0, 64)}: it knows ${names}.`, name.slice(0, 64));
+  };
+  const query = request.query.filter(([name]) => byName.has(name) || !GENERAL.has(name));
+  // A GET's parameters arrive twice, as query and as strings in the Parameters: the query is authoritative then.
+  const inQuery = (name: unknown, value: unknown): boolean => request.query.some(([n, v]) => n === name && v === value);
+  const entries = entriesOf(request.parameters).filter((e) => !inQuery(e.name, e.valueString));
+  demandValidValues(entries, engine);
+  const given = [
+    ...entries.map((entry) => {
+      const parameter = demand(String(entry.name));
+      return { name: parameter.name, value: fromParameter(entry, parameter, engine) };
+    }),
+    ...query.map(([name, text]) => {
+      const parameter = demand(name);
+      return { name, value: fromText(text, parameter, engine) };
+    }),
+  ];
+  for (const parameter of definition.parameters) {
+    const values = given.filter((g) => g.name === parameter.name);
+    if (values.length < parameter.min) {
+      throw badRequest('required', `Parameter ${parameter.name} is missing: $${definition.code} needs it.`, parameter.name);
+    }
+    if (values.length > parameter.max) {
+      throw badRequest('invalid', `Parameter ${parameter.name} is given ${values.length} times: send it at most ${parameter.max === 1 ? 'once' : `${parameter.max} times`}.`, parameter.name);
+    }
+    for (const { value } of values) {
+      if (parameter.valueSet !== undefined && typeof value === 'string' && engine.terminology.contains(parameter.valueSet, undefined, value) === false) {
+        const codes = engine.terminology.expand(parameter.valueSet)?.map((c) => c.code) ?? [];
+        throw badRequest('code-invalid', `Parameter ${parameter.name} must be one of ${codes.join(', ')}.`, parameter.name);
+      }
+    }
+  }
+  return given;
+}
+
+/**
+ * The input of an operation.
+ * @throws FhirError 400 naming the parameter: unknown, missing, too often, of another type, not a code of its value set
+ */
+export function readOperationInput(engine: Engine, url: string, request: OperationRequest): OperationInput {
+  const definition = engine.definitions.operation(url);
+  if (!definition) throw new Error(`No OperationDefinition ${url}: add it to fhir-profiles/ and build again.`);
+  const given = collect(definition, request, engine);
+  const all = (name: string): readonly unknown[] => given.filter((g) => g.name === name).map((g) => g.value);
+  const first = (name: string): unknown => all(name)[0];
+  const text = (name: string): string | undefined => {
+    const value = first(name);
+    return typeof value === 'string' ? value : undefined;
+  };
+  // Objects were checked above against the type that the OperationDefinition declares.
+  const object = <T>(name: string): T | undefined => {
+    const value = first(name);
+    return isObject(value) ? (value as T) : undefined;
+  };
+  return {
+    names: new Set(given.map((g) => g.name)),
+    text,
+    texts: (name) => all(name).filter((v) => typeof v === 'string'),
+    integer: (name) => {
+      const value = first(name);
+      return typeof value === 'number' ? value : undefined;
+    },
+    boolean: (name) => {
+      const value = first(name);
+      return typeof value === 'boolean' ? value : undefined;
+    },
+    coding: (name) => object<Coding>(name),
+    codeableConcept: (name) => object<CodeableConcept>(name),
+    resource: (name) => object<Resource>(name),
+  };
+}
+
+/** An operation whose `handle` also gets its checked input. */
+export interface OperationSpec extends Omit<OperationDeclaration, 'handle'> {
+  handle(engine: Engine, ctx: RequestContext, request: OperationRequest, input: OperationInput): Promise<OperationReply>;
+}
+
+/** Declares an operation; its parameters are checked before it runs. */
+export const defineOperation = (spec: OperationSpec): OperationDeclaration => ({
+  ...spec,
+  handle: async (engine, ctx, request) => spec.handle(engine, ctx, request, readOperationInput(engine, spec.url, request)),
+});
+
+/** 400: the operation knows these parameters, but the server does not act on them. */
+export function refuseParameters(input: OperationInput, names: readonly string[], why: string): void {
+  const found = names.find((n) => input.names.has(n));
+  if (found !== undefined) throw badRequest('not-supported', `Parameter ${found} is not supported: ${why}`, found);
+}
