@@ -1,9 +1,15 @@
 /** `npm run build`: makes `.build/` (part of the install step). */
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Resource } from '@medplum/fhirtypes';
 import { buildDefinitions, profilesFolder, readPublished, writeBuilt } from '../fhir/definitions/build.ts';
-import { buildTerminology } from '../fhir/terminology/build.ts';
+import { writeDefinitions } from '../fhir/definitions/write.ts';
+import { createDefinitions } from '../fhir/definitions/registry.ts';
+import { conformanceResources, printConformance } from '../fhir/conformance/build.ts';
+import type { OperationDeclaration } from '../fhir/operation.ts';
+import { buildTerminology, typesInUse } from '../fhir/terminology/build.ts';
+import { loadFolder } from '../platform/folder.ts';
 
 const names = (await readdir(profilesFolder, { recursive: true })).filter((n) => n.endsWith('.json')).sort();
 const files = await Promise.all(names.map(async (n) => JSON.parse(await readFile(path.join(profilesFolder, n), 'utf8')) as unknown));
@@ -11,12 +17,30 @@ const own = files.filter((f): f is Resource => typeof f === 'object' && f !== nu
 const overrides = files[names.indexOf('overrides.json')] as Parameters<typeof buildDefinitions>[1];
 
 const definitions = await buildDefinitions(own, overrides);
-await writeBuilt(
-  'definitions.json',
-  JSON.stringify(definitions, (_, value: unknown) => (value === Infinity ? -1 : value)),
-);
+const definitionsText = writeDefinitions(definitions);
+await writeBuilt('definitions.txt', definitionsText);
 
+// What the types in src/resources/ and the operations in src/operations/ need of terminology and conformance resources.
 const served = (await readdir(new URL('../resources/', import.meta.url))).map((n) => path.basename(n, '.ts'));
 const codes = (await Promise.all(['valuesets', 'v3-codesystems', 'v2-tables'].map(readPublished))).flat();
 const terminology = buildTerminology(codes, own, definitions, served);
 await writeBuilt('terminology.json', JSON.stringify(terminology.file));
+
+const operations = await loadFolder<OperationDeclaration>(fileURLToPath(new URL('../operations/', import.meta.url)));
+const registry = createDefinitions(definitionsText);
+const published = await Promise.all(['profiles-types', 'profiles-resources', 'extension-definitions', 'search-parameters'].map(readPublished));
+const conformance = printConformance(
+  conformanceResources({
+    published: published.flat(),
+    own,
+    terminology: terminology.resources,
+    types: typesInUse(definitions, served),
+    served: new Set(served),
+    operations: new Set(operations.map((o) => o.url)),
+    searchParams: (type) => registry.searchParams(type),
+    modifiers: () => [],
+    comparators: () => [],
+  }),
+);
+await writeBuilt('conformance.ndjson', conformance.ndjson);
+await writeBuilt('conformance.sha256', conformance.hash);

@@ -91,7 +91,7 @@ export interface OperationDef {
   readonly parameters: readonly OperationParameterDef[];
 }
 
-/** The file `.build/definitions.json`. Infinity is written as -1. */
+/** What the build makes of the published definitions, before it is written. */
 export interface DefinitionsFile {
   readonly types: readonly TypeDef[];
   readonly searchParameters: readonly SearchParameterDef[];

@@ -1,19 +1,15 @@
 /**
- * The definitions in use, loaded once: types with their elements, search parameters compiled to walks, compartments.
+ * The definitions in use, loaded once: types with their elements, search parameters compiled to walks, compartments. What is not asked for stays text.
  * @see https://hl7.org/fhir/R4/definitions.html
  */
 import { readFileSync } from 'node:fs';
-import fhirpath from 'fhirpath';
-import type {
-  CompartmentDef,
-  DefinitionsFile,
-  ElementDef,
-  OperationDef,
-  SearchParameterDef,
-  SearchParamType,
-  TypeDef,
-} from './model.ts';
-import { compileSearchPaths, walkPath, type SearchPath, type TypedValue } from './search-path.ts';
+import type { Ast } from './fhirpath/ast.ts';
+import { createCompiler } from './fhirpath/compile.ts';
+import { createNavigator, node, type Navigator } from './fhirpath/node.ts';
+import { parseFhirPath } from './fhirpath/parse.ts';
+import type { CompartmentDef, ElementDef, OperationDef, SearchParamType, TypeDef } from './model.ts';
+import { walkPath, type SearchPath, type TypedValue } from './search-path.ts';
+import type { DefinitionsHead, WrittenParam } from './write.ts';
 
 /** A component of a composite parameter: a parameter evaluated on each element that the composite selects. */
 export interface SearchComponent {
@@ -46,63 +42,61 @@ export interface Definitions {
   /** Standard and own parameters by code, those of Resource and DomainResource included. */
   searchParams(resourceType: string): ReadonlyMap<string, SearchParam>;
   readonly compartments: ReadonlyMap<string, CompartmentDef>;
+  /** Every resource type of the standard, served or not. */
   readonly resourceTypes: readonly string[];
   /** By canonical URL of the OperationDefinition. */
   operation(url: string): OperationDef | undefined;
+  /** Syntax tree of an invariant's expression: from the build, or parsed now. */
+  expression(text: string): Ast;
+  /** For evaluating expressions. */
+  readonly navigator: Navigator;
 }
-
-/** Parameters of Resource that are neither served nor advertised. */
-const UNSERVED = new Set(['_text', '_content', '_query']);
 
 const capital = (s: string): string => s.charAt(0).toUpperCase() + s.slice(1);
 
-function compileParam(
-  definition: SearchParameterDef,
-  resourceType: string,
-  root: string,
-  expression: string,
-  byUrl: ReadonlyMap<string, SearchParameterDef>,
-  lookup: (name: string) => TypeDef | undefined,
-): SearchParam {
-  const paths = compileSearchPaths(expression, root, lookup);
-  const referenced = new Set(paths.flatMap((p) => (p.target ? [p.target] : (p.element?.types ?? []).flatMap((t) => t.targets ?? []))));
-  const narrowed = definition.target.filter((t) => referenced.size === 0 || referenced.has('Resource') || referenced.has(t));
-  const base = paths[0];
-  return {
-    resourceType,
-    code: definition.code,
-    type: definition.type,
-    url: definition.url,
-    expression,
-    paths,
-    many: paths.length > 1 || paths.some((p) => p.many),
-    datatypes: new Set(paths.map((p) => p.type)),
-    targets: narrowed,
-    components: definition.components.map((component) => {
-      const target = byUrl.get(component.definition);
-      if (!target || !base) throw new Error(`${definition.url}: component ${component.definition} is unknown`);
-      return { param: compileParam(target, resourceType, base.type, component.expression, byUrl, lookup) };
-    }),
-  };
-}
+/** -1 stands for Infinity in the file. */
+const readElement = (e: ElementDef): ElementDef => (e.max === -1 ? { ...e, max: Infinity } : e);
+const readType = (t: TypeDef): TypeDef => ({ ...t, elements: t.elements.map(readElement) });
 
-/** Builds the registry from the build's file. */
-export function createDefinitions(file: DefinitionsFile): Definitions {
-  const types = new Map(file.types.map((t) => [t.name, t]));
-  const operations = new Map(file.operations.map((o) => [o.url, o]));
-  const byUrl = new Map(file.searchParameters.map((p) => [p.url, p]));
-  const lookup = (name: string): TypeDef | undefined => types.get(name);
+/** Reads the text that the build wrote. */
+export function createDefinitions(text: string): Definitions {
+  const lines = new Map<string, string>();
+  const headEnd = text.indexOf('\n');
+  const head = JSON.parse(text.slice(0, headEnd)) as DefinitionsHead;
+  for (let start = headEnd + 1; start < text.length; ) {
+    const end = text.indexOf('\n', start);
+    const stop = end === -1 ? text.length : end;
+    const tab = text.indexOf('\t', start);
+    lines.set(text.slice(start, tab), text.slice(tab + 1, stop));
+    start = stop + 1;
+  }
+  const read = <T>(name: string): T | undefined => {
+    const found = lines.get(name);
+    lines.delete(name);
+    return found === undefined ? undefined : (JSON.parse(found) as T);
+  };
+
+  const types = new Map<string, TypeDef>();
+  const lookup = (name: string): TypeDef | undefined => {
+    const known = types.get(name);
+    if (known) return known;
+    const dot = name.indexOf('.');
+    for (const t of read<readonly TypeDef[]>(`type ${dot === -1 ? name : name.slice(0, dot)}`) ?? []) types.set(t.name, readType(t));
+    return types.get(name);
+  };
+
   const elementsOf = new Map<string, readonly ElementDef[]>();
   const elements = (name: string): readonly ElementDef[] => {
     const known = elementsOf.get(name);
     if (known) return known;
-    const type = types.get(name);
+    const type = lookup(name);
     if (!type) return [];
     const own = new Set(type.elements.map((e) => e.name));
     const all = [...(type.base ? elements(type.base) : []).filter((e) => !own.has(e.name)), ...type.elements];
     elementsOf.set(name, all);
     return all;
   };
+
   const byProperty = new Map<string, Map<string, { def: ElementDef; type: string }>>();
   const properties = (name: string): Map<string, { def: ElementDef; type: string }> => {
     let map = byProperty.get(name);
@@ -112,48 +106,82 @@ export function createDefinitions(file: DefinitionsFile): Definitions {
         if (def.choice) for (const t of def.types) map.set(def.name + capital(t.code), { def, type: t.code });
         else map.set(def.name, { def, type: def.backbone ?? def.types[0]?.code ?? '' });
       }
-      byProperty.set(name, map);
+      if (lookup(name) !== undefined) byProperty.set(name, map);
     }
     return map;
   };
-  const params = new Map<string, ReadonlyMap<string, SearchParam>>();
-  const baseNames = (name: string): string[] => {
-    const names: string[] = [];
-    for (let t = types.get(name); t; t = t.base ? types.get(t.base) : undefined) names.push(t.name);
-    return names;
+
+  let trees: Record<string, Ast> | undefined;
+  const expression = (source: string): Ast => {
+    trees ??= read<Record<string, Ast>>('expressions') ?? {};
+    return (trees[source] ??= parseFhirPath(source));
   };
+
+  const element = (type: string, property: string): { def: ElementDef; type: string } | undefined => properties(type).get(property);
+  const navigator = createNavigator({ type: lookup, element, elements });
+  const compiler = createCompiler(navigator);
+
+  const readParam = (resourceType: string, p: WrittenParam): SearchParam => {
+    const paths = p.paths.map(({ owner, name, ...path }): SearchPath => {
+      const def = owner === undefined ? undefined : elements(owner).find((e) => e.name === name);
+      if (path.compute === undefined) return { ...path, ...(def ? { element: def } : {}) };
+      const evaluate = compiler.compile(expression(path.compute));
+      return {
+        ...path,
+        evaluate: (resource) => {
+          const root = node(resource, resourceType);
+          return evaluate({ resource: root, rootResource: root }, [root]).map((n) => n.value);
+        },
+      };
+    });
+    return {
+      resourceType,
+      code: p.code,
+      type: p.type,
+      url: p.url,
+      expression: p.expression,
+      paths,
+      many: paths.length > 1 || paths.some((path) => path.many),
+      datatypes: new Set(paths.map((path) => path.type)),
+      targets: p.targets,
+      components: p.components.map((c) => ({ param: readParam(resourceType, c) })),
+    };
+  };
+
+  const params = new Map<string, ReadonlyMap<string, SearchParam>>();
+  const searchParams = (resourceType: string): ReadonlyMap<string, SearchParam> => {
+    let map = params.get(resourceType);
+    if (!map) {
+      const written = read<readonly WrittenParam[]>(`search ${resourceType}`);
+      map = new Map((written ?? []).map((p) => [p.code, readParam(resourceType, p)]));
+      if (written) params.set(resourceType, map);
+    }
+    return map;
+  };
+
+  let operations: ReadonlyMap<string, OperationDef> | undefined;
+  const readParameters = (list: OperationDef['parameters']): OperationDef['parameters'] =>
+    list.map((p) => ({ ...p, max: p.max === -1 ? Infinity : p.max, parts: readParameters(p.parts) }));
+
   return {
     type: lookup,
     elements,
-    element: (type, property) => properties(type).get(property),
-    searchParams(resourceType) {
-      let map = params.get(resourceType);
-      if (!map) {
-        const bases = baseNames(resourceType);
-        map = new Map(
-          file.searchParameters
-            .filter((p) => p.base.some((b) => bases.includes(b)) && !UNSERVED.has(p.code))
-            .map((p) => [p.code, compileParam(p, resourceType, resourceType, p.expression, byUrl, lookup)] as const)
-            .sort(([a], [b]) => (a < b ? -1 : 1)),
-        );
-        params.set(resourceType, map);
-      }
-      return map;
+    element,
+    searchParams,
+    compartments: new Map((read<readonly CompartmentDef[]>('compartments') ?? []).map((c) => [c.code, c])),
+    resourceTypes: head.resourceTypes,
+    operation(url) {
+      operations ??= new Map((read<readonly OperationDef[]>('operations') ?? []).map((o) => [o.url, { ...o, parameters: readParameters(o.parameters) }]));
+      return operations.get(url);
     },
-    compartments: new Map(file.compartments.map((c) => [c.code, c])),
-    operation: (url) => operations.get(url),
-    resourceTypes: file.types.filter((t) => t.kind === 'resource').map((t) => t.name),
+    expression,
+    navigator,
   };
 }
 
-/** Reads `.build/definitions.json`, which `npm run build` makes. */
-export function loadDefinitions(file: URL = new URL('../../../.build/definitions.json', import.meta.url)): Definitions {
-  const text = readFileSync(file, 'utf8');
-  const parsed = JSON.parse(text, (key, value: unknown) => (key === 'max' && value === -1 ? Infinity : value)) as DefinitionsFile;
-  return createDefinitions(parsed);
-}
-
-const computed = new Map<string, (resource: unknown) => unknown[]>();
+/** Reads `.build/definitions.txt`, which `npm run build` makes. */
+export const loadDefinitions = (file: URL = new URL('../../../.build/definitions.txt', import.meta.url)): Definitions =>
+  createDefinitions(readFileSync(file, 'latin1'));
 
 /**
  * All values of a parameter in a resource (or in the element that a composite selects), with their datatypes.
@@ -162,14 +190,8 @@ const computed = new Map<string, (resource: unknown) => unknown[]>();
 export function searchValues(root: unknown, param: SearchParam): TypedValue[] {
   const out: TypedValue[] = [];
   for (const path of param.paths) {
-    if (path.compute) {
-      let evaluate = computed.get(path.compute);
-      if (!evaluate) {
-        const compiled = fhirpath.compile(path.compute);
-        evaluate = (resource) => compiled(resource as object) as unknown[];
-        computed.set(path.compute, evaluate);
-      }
-      for (const value of evaluate(root)) out.push({ type: path.type, value, path });
+    if (path.evaluate) {
+      for (const value of path.evaluate(root)) out.push({ type: path.type, value, path });
       continue;
     }
     for (const value of walkPath(root, path)) {
