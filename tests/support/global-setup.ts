@@ -33,7 +33,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await client.end();
   const owner = { ...server.owner, database: template };
   const app = { ...server.app, database: template };
-  await migrate({ owner, app });
+  await migrate({ owner, app }, { queue: true });
   project.provide('postgres', { superuser, owner, app, template });
   return async () => {
     await server.close();

@@ -8,6 +8,7 @@ import path from 'node:path';
 import pg from 'pg';
 import type { DatabaseRoles } from '../embedded-postgres.ts';
 import { migrationsFolder } from '../paths.ts';
+import { migrateQueue, queueSchemaCurrent } from '../queue-schema.ts';
 import { StartError } from '../start-error.ts';
 
 const TABLE = 'mikro_orm_migrations';
@@ -65,32 +66,44 @@ async function connectOwner(owner: pg.ClientConfig): Promise<pg.Client> {
   return client;
 }
 
+export interface MigrateOptions {
+  /** The job queue lives in this database, not in Redis. */
+  readonly queue: boolean;
+  /** Progress for a person. */
+  readonly say?: (sentence: string) => void;
+}
+
 /**
  * Applies the migrations that are missing.
  * @returns how many were applied
  * @throws StartError when the database is newer than this program, or is not PostgreSQL 18
  */
-export async function migrate(roles: DatabaseRoles, say: (sentence: string) => void = () => undefined): Promise<number> {
+export async function migrate(roles: DatabaseRoles, options: MigrateOptions): Promise<number> {
   const [files, client] = await Promise.all([migrationNames(), connectOwner(roles.owner)]);
-  try {
-    const pending = (applied: ReadonlySet<string>): string[] => files.filter((n) => !applied.has(n));
-    let applied = await appliedNames(client);
+  const pending = async (): Promise<{ names: string[]; queue: boolean }> => {
+    const applied = await appliedNames(client);
     const unknown = [...applied].find((n) => !files.includes(n));
     if (unknown !== undefined) {
       throw new StartError(`The database was migrated by a newer version of Kairos (${unknown} is not known here): start that version.`);
     }
-    if (pending(applied).length === 0) return 0;
+    return { names: files.filter((n) => !applied.has(n)), queue: options.queue && !(await queueSchemaCurrent(client)) };
+  };
+  try {
+    let work = await pending();
+    if (work.names.length === 0 && !work.queue) return 0;
     const { rows } = await client.query<{ v: string }>(`select current_setting('server_version_num') as v`);
     if (Number(rows[0]?.v) < 180_000) throw new StartError('Kairos needs PostgreSQL 18 or later: check DATABASE_URL.');
     await client.query('select pg_advisory_lock($1, $2)', [...LOCK]);
-    applied = await appliedNames(client);
-    const work = pending(applied);
-    if (work.length === 0) return 0;
-    say(`Migrating the database: ${work.length} migration${work.length === 1 ? '' : 's'} …`);
-    await grantApp(client, roleOf(roles.app));
-    const { applyMigrations } = await import('./orm.ts');
-    await applyMigrations(roles.owner);
-    return work.length;
+    work = await pending();
+    const app = roleOf(roles.app);
+    if (work.names.length > 0) {
+      options.say?.(`Migrating the database: ${work.names.length} migration${work.names.length === 1 ? '' : 's'} …`);
+      await grantApp(client, app);
+      const { applyMigrations } = await import('./orm.ts');
+      await applyMigrations(roles.owner);
+    }
+    if (work.queue) await migrateQueue(client, app);
+    return work.names.length;
   } finally {
     await client.end();
   }
