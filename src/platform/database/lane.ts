@@ -26,9 +26,7 @@ export class Failure {
   }
 }
 
-export interface Lane<In, Out> {
-  (item: In): Promise<Out>;
-}
+export type Lane<In, Out> = (item: In) => Promise<Out>;
 
 function takeBatch<In, Out>(queue: Waiting<In, Out>[], { cap, key, weight }: LaneOptions<In>): Waiting<In, Out>[] {
   if (!key && !weight) return queue.splice(0, cap);
@@ -101,16 +99,15 @@ export function createLane<In, Out>(
     });
 }
 
-/** Lanes by key, each kept only while something waits in it. */
+/** Lanes by key, each kept only while something waits in it. `run` of the first caller serves all that share the key. */
 export function createLanes<In, Out>(
-  run: (key: string) => (items: readonly In[]) => Promise<readonly (Out | Failure)[]>,
   options: LaneOptions<In>,
-): (key: string) => Lane<In, Out> {
+): (key: string, run: (items: readonly In[]) => Promise<readonly (Out | Failure)[]>) => Lane<In, Out> {
   const lanes = new Map<string, Lane<In, Out>>();
-  return (key) => {
+  return (key, run) => {
     let lane = lanes.get(key);
     if (!lane) {
-      lane = createLane(run(key), options, () => lanes.delete(key));
+      lane = createLane(run, options, () => lanes.delete(key));
       lanes.set(key, lane);
     }
     return lane;

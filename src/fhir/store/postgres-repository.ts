@@ -1,0 +1,71 @@
+/** The repository on PostgreSQL: joins the lanes, the reads and the transactions. */
+import type pg from 'pg';
+import { poolNamed } from '../../platform/database/pool.ts';
+import { errorIssue, FhirError } from '../outcome.ts';
+import type { ResourceDeclaration } from '../resource.ts';
+import { plainContent, type ContentCodec } from './content.ts';
+import { createCreateLanes } from './create-lane.ts';
+import type { Layout } from './layout.ts';
+import { createReadLanes } from './read-lane.ts';
+import { createReader, type Run } from './reader.ts';
+import type { PreparedWrite, Repository } from './repository.ts';
+import { clientError, takenId } from './sqlstate.ts';
+import { writeStatements, type WriteStatements } from './statement.ts';
+import { runTransaction, type TransactionParts } from './transaction.ts';
+
+export interface RepositoryOptions {
+  /** Searches, transactions and creates. */
+  readonly pool: pg.Pool;
+  /** Opens a connection for the lanes of reads, as `openClient` does. */
+  openClient(): Promise<pg.Client>;
+  readonly resources: ReadonlyMap<string, ResourceDeclaration>;
+  readonly layout: Layout;
+  readonly content?: ContentCodec;
+}
+
+export interface PostgresRepository extends Repository {
+  /** Ends the connections of the lanes; the pool is its owner's. */
+  close(): Promise<void>;
+}
+
+function refused(writes: readonly PreparedWrite[], error: unknown): unknown {
+  const taken = takenId(error);
+  const write = writes.find((w) => w.id === taken);
+  if (!write) return clientError(error);
+  return new FhirError(409, [errorIssue('duplicate', `${write.type}/${write.id} exists already: update it, or leave the choice of an id to the server.`)]);
+}
+
+export function createRepository(options: RepositoryOptions): PostgresRepository {
+  const { pool, resources, layout, content = plainContent } = options;
+  const prepared = new Map<string, WriteStatements>();
+  const statements = (type: string): WriteStatements => {
+    let known = prepared.get(type);
+    if (!known) {
+      if (!resources.has(type) || resources.get(type)?.storage === 'relation') throw new Error(`${type} cannot be written`);
+      prepared.set(type, (known = writeStatements(layout, type)));
+    }
+    return known;
+  };
+  const parts: TransactionParts = { resources, layout, content, pool, statements, refused };
+  const run: Run = async (text, values) => {
+    try {
+      return (await poolNamed(pool, text, values)).rows;
+    } catch (error) {
+      throw clientError(error);
+    }
+  };
+  const lanes = createReadLanes(parts, () => options.openClient());
+  const create = createCreateLanes(parts, pool, statements, (write, error) => refused([write], error));
+
+  return {
+    ...createReader(parts, run),
+    read: lanes.read,
+    existing: lanes.existing,
+    close: lanes.close,
+    create(write) {
+      const alone = write.method !== 'POST' || resources.get(write.type)?.project !== undefined;
+      return alone ? runTransaction(parts, 'read committed', (tx) => tx.insert([write])) : create(write);
+    },
+    transaction: (isolation, work) => runTransaction(parts, isolation, work),
+  };
+}

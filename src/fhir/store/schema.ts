@@ -1,0 +1,77 @@
+/**
+ * The database's schema, compared with the resource declarations: what a migration would have to say. Loads MikroORM;
+ * import where that does not matter.
+ * @see https://mikro-orm.io/docs/schema-generator
+ */
+import type pg from 'pg';
+import { openOrm } from '../../platform/database/orm.ts';
+import type { ResourceDeclaration } from '../resource.ts';
+import { entitiesOf } from './entity.ts';
+import { BASE_COLUMNS, tableOf, type Layout } from './layout.ts';
+import { indexesOf } from './table-index.ts';
+
+export interface SchemaSource {
+  readonly resources: readonly ResourceDeclaration[];
+  readonly layout: Layout;
+}
+
+const relations = (source: SchemaSource): ResourceDeclaration[] => source.resources.filter((r) => r.storage === 'relation');
+
+/** Hand-made relations and their partitions; the comparison leaves them alone. */
+const skipped = (source: SchemaSource): RegExp[] => relations(source).map((r) => new RegExp(`^${tableOf(r.type)}(_|$)`));
+
+/**
+ * A relation partitioned by month of `last_updated`, with the columns that search asks for. Months are attached by whoever
+ * keeps the rows; until then they fall into the default partition.
+ */
+function relationStatements(declaration: ResourceDeclaration, layout: Layout): string[] {
+  const table = tableOf(declaration.type);
+  const columns = layout.columns(declaration.type);
+  const collated = (type: string): string => (type === 'text' || type === 'text[]' ? `${type} collate "C"` : type);
+  const lines = [
+    ...BASE_COLUMNS.map(([name, type]) => `"${name}" ${collated(type)} not null`),
+    ...columns.map((c) => `"${c.name}" ${collated(c.sqlType)} null`),
+    'primary key ("id", "last_updated")',
+  ];
+  return [
+    `create table "${table}" (${lines.join(', ')}) partition by range ("last_updated")`,
+    `create table "${table}_default" partition of "${table}" default`,
+    ...indexesOf(declaration, columns).map((i) => i.statement),
+  ];
+}
+
+/**
+ * Statements that bring a database to the declarations; none when it is there already.
+ * @param connection as the owner of the tables
+ */
+export async function schemaDifference(connection: pg.ClientConfig, source: SchemaSource): Promise<string[]> {
+  const orm = await openOrm(connection, entitiesOf(source.resources, source.layout), skipped(source));
+  try {
+    const { up } = await orm.schema.getUpdateSchemaMigrationSQL({ wrap: false });
+    const generated = up.split(';\n').map((s) => s.trim().replace(/;$/, '')).filter((s) => s !== '');
+    const there = await orm.em.getConnection().execute<{ name: string }[]>(`select relname as name from pg_class where relkind = 'p'`);
+    const missing = relations(source).filter((r) => !there.some((t) => t.name === tableOf(r.type)));
+    const extensions = await orm.em.getConnection().execute<{ name: string }[]>('select extname as name from pg_extension');
+    const needed = ['pg_trgm', 'btree_gist'].filter((name) => !extensions.some((e) => e.name === name));
+    return [
+      ...needed.map((name) => `create extension if not exists ${name}`),
+      ...generated,
+      ...missing.flatMap((r) => relationStatements(r, source.layout)),
+    ];
+  } finally {
+    await orm.close();
+  }
+}
+
+/** The file of a migration, for review. */
+export function migrationFile(className: string, statements: readonly string[]): string {
+  const escaped = (statement: string): string => statement.replaceAll(/[`$\\]/g, '\\$&');
+  return `import { Migration } from '@mikro-orm/migrations';
+
+export class ${className} extends Migration {
+  override up(): void {
+${statements.map((s) => `    this.addSql(\`${escaped(s)}\`);`).join('\n')}
+  }
+}
+`;
+}

@@ -1,0 +1,193 @@
+/**
+ * One database transaction: bulk writes with a statement for each type, the hooks of the types, and the outbox.
+ * @see https://www.postgresql.org/docs/18/mvcc-serialization-failure-handling.html
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Resource } from '@medplum/fhirtypes';
+import pg from 'pg';
+import { runNamed, runOnce, type Reply } from '../../platform/database/pool.ts';
+import { compile } from '../../platform/database/sql.ts';
+import { createReader, type StoreParts } from './reader.ts';
+import { ConcurrentChange, type Change, type PreparedWrite, type Transaction } from './repository.ts';
+import { clientError, isBroken, isRetryable } from './sqlstate.ts';
+import { keyRows, replaced, writeRows, type WriteStatements } from './statement.ts';
+
+export interface TransactionParts extends StoreParts {
+  readonly pool: pg.Pool;
+  statements(type: string): WriteStatements;
+  /** The error for a write that PostgreSQL refused. */
+  refused(writes: readonly PreparedWrite[], error: unknown): unknown;
+}
+
+const RETRIES = 5;
+
+/** Rows of each type, sorted by id: transactions that meet lock in the same order. */
+function grouped<T extends { readonly type: string; readonly id: string }>(entries: readonly T[]): Map<string, T[]> {
+  const groups = Map.groupBy(entries, (entry) => entry.type);
+  for (const group of groups.values()) group.sort((a, b) => (a.id < b.id ? -1 : 1));
+  return groups;
+}
+
+/** What went wrong with the session, whatever the work made of it. */
+interface Trouble {
+  error?: unknown;
+}
+
+/** The first failure, unless a later one decides what becomes of the transaction. */
+function note(trouble: Trouble, error: unknown): void {
+  if (trouble.error === undefined || isRetryable(error) || isBroken(error)) trouble.error = error;
+}
+
+function createTransaction(parts: TransactionParts, client: pg.ClientBase, trouble: Trouble): Transaction {
+  const run = async (text: string, values: readonly unknown[]): Promise<Reply> => {
+    try {
+      return await runNamed(client, text, values);
+    } catch (error) {
+      note(trouble, error);
+      throw error;
+    }
+  };
+  const runForClient = async (text: string, values: readonly unknown[]): Promise<Reply['rows']> => {
+    try {
+      return (await run(text, values)).rows;
+    } catch (error) {
+      throw clientError(error);
+    }
+  };
+  const reader = createReader(parts, runForClient);
+  const hooked = (type: string): boolean => parts.resources.get(type)?.project !== undefined;
+
+  const project = async (changes: readonly Change[]): Promise<void> => {
+    for (const change of changes) await parts.resources.get(change.type)?.project?.(tx, change);
+  };
+
+  /** Runs a replacing statement and checks that every row was still at the version before. */
+  const replace = async (
+    type: string,
+    text: string,
+    rows: string,
+    entries: readonly { readonly id: string }[],
+  ): Promise<ReadonlyMap<string, Resource>> => {
+    const done = await runForClient(text, [rows]);
+    if (done.length !== entries.length) {
+      const changed = new Set(done.map(([id]) => id));
+      const missed = entries.find((e) => !changed.has(e.id)) ?? entries[0];
+      throw new ConcurrentChange(`${type}/${missed?.id} was changed by another request`);
+    }
+    return new Map(hooked(type) ? done.map((row) => [row[0] ?? '', replaced(parts.content, type, row)]) : []);
+  };
+
+  const tx: Transaction = {
+    ...reader,
+
+    async insert(writes) {
+      for (const [type, group] of grouped(writes)) {
+        const statements = parts.statements(type);
+        try {
+          await run(statements.insert, [writeRows(group, parts.content)]);
+        } catch (error) {
+          throw parts.refused(group, error);
+        }
+        // An id that a client chose may have had versions: the new one must be the next. Asked after the insert, which
+        // waited for whoever held the id.
+        const chosen = group.filter((w) => w.method !== 'POST');
+        const gap = chosen.length > 0 ? await runForClient(statements.gap, [keyRows(chosen)]) : [];
+        if (gap[0]) throw new ConcurrentChange(`${type}/${gap[0][0]} was changed by another request`);
+      }
+      await project(
+        writes.filter((w) => hooked(w.type)).map((w) => ({ kind: 'create', type: w.type, id: w.id, version: w.version, after: w.resource })),
+      );
+    },
+
+    async update(writes, before) {
+      const changes: Change[] = [];
+      for (const [type, group] of grouped(writes)) {
+        const old = await replace(type, parts.statements(type).update, writeRows(group, parts.content), group);
+        if (!hooked(type)) continue;
+        for (const w of group) {
+          const was = before.get(`${type}/${w.id}`) ?? old.get(w.id);
+          changes.push({ kind: 'update', type, id: w.id, version: w.version, after: w.resource, ...(was ? { before: was } : {}) });
+        }
+      }
+      await project(changes);
+    },
+
+    async delete(entries) {
+      const changes: Change[] = [];
+      for (const [type, group] of grouped(entries)) {
+        const old = await replace(type, parts.statements(type).delete, keyRows(group), group);
+        if (!hooked(type)) continue;
+        for (const { id, version } of group) {
+          const was = old.get(id);
+          changes.push({ kind: 'delete', type, id, version, ...(was ? { before: was } : {}) });
+        }
+      }
+      await project(changes);
+    },
+
+    async outbox({ topic, payload }) {
+      await runForClient('insert into outbox (topic, payload) values ($1, $2::jsonb)', [topic, JSON.stringify(payload)]);
+    },
+
+    execute(statement) {
+      const { text, values } = compile(statement);
+      return runForClient(text, values);
+    },
+  };
+  return tx;
+}
+
+type Outcome<T> = { readonly done: true; readonly value: T } | { readonly done: false; readonly error: unknown };
+
+/** One attempt. The connection goes back to the pool unless it broke. */
+async function attempt<T>(parts: TransactionParts, begin: string, work: (tx: Transaction) => Promise<T>, trouble: Trouble): Promise<Outcome<T>> {
+  let client: pg.PoolClient;
+  try {
+    client = await parts.pool.connect();
+  } catch (error) {
+    return { done: false, error: clientError(error) };
+  }
+  // A connection that breaks while the work is busy elsewhere must not end the process.
+  const onError = (error: Error): void => note(trouble, error);
+  client.on('error', onError);
+  let broken = false;
+  const send = async (text: string): Promise<Reply | undefined> => {
+    try {
+      return await runOnce(client, text);
+    } catch (error) {
+      broken ||= isBroken(error);
+      note(trouble, error);
+      return undefined;
+    }
+  };
+  try {
+    if (!(await send(begin))) return { done: false, error: clientError(trouble.error) };
+    const value = await work(createTransaction(parts, client, trouble));
+    const committed = await send('commit');
+    // After a failure that the work swallowed, `commit` answers ROLLBACK.
+    if (committed?.command === 'COMMIT') return { done: true, value };
+    return { done: false, error: clientError(trouble.error) };
+  } catch (error) {
+    broken ||= trouble.error !== undefined && isBroken(trouble.error);
+    if (!broken) await send('rollback');
+    return { done: false, error };
+  } finally {
+    client.off('error', onError);
+    client.release(broken);
+  }
+}
+
+export async function runTransaction<T>(
+  parts: TransactionParts,
+  isolation: 'read committed' | 'serializable',
+  work: (tx: Transaction) => Promise<T>,
+): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    const trouble: Trouble = {};
+    const outcome = await attempt(parts, `begin isolation level ${isolation}`, work, trouble);
+    if (outcome.done) return outcome.value;
+    if (!isRetryable(trouble.error)) throw outcome.error;
+    if (tries === RETRIES) throw clientError(trouble.error);
+    await sleep(Math.random() * 5 * 2 ** tries);
+  }
+}
