@@ -1,0 +1,137 @@
+/**
+ * The floor to measure against, a process of its own: bare Hono routes with one prepared statement each for the rows that the server answers with,
+ * and the server's inserts as a plain SQL script. Told by its parent which database to use.
+ */
+import { serve } from '@hono/node-server';
+import { Hono } from 'hono';
+import { Client, Pool, type ClientConfig, type CustomTypesConfig } from 'pg';
+import { performance } from 'node:perf_hooks';
+import type { Measured } from './client.ts';
+
+export interface FloorStart {
+  readonly kind: 'start';
+  readonly connection: ClientConfig;
+}
+
+/** Inserts as fast as a script can: each connection commits `perTransaction` rows at a time. */
+export interface ScriptJob {
+  readonly kind: 'script';
+  readonly connections: number;
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+  readonly insert: string;
+  /** Rows without their id, which stands first. */
+  readonly rows: readonly (readonly (string | null)[])[];
+  readonly perTransaction: number;
+}
+
+const POOL = 10;
+const JSON_TYPE = { 'content-type': 'application/fhir+json; charset=utf-8' };
+const TEXT_VALUES: CustomTypesConfig = { getTypeParser: () => (value: string) => value };
+
+const SLOTS = `select content from slot where schedule = $1 and status = 'free' and start >= $2 and start < $3 order by start, id limit 20`;
+const NAMES = `select content from patient where name like $1 order by id limit 20`;
+const APPOINTMENTS = `
+  with a as (select content, patient from appointment
+              where actor @> array[$1] and date >= $2 and date < $3 order by date, id limit 20)
+  select content from a
+  union all
+  select p.content from patient p where p.id in (select substr(r, 9) from a, unnest(a.patient) r)`;
+
+function routes(pool: Pool): Hono {
+  const rows = async (name: string, text: string, values: readonly string[]): Promise<string[]> => {
+    const { rows: found } = await pool.query<[string]>({ name, text, values: [...values], rowMode: 'array' });
+    return found.map(([content]) => content);
+  };
+  const bundle = (contents: readonly string[]): string =>
+    `{"resourceType":"Bundle","type":"searchset","entry":[${contents.map((c) => `{"resource":${c}}`).join(',')}]}`;
+  const app = new Hono();
+  app.get('/read/:id', async (c) => {
+    const [content] = await rows('read', 'select content from patient where id = $1', [c.req.param('id')]);
+    return content === undefined ? c.body(null, 404) : c.body(content, 200, JSON_TYPE);
+  });
+  app.get('/slots/:schedule/:from/:to', async (c) => {
+    const { schedule, from, to } = c.req.param();
+    return c.body(bundle(await rows('slots', SLOTS, [`Schedule/${schedule}`, from, to])), 200, JSON_TYPE);
+  });
+  app.get('/names/:prefix', async (c) =>
+    c.body(bundle(await rows('names', NAMES, [`%\x1f${c.req.param('prefix')}%`])), 200, JSON_TYPE),
+  );
+  app.get('/appointments/:practitioner/:from/:to', async (c) => {
+    const { practitioner, from, to } = c.req.param();
+    return c.body(
+      bundle(await rows('appointments', APPOINTMENTS, [`Practitioner/${practitioner}`, from, to])),
+      200,
+      JSON_TYPE,
+    );
+  });
+  return app;
+}
+
+async function runScript(connection: ClientConfig, job: ScriptJob): Promise<Measured> {
+  const clients = await Promise.all(
+    Array.from({ length: job.connections }, async () => {
+      const client = new Client({ ...connection, types: TEXT_VALUES });
+      await client.connect();
+      return client;
+    }),
+  );
+  const measureFrom = performance.now() + job.warmUpMs;
+  const end = measureFrom + job.measureMs;
+  const times: number[] = [];
+  let next = 0;
+  const one = async (client: Client): Promise<void> => {
+    const n = next++;
+    const row = job.rows[n % job.rows.length] ?? [];
+    await client.query({
+      name: 'insert',
+      text: job.insert,
+      values: [`script-${process.pid}-${Date.now().toString(36)}-${n}`, ...row],
+    });
+  };
+  const connectionLoop = async (client: Client): Promise<void> => {
+    for (;;) {
+      const started = performance.now();
+      if (started >= end) return;
+      if (job.perTransaction > 1) {
+        await client.query('begin');
+        for (let i = 0; i < job.perTransaction; i++) await one(client);
+        await client.query('commit');
+      } else await one(client);
+      if (started >= measureFrom) times.push(performance.now() - started);
+    }
+  };
+  await Promise.all(clients.map(connectionLoop));
+  const seconds = (performance.now() - measureFrom) / 1000;
+  await Promise.all(clients.map((c) => c.end()));
+  times.sort((a, b) => a - b);
+  const quantile = (q: number): number => times[Math.min(times.length - 1, Math.floor(q * times.length))] ?? Number.NaN;
+  return { perSecond: times.length / seconds, p50Ms: quantile(0.5), p99Ms: quantile(0.99), failures: 0 };
+}
+
+let connection: ClientConfig = {};
+process.on('message', (message: FloorStart | ScriptJob) => {
+  if (message.kind === 'script') {
+    runScript(connection, message).then(
+      (measured) => process.send?.(measured),
+      (error: unknown) =>
+        process.send?.({
+          perSecond: 0,
+          p50Ms: Number.NaN,
+          p99Ms: Number.NaN,
+          failures: 1,
+          firstFailure: String(error),
+        } satisfies Measured),
+    );
+    return;
+  }
+  connection = message.connection;
+  const pool = new Pool({ ...connection, max: POOL, types: TEXT_VALUES });
+  const server = serve({ fetch: routes(pool).fetch, port: 0, hostname: '127.0.0.1' }, (address) =>
+    process.send?.({ port: address.port }),
+  );
+  process.once('disconnect', () => {
+    server.close();
+    void pool.end();
+  });
+});

@@ -1,0 +1,154 @@
+/** What is measured: the requests, the floor of each, and what must be reached. */
+import type { Definitions } from '../fhir/definitions/registry.ts';
+import type { Shot } from './client.ts';
+import { familyName, patient, patientId, practitionerId, scheduleId, week, type Size } from './population.ts';
+import { rowColumns, rowOf } from './load.ts';
+
+/** What the issue asks for at 50 connections. */
+export interface Target {
+  /** Least share of the operation's own floor. */
+  readonly ofFloor?: number;
+  /** Least share of the floor of single reads. */
+  readonly ofReadFloor?: number;
+  /** Least number a second. */
+  readonly perSecond?: number;
+  /** Longest p99 at 10 connections, in milliseconds. */
+  readonly p99MsAt10?: number;
+}
+
+export interface Operation {
+  readonly name: string;
+  /** Resources that one request handles. */
+  readonly unit: number;
+  readonly shots: readonly Shot[];
+  readonly floor:
+    | { readonly kind: 'http'; readonly shots: readonly Shot[] }
+    | {
+        readonly kind: 'script';
+        readonly insert: string;
+        readonly rows: readonly (readonly (string | null)[])[];
+        readonly perTransaction: number;
+      };
+  readonly target: Target;
+}
+
+const DIFFERENT = 2000;
+const PREFIX_LETTERS = 6;
+const BASE = '/fhir/R4';
+const POST_HEADERS = { 'Content-Type': 'application/fhir+json' };
+const get = (path: string): Shot => ({ method: 'GET', path });
+const many = (make: (n: number) => Shot, count = DIFFERENT): Shot[] => Array.from({ length: count }, (_, n) => make(n));
+/** Spreads numbers over a range without a pattern that caches could follow. */
+const spread = (n: number, range: number): number => (n * 2_654_435_761) % range;
+
+/** Body of a patient that is new, as a client would send it. */
+function newPatient(n: number): Record<string, unknown> {
+  const { id: _id, meta: _meta, ...rest } = patient(n, `Zz${familyName(n)}`);
+  return rest;
+}
+
+export function readOperation(size: Size): Operation {
+  return {
+    name: 'read Patient',
+    unit: 1,
+    shots: many((n) => get(`${BASE}/Patient/${patientId(spread(n, size.patients))}`)),
+    floor: { kind: 'http', shots: many((n) => get(`/read/${patientId(spread(n, size.patients))}`)) },
+    target: { ofFloor: 2, p99MsAt10: 5 },
+  };
+}
+
+export function slotSearch(size: Size): Operation {
+  const weekOf = (n: number): readonly [string, string] => week(size.slotsPerSchedule, n);
+  return {
+    name: 'search Slot (schedule, status, week)',
+    unit: 1,
+    shots: many((n) => {
+      const [from, to] = weekOf(n);
+      return get(
+        `${BASE}/Slot?schedule=Schedule/${scheduleId(spread(n, size.schedules))}&status=free&start=ge${from}&start=lt${to}&_count=20`,
+      );
+    }),
+    floor: {
+      kind: 'http',
+      shots: many((n) => get(`/slots/${scheduleId(spread(n, size.schedules))}/${weekOf(n).join('/')}`)),
+    },
+    target: { ofReadFloor: 0.6, perSecond: 5000 },
+  };
+}
+
+export function searches(size: Size): readonly Operation[] {
+  const prefix = (n: number): string => familyName(spread(n, size.patients)).slice(0, PREFIX_LETTERS).toLowerCase();
+  const weekOf = (n: number): readonly [string, string] => week(size.appointmentsPerPractitioner, n);
+  return [
+    slotSearch(size),
+    {
+      name: 'search Patient by name',
+      unit: 1,
+      shots: many((n) => get(`${BASE}/Patient?name=${prefix(n)}&_count=20`)),
+      floor: { kind: 'http', shots: many((n) => get(`/names/${prefix(n)}`)) },
+      target: {},
+    },
+    {
+      name: 'search Appointment + _include',
+      unit: 1,
+      shots: many((n) => {
+        const [from, to] = weekOf(n);
+        const who = practitionerId(spread(n, size.practitioners));
+        return get(
+          `${BASE}/Appointment?practitioner=Practitioner/${who}&date=ge${from}&date=lt${to}&_include=Appointment:patient&_count=20`,
+        );
+      }),
+      floor: {
+        kind: 'http',
+        shots: many((n) =>
+          get(`/appointments/${practitionerId(spread(n, size.practitioners))}/${weekOf(n).join('/')}`),
+        ),
+      },
+      target: {},
+    },
+  ];
+}
+
+export function writes(definitions: Definitions): readonly Operation[] {
+  const columns = rowColumns(definitions, 'Patient');
+  const idAt = columns.indexOf('id');
+  const others = columns.filter((c) => c !== 'id');
+  const insert = `insert into patient (id, ${others.map((c) => `"${c}"`).join(', ')}) values (${columns.map((_, i) => `$${i + 1}`).join(', ')})`;
+  const at = new Date().toISOString();
+  const rows = Array.from({ length: 500 }, (_, n) =>
+    rowOf(definitions, patient(n, `Zz${familyName(n)}`), at).filter((_value, i) => i !== idAt),
+  );
+  const transaction = (n: number): string =>
+    JSON.stringify({
+      resourceType: 'Bundle',
+      type: 'transaction',
+      entry: Array.from({ length: 100 }, (_, i) => ({
+        resource: newPatient(n * 100 + i),
+        request: { method: 'POST', url: 'Patient' },
+      })),
+    });
+  return [
+    {
+      name: 'create Patient',
+      unit: 1,
+      shots: many(
+        (n) => ({
+          method: 'POST',
+          path: `${BASE}/Patient`,
+          headers: POST_HEADERS,
+          body: JSON.stringify(newPatient(n)),
+        }),
+        500,
+      ),
+      floor: { kind: 'script', insert, rows, perTransaction: 1 },
+      target: { ofReadFloor: 0.35, perSecond: 3000 },
+    },
+    {
+      name: 'transaction of 100 creates',
+      unit: 100,
+      shots: many((n) => ({ method: 'POST', path: BASE, headers: POST_HEADERS, body: transaction(n) }), 20),
+      floor: { kind: 'script', insert, rows, perTransaction: 100 },
+      target: { perSecond: 5000 },
+    },
+  ];
+}

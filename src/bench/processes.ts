@@ -1,0 +1,125 @@
+/** The processes of a benchmark: the server as `npm start` runs it, its floor, and the load generator. */
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import path from 'node:path';
+import type pg from 'pg';
+import { projectFolder } from '../platform/paths.ts';
+import type { Job, Measured } from './client.ts';
+import type { FloorStart, ScriptJob } from './floor.ts';
+
+export interface RunningServer {
+  readonly port: number;
+  readonly pid: number;
+  /** From the start of the process to the first `GET /readyz` that is answered with 200. */
+  readonly readyAfterMs: number;
+  stop(): Promise<void>;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/**
+ * Starts the server on a data folder and waits until it is ready.
+ * @throws with what it printed when it ends instead
+ */
+export async function startServer(
+  dataDir: string,
+  env: Readonly<Record<string, string>> = {},
+  nodeOptions: readonly string[] = [],
+): Promise<RunningServer> {
+  const port = await freePort();
+  const started = performance.now();
+  const child = spawn(process.execPath, [...nodeOptions, path.join(projectFolder, 'src', 'main.ts')], {
+    cwd: projectFolder,
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      DATA_DIR: dataDir,
+      PORT: String(port),
+      HOST: '127.0.0.1',
+      LOG_LEVEL: 'warn',
+      DEMO: 'off',
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let printed = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (printed = (printed + text).slice(-4000)));
+  for (;;) {
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`the server ended at its start:\n${printed}`);
+    const ready = await fetch(`http://127.0.0.1:${port}/readyz`).then(
+      (r) => r.ok,
+      () => false,
+    );
+    if (ready) break;
+    if (performance.now() - started > 120_000) {
+      child.kill('SIGKILL');
+      throw new Error(`the server was not ready within two minutes:\n${printed}`);
+    }
+    await sleep(20);
+  }
+  return {
+    port,
+    pid: child.pid ?? 0,
+    readyAfterMs: performance.now() - started,
+    stop: async () => {
+      if (child.exitCode !== null) return;
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+    },
+  };
+}
+
+/** Memory of a process in MiB, now and at its highest. Linux only; NaN elsewhere. */
+export function memoryOf(pid: number): { readonly nowMiB: number; readonly peakMiB: number } {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const read = (name: string): number =>
+      Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? Number.NaN) / 1024;
+    return { nowMiB: read('VmRSS'), peakMiB: read('VmHWM') };
+  } catch {
+    return { nowMiB: Number.NaN, peakMiB: Number.NaN };
+  }
+}
+
+async function ask<T>(child: ChildProcess, message: object): Promise<T> {
+  const answer = once(child, 'message') as Promise<[T]>;
+  child.send(message);
+  return (await answer)[0];
+}
+
+const started = (file: URL): ChildProcess => fork(file, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+
+export interface LoadGenerator {
+  run(job: Job): Promise<Measured>;
+  stop(): void;
+}
+
+export function startClient(): LoadGenerator {
+  const child = started(new URL('./client.ts', import.meta.url));
+  return { run: (job) => ask<Measured>(child, job), stop: () => child.disconnect() };
+}
+
+export interface Floor {
+  readonly port: number;
+  script(job: ScriptJob): Promise<Measured>;
+  stop(): void;
+}
+
+export async function startFloor(connection: pg.ClientConfig): Promise<Floor> {
+  const child = started(new URL('./floor.ts', import.meta.url));
+  const { port } = await ask<{ port: number }>(child, { kind: 'start', connection } satisfies FloorStart);
+  return { port, script: (job) => ask<Measured>(child, job), stop: () => child.disconnect() };
+}

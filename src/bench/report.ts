@@ -1,0 +1,115 @@
+/** The benchmark's results as a Markdown table, each beside its floor and its target. */
+import type { Measured } from './client.ts';
+import type { Operation } from './operations.ts';
+
+/** One round: the server, and right before or after it the floor. */
+export interface Round {
+  readonly subject: Measured;
+  readonly floor: Measured;
+  /** Floor of single reads in the same round, requests a second. */
+  readonly readFloor: number;
+}
+
+export interface Series {
+  readonly operation: Operation;
+  readonly connections: number;
+  readonly rounds: readonly Round[];
+}
+
+export interface Check {
+  readonly name: string;
+  readonly value: string;
+  readonly target: string;
+  readonly met: boolean;
+}
+
+export const median = (values: readonly number[]): number => {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? Number.NaN)
+    : ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
+};
+
+const whole = (n: number): string => Math.round(n).toLocaleString('en');
+const percent = (n: number): string => `${Math.round(n * 100)} %`;
+const ms = (n: number): string => (n < 10 ? n.toFixed(2) : n.toFixed(1));
+const verdict = (met: boolean): string => (met ? 'OK' : '**MISSED**');
+
+/** The targets of the series, with what was reached. */
+export function checksOf(series: Series): Check[] {
+  const { operation, connections, rounds } = series;
+  const { target, unit } = operation;
+  const checks: Check[] = [];
+  const per = (r: Round): number => r.subject.perSecond * unit;
+  if (connections === 50) {
+    const least = (what: string, value: number, wanted: number, print: (n: number) => string): void => {
+      checks.push({
+        name: `${operation.name}: ${what}`,
+        value: print(value),
+        target: `≥ ${print(wanted)}`,
+        met: value >= wanted,
+      });
+    };
+    if (target.ofFloor !== undefined)
+      least(
+        'of its floor',
+        median(rounds.map((r) => r.subject.perSecond / r.floor.perSecond)),
+        target.ofFloor,
+        percent,
+      );
+    if (target.ofReadFloor !== undefined)
+      least(
+        'of the single-read floor',
+        median(rounds.map((r) => r.subject.perSecond / r.readFloor)),
+        target.ofReadFloor,
+        percent,
+      );
+    if (target.perSecond !== undefined)
+      least(unit > 1 ? 'resources a second' : 'a second', median(rounds.map(per)), target.perSecond, whole);
+  }
+  if (connections === 10 && target.p99MsAt10 !== undefined) {
+    const value = median(rounds.map((r) => r.subject.p99Ms));
+    checks.push({
+      name: `${operation.name}: p99 at 10 connections`,
+      value: `${ms(value)} ms`,
+      target: `≤ ${target.p99MsAt10} ms`,
+      met: value <= target.p99MsAt10,
+    });
+  }
+  return checks;
+}
+
+function line({ operation, connections, rounds }: Series): string {
+  const rates = rounds.map((r) => r.subject.perSecond * operation.unit);
+  const floors = rounds.map((r) => r.floor.perSecond * operation.unit);
+  const failures = rounds.reduce((n, r) => n + r.subject.failures + r.floor.failures, 0);
+  return [
+    '',
+    operation.name,
+    connections,
+    `${whole(median(rates))} (${whole(Math.min(...rates))}–${whole(Math.max(...rates))})`,
+    `${ms(median(rounds.map((r) => r.subject.p50Ms)))} / ${ms(median(rounds.map((r) => r.subject.p99Ms)))}`,
+    `${whole(median(floors))} (${whole(Math.min(...floors))}–${whole(Math.max(...floors))})`,
+    percent(median(rounds.map((r) => r.subject.perSecond / r.floor.perSecond))),
+    percent(median(rounds.map((r) => r.subject.perSecond / r.readFloor))),
+    failures,
+    '',
+  ]
+    .join(' | ')
+    .trim();
+}
+
+export function renderReport(series: readonly Series[], checks: readonly Check[], notes: readonly string[]): string {
+  return [
+    '| operation | connections | a second: median (lowest–highest) | p50 / p99 ms | floor a second | of its floor | of the read floor | failures |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    ...series.map(line),
+    '',
+    '| target | wanted | reached | |',
+    '| --- | --- | --- | --- |',
+    ...checks.map((c) => `| ${c.name} | ${c.target} | ${c.value} | ${verdict(c.met)} |`),
+    '',
+    ...notes.map((n) => `- ${n}`),
+  ].join('\n');
+}
