@@ -8,9 +8,10 @@ import { createInterface } from 'node:readline';
 import type { Resource } from '@medplum/fhirtypes';
 import { id, raw, sql } from '../../platform/database/sql.ts';
 import type { Engine } from '../engine.ts';
-import { extract } from '../search/columns.ts';
 import type { PreparedWrite, Transaction } from '../store/repository.ts';
-import { tableOf } from '../store/layout.ts';
+import { historyTableOf, tableOf } from '../store/layout.ts';
+import { prepareWrite } from '../store/prepare.ts';
+import { searchLayout } from '../store/search-layout.ts';
 
 const NAME = 'conformance';
 const BATCH = 100;
@@ -23,78 +24,66 @@ export interface LoadResult {
 
 const NOTHING: LoadResult = { created: 0, updated: 0, deleted: 0 };
 
+/** What the tables hold of a definition: its last version, and its content unless it was taken away. */
 interface Stored {
   readonly version: number;
-  readonly content: string;
+  readonly content: string | undefined;
 }
 
 const storedHash = async (reader: Pick<Transaction, 'query'>): Promise<unknown> =>
   (await reader.query(sql`select "value" from "installation" where "name" = ${NAME}`))[0]?.[0];
 
-/** Current rows of a type, by id. */
-async function current(tx: Transaction, type: string): Promise<Map<string, Stored>> {
+/** Definitions of a type by id, those taken away included. */
+async function storedOf(tx: Transaction, type: string): Promise<Map<string, Stored>> {
+  const gone = await tx.query(sql`select "id", max("version") from ${id(historyTableOf(type))} group by "id"`);
   const rows = await tx.query(sql`select "id", "version", "content" from ${id(tableOf(type))}`);
-  return new Map(rows.map(([key, version, content]) => [String(key), { version: Number(version), content: String(content) }]));
+  return new Map<string, Stored>([
+    ...gone.map(([key, version]) => [String(key), { version: Number(version), content: undefined }] as const),
+    ...rows.map(([key, version, content]) => [String(key), { version: Number(version), content: String(content) }] as const),
+  ]);
 }
 
-/** The content without what loading adds to it, to compare with the build's line. */
-function withoutVersion(content: string): string {
+/** The content as the build wrote it, without what loading added. */
+function asBuilt(content: string): string {
   const { meta, resourceType, id: key, ...rest } = JSON.parse(content) as Resource;
   const { lastUpdated: _l, versionId: _v, ...kept } = meta ?? {};
   return JSON.stringify({ resourceType, id: key, ...(Object.keys(kept).length > 0 ? { meta: kept } : {}), ...rest });
 }
 
-function prepare(engine: Engine, line: string, version: number, now: Date): PreparedWrite {
-  const { resourceType, id: key = '', meta, ...rest } = JSON.parse(line) as Resource;
-  const resource = {
-    resourceType,
-    id: key,
-    meta: { ...meta, versionId: String(version), lastUpdated: now.toISOString() },
-    ...rest,
-  } as Resource;
-  return {
-    type: resourceType,
-    id: key,
-    version,
-    lastUpdated: now,
-    content: JSON.stringify(resource),
-    columns: extract(engine.definitions, resourceType, resource, engine.baseUrl),
-    method: version === 1 ? 'POST' : 'PUT',
-    resource,
-  };
-}
-
 async function synchronise(tx: Transaction, engine: Engine, ndjson: URL): Promise<LoadResult> {
   const types = [...engine.resources.values()].filter((r) => r.storage === 'definitions').map((r) => r.type);
-  const stored = new Map(await Promise.all(types.map(async (type) => [type, await current(tx, type)] as const)));
-  const now = new Date(engine.clock.now());
-  let created = 0;
-  let updated = 0;
+  const stored = new Map<string, Map<string, Stored>>();
+  for (const type of types) stored.set(type, await storedOf(tx, type));
+  const layout = searchLayout(engine.definitions, engine.baseUrl);
+  const lastUpdated = new Date(engine.clock.now());
+  const prepare = (line: string, key: string, version: number): PreparedWrite =>
+    prepareWrite(layout, JSON.parse(line) as Resource, { id: key, version, lastUpdated, method: version === 1 ? 'POST' : 'PUT' });
+  const counts = { created: 0, updated: 0, deleted: 0 };
   let inserts: PreparedWrite[] = [];
-  const updates: PreparedWrite[] = [];
-  const before = new Map<string, Resource>();
+  let updates: PreparedWrite[] = [];
   const flush = async (): Promise<void> => {
-    created += inserts.length;
     if (inserts.length > 0) await tx.insert(inserts);
+    if (updates.length > 0) await tx.update(updates, new Map());
+    counts.created += inserts.length;
+    counts.updated += updates.length;
     inserts = [];
+    updates = [];
   };
   for await (const line of createInterface({ input: createReadStream(ndjson), crlfDelay: Infinity })) {
     const [, type = '', key = ''] = /^\{"resourceType":"(\w+)","id":"([^"]+)"/.exec(line) ?? [];
     const known = stored.get(type)?.get(key);
     stored.get(type)?.delete(key);
-    if (!known) inserts.push(prepare(engine, line, 1, now));
-    else if (withoutVersion(known.content) !== line) {
-      updates.push(prepare(engine, line, known.version + 1, now));
-      before.set(`${type}/${key}`, JSON.parse(known.content) as Resource);
-    }
-    if (inserts.length >= BATCH) await flush();
+    if (known?.content === undefined) inserts.push(prepare(line, key, (known?.version ?? 0) + 1));
+    else if (asBuilt(known.content) !== line) updates.push(prepare(line, key, known.version + 1));
+    if (inserts.length + updates.length >= BATCH) await flush();
   }
   await flush();
-  if (updates.length > 0) await tx.update(updates, before);
-  updated += updates.length;
-  const gone = [...stored].flatMap(([type, rows]) => [...rows].map(([key, row]) => ({ type, id: key, version: row.version + 1, lastUpdated: now })));
-  if (gone.length > 0) await tx.delete(gone);
-  return { created, updated, deleted: gone.length };
+  const left = [...stored].flatMap(([type, rows]) =>
+    [...rows].flatMap(([key, row]) => (row.content === undefined ? [] : [{ type, id: key, version: row.version + 1, lastUpdated }])),
+  );
+  if (left.length > 0) await tx.delete(left);
+  counts.deleted = left.length;
+  return counts;
 }
 
 /**
