@@ -29,30 +29,30 @@ export interface ConformanceSources {
 const ID = /^[A-Za-z0-9.-]{1,64}$/;
 
 /** Where an extension may stand: its context's type, or the type that a path starts with. */
-function extends_(definition: StructureDefinition, types: ReadonlySet<string>): boolean {
+function mayStandIn(definition: StructureDefinition, types: ReadonlySet<string>): boolean {
   return (definition.context ?? []).some((c) => types.has((c.expression ?? '').split('.')[0] ?? ''));
 }
 
 function wantedStructure(definition: StructureDefinition, types: ReadonlySet<string>): boolean {
   const type = definition.type ?? '';
-  return type === 'Extension' && definition.derivation === 'constraint' ? extends_(definition, types) : types.has(type);
+  return type === 'Extension' && definition.derivation === 'constraint' ? mayStandIn(definition, types) : types.has(type);
 }
 
 /** The published parameter with what is served of it; undefined when no served type has it. */
 function servedParameter(parameter: SearchParameter, byUrl: ReadonlyMap<string, readonly SearchParam[]>, sources: ConformanceSources): SearchParameter | undefined {
   const uses = byUrl.get(parameter.url ?? '');
   if (!uses) return undefined;
-  const inOrder = (lists: readonly (readonly string[])[]): string[] => [...new Set(lists.flat())];
-  const modifier = inOrder(uses.map((p) => sources.modifiers(p))) as SearchParameter['modifier'];
-  const comparator = inOrder(uses.map((p) => sources.comparators(p))) as SearchParameter['comparator'];
-  const { modifier: _m, comparator: _c, component, ...rest } = parameter;
+  // A parameter of several types says what holds for all of them.
+  const common = (lists: readonly (readonly string[])[]): string[] => (lists[0] ?? []).filter((m) => lists.every((l) => l.includes(m)));
+  const modifier = common(uses.map((p) => sources.modifiers(p))) as SearchParameter['modifier'];
+  const comparator = common(uses.map((p) => sources.comparators(p))) as SearchParameter['comparator'];
+  const { modifier: _m, comparator: _c, ...rest } = parameter;
   return {
     ...rest,
     multipleOr: true,
     multipleAnd: true,
     ...(comparator?.length ? { comparator } : {}),
     ...(modifier?.length ? { modifier } : {}),
-    ...(component ? { component } : {}),
   };
 }
 
