@@ -1,5 +1,5 @@
 /**
- * MikroORM entities of the resource declarations: one for the current versions of a type, one for its history, and the outbox.
+ * MikroORM entities of the resource declarations: one for the current versions of a type, one for its history, and two small ones of the installation.
  * They exist for the schema and its migrations; rows are written and read by prepared statements.
  * @see https://mikro-orm.io/docs/define-entity
  */
@@ -71,6 +71,9 @@ const outboxEntity = () =>
   );
 
 /** Facts about this installation by name, such as the hash of the definitions that were loaded last. */
+const installationEntity = () => define('Installation', 'installation', { name: p.text().primary(), value: p.text() }, []);
+
+/** What the installation remembers of itself, such as the hash of the definitions that it has loaded. */
 const installationEntity = () => define('Installation', 'installation', { name: p.text().primary(), value: p.text() }, []);
 
 /** Entities of every table that a generated migration keeps; relations made by hand have none. */

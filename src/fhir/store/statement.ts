@@ -64,6 +64,32 @@ export function writeStatements(layout: Layout, type: string): WriteStatements {
   };
 }
 
+/** Search columns of rows, as a comparison of the stored ones with those of the parameter. */
+function comparison(layout: Layout, type: string): { readonly source: string; readonly differs: string; readonly columns: readonly TableColumn[] } {
+  const columns = tableColumns(layout, type);
+  const searched = columns.slice(BASE_COLUMNS.length);
+  const stored = searched.map((c) => `r.${quote(c.name)}`).join(', ');
+  const fresh = searched.map((_, i) => `u.${keyOf(i + BASE_COLUMNS.length)}`).join(', ');
+  return {
+    columns: searched,
+    source: recordset(columns, 'u'),
+    differs: `r.id = u.c0 and r.version = u.c1 and (${stored}) is distinct from (${fresh})`,
+  };
+}
+
+/** $1: rows with columns computed anew; writes those that differ. */
+export function refreshStatement(layout: Layout, type: string): string {
+  const { source, differs, columns } = comparison(layout, type);
+  const assigned = columns.map((c, i) => `${quote(c.name)} = u.${keyOf(i + BASE_COLUMNS.length)}`).join(', ');
+  return `update ${quote(tableOf(type))} r set ${assigned} from ${source} where ${differs}`;
+}
+
+/** $1: rows with columns computed anew; returns the ids of those that differ. */
+export function driftStatement(layout: Layout, type: string): string {
+  const { source, differs } = comparison(layout, type);
+  return `select r.id from ${quote(tableOf(type))} r join ${source} on ${differs}`;
+}
+
 type RowKeys = Record<string, unknown>;
 
 /** Rows for `insert` and `update`. Absent values are left out. */

@@ -25,7 +25,7 @@ const quote = (name: string): string => `"${name}"`;
  * Bounds the unsorted part of a GIN index (in kB), which every search reads in full: small enough for searches right after
  * a load, large enough that writes are merged in bulk.
  */
-const PENDING_LIMIT_KB = 512;
+const PENDING_LIMIT_KB = 1024;
 
 function columnIndex(table: string, column: StoreColumn, sorted: boolean): TableIndex | undefined {
   const name = quote(column.name);
