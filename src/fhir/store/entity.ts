@@ -73,9 +73,6 @@ const outboxEntity = () =>
 /** Facts about this installation by name, such as the hash of the definitions that were loaded last. */
 const installationEntity = () => define('Installation', 'installation', { name: p.text().primary(), value: p.text() }, []);
 
-/** What the installation remembers of itself, such as the hash of the definitions that it has loaded. */
-const installationEntity = () => define('Installation', 'installation', { name: p.text().primary(), value: p.text() }, []);
-
 /** Entities of every table that a generated migration keeps; relations made by hand have none. */
 export function entitiesOf(resources: Iterable<ResourceDeclaration>, layout: Layout): EntitySchema[] {
   const ordinary = [...resources].filter((r) => r.storage !== 'relation').sort((a, b) => (a.type < b.type ? -1 : 1));
