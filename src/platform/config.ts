@@ -22,7 +22,11 @@ interface Optional<T> extends Setting<T> {
   readonly default: undefined;
 }
 
-const setting = <T>(kind: Kind<T>, fallback: string, description: string): Setting<T> & { readonly default: string } => ({
+const setting = <T>(
+  kind: Kind<T>,
+  fallback: string,
+  description: string,
+): Setting<T> & { readonly default: string } => ({
   kind,
   default: fallback,
   description,
@@ -47,7 +51,8 @@ const integer = (from: number, to: number): Kind<number> => ({
   label: 'number',
   parse(text) {
     const value = Number(text.trim());
-    if (!/^\d+$/.test(text.trim()) || value < from || value > to) throw new Error(`a whole number from ${from} to ${to}`);
+    if (!/^\d+$/.test(text.trim()) || value < from || value > to)
+      throw new Error(`a whole number from ${from} to ${to}`);
     return value;
   },
 });
@@ -99,17 +104,34 @@ const loopback: Kind<string> = {
 const SETTINGS = {
   HOST: setting(loopback, '127.0.0.1', 'Address to listen on. Only loopback addresses until authentication exists.'),
   PORT: setting(integer(0, 65_535), '8080', 'Port to listen on. `0` takes a free one.'),
-  PUBLIC_URL: optional(publicUrl, 'Base URL as clients see it; FHIR is served under `/fhir/R4`. Unset: `http://localhost:<PORT>`.'),
+  PUBLIC_URL: optional(
+    publicUrl,
+    'Base URL as clients see it; FHIR is served under `/fhir/R4`. Unset: `http://localhost:<PORT>`.',
+  ),
   DATA_DIR: setting(folder, '.data', 'Folder of the embedded database and of everything else that must last.'),
-  DATABASE_URL: optional(url('postgres:', 'postgresql:'), 'PostgreSQL 18 to use, as the application role. Unset: an embedded one under `DATA_DIR`.'),
+  DATABASE_URL: optional(
+    url('postgres:', 'postgresql:'),
+    'PostgreSQL 18 to use, as the application role. Unset: an embedded one under `DATA_DIR`.',
+  ),
   DATABASE_OWNER_URL: optional(
     url('postgres:', 'postgresql:'),
     'The same database as the role that owns the tables, for migrations. Unset: `DATABASE_URL`.',
   ),
   REDIS_URL: optional(url('redis:', 'rediss:'), 'Redis for the job queue. Unset: the queue lives in PostgreSQL.'),
-  LOG_LEVEL: setting(oneOf('debug', 'info', 'warn', 'error', 'silent'), 'info', 'Least severe log lines that are written (JSON, standard error).'),
-  DEMO: optional(onOff, 'Load a demo clinic into an empty database at start. Unset: `on` with the embedded database, else `off`.'),
-  DEMO_SEED: setting(integer(0, 4_294_967_295), '1', 'Seed number of the demo clinic: the same number gives the same clinic.'),
+  LOG_LEVEL: setting(
+    oneOf('debug', 'info', 'warn', 'error', 'silent'),
+    'info',
+    'Least severe log lines that are written (JSON, standard error).',
+  ),
+  DEMO: optional(
+    onOff,
+    'Load a demo clinic into an empty database at start. Unset: `on` with the embedded database, else `off`.',
+  ),
+  DEMO_SEED: setting(
+    integer(0, 4_294_967_295),
+    '1',
+    'Seed number of the demo clinic: the same number gives the same clinic.',
+  ),
   VALIDATE_REFERENCES: setting(onOff, 'on', 'Refuse resources that refer to missing resources of served types.'),
   WORKER: setting(onOff, 'on', 'Run jobs in the server process. `off`: `npm run worker` runs them.'),
   LIMIT_RESOURCE_BYTES: setting(integer(1024, 67_108_864), '1048576', 'Largest resource accepted, in bytes.'),
@@ -117,10 +139,22 @@ const SETTINGS = {
   LIMIT_BUNDLE_ENTRIES: setting(integer(1, 100_000), '1000', 'Most entries in a batch or transaction.'),
   LIMIT_JSON_DEPTH: setting(integer(8, 512), '64', 'Deepest nesting of JSON accepted.'),
   LIMIT_PAGE_SIZE: setting(integer(1, 1000), '20', 'Matches on a page when `_count` is not given.'),
-  LIMIT_MAX_PAGE_SIZE: setting(integer(1, 10_000), '1000', 'Most matches on a page; a larger `_count` is lowered to it.'),
-  LIMIT_SEARCH_VALUES: setting(integer(1, 10_000), '500', 'Most values of one parameter, and most parameters, in a search.'),
+  LIMIT_MAX_PAGE_SIZE: setting(
+    integer(1, 10_000),
+    '1000',
+    'Most matches on a page; a larger `_count` is lowered to it.',
+  ),
+  LIMIT_SEARCH_VALUES: setting(
+    integer(1, 10_000),
+    '500',
+    'Most values of one parameter, and most parameters, in a search.',
+  ),
   LIMIT_INCLUDES: setting(integer(1, 100_000), '1000', 'Most included resources on a page.'),
-  LIMIT_CANDIDATES: setting(integer(100, 1_000_000), '20000', 'Most rows that a search may re-check in memory before it is refused as too costly.'),
+  LIMIT_CANDIDATES: setting(
+    integer(100, 1_000_000),
+    '20000',
+    'Most rows that a search may re-check in memory before it is refused as too costly.',
+  ),
   STATEMENT_TIMEOUT_MS: setting(integer(100, 600_000), '5000', 'Longest run of one SQL statement, in milliseconds.'),
 } as const;
 
@@ -185,7 +219,9 @@ export function loadConfig(env: Environment): Config {
     Object.entries(SETTINGS).map(([name, s]) => [name, read<unknown>(name, s, env)]),
   ) as unknown as Values;
   if (values.DATABASE_OWNER_URL !== undefined && values.DATABASE_URL === undefined) {
-    throw new StartError('DATABASE_OWNER_URL must be left unset when DATABASE_URL is: the embedded database has its own roles.');
+    throw new StartError(
+      'DATABASE_OWNER_URL must be left unset when DATABASE_URL is: the embedded database has its own roles.',
+    );
   }
   if (values.LIMIT_PAGE_SIZE > values.LIMIT_MAX_PAGE_SIZE) {
     throw new StartError('LIMIT_PAGE_SIZE must be no larger than LIMIT_MAX_PAGE_SIZE.');
@@ -224,7 +260,9 @@ export function loadProcessConfig(): Config {
     try {
       process.loadEnvFile('.env');
     } catch (error) {
-      throw new StartError(`The file .env cannot be read: ${error instanceof Error ? error.message : 'unknown reason'}.`);
+      throw new StartError(
+        `The file .env cannot be read: ${error instanceof Error ? error.message : 'unknown reason'}.`,
+      );
     }
   }
   return loadConfig(process.env);

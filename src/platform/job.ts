@@ -45,7 +45,17 @@ const describeSchedule = (schedule: Schedule | undefined): string => {
 
 /** The jobs as a table in plain text. */
 export function jobTable(jobs: readonly JobDeclaration<never>[]): string {
-  const rows = [['job', 'when', 'retries', 'what'], ...jobs.map((j) => [j.name, describeSchedule(j.schedule), String(j.retries), j.description])];
+  const rows = [
+    ['job', 'when', 'retries', 'what'],
+    ...jobs.map((j) => [j.name, describeSchedule(j.schedule), String(j.retries), j.description]),
+  ];
   const widths = [0, 1, 2].map((i) => Math.max(...rows.map((r) => r[i]?.length ?? 0)));
-  return rows.map((r) => r.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd()).join('\n');
+  return rows
+    .map((r) =>
+      r
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }

@@ -25,8 +25,23 @@ export interface LogFields {
 }
 
 const FIELDS = new Set([
-  'requestId', 'errorId', 'interaction', 'type', 'method', 'status', 'durationMs', 'job', 'attempt', 'count', 'topic', 'pid', 'url',
-  'signal', 'error', 'code', 'stack',
+  'requestId',
+  'errorId',
+  'interaction',
+  'type',
+  'method',
+  'status',
+  'durationMs',
+  'job',
+  'attempt',
+  'count',
+  'topic',
+  'pid',
+  'url',
+  'signal',
+  'error',
+  'code',
+  'stack',
 ]);
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
 
@@ -64,7 +79,10 @@ export function errorFields(error: unknown): LogFields {
   if (!(error instanceof Error)) return { error: typeof error };
   const code = (error as { code?: unknown }).code;
   const fromDatabase = 'severity' in error;
-  const frames = (error.stack ?? '').split('\n').filter((l) => l.trimStart().startsWith('at ')).slice(0, 8);
+  const frames = (error.stack ?? '')
+    .split('\n')
+    .filter((l) => l.trimStart().startsWith('at '))
+    .slice(0, 8);
   return {
     error: fromDatabase ? error.name : `${error.name}: ${error.message}`,
     ...(typeof code === 'string' ? { code } : {}),

@@ -55,7 +55,9 @@ export function createMetrics(): Metrics {
   return {
     counter(name, help) {
       const all = series(() => ({ value: 0 }));
-      family(name, help, 'counter', () => Array.from(all.entries(), ([labels, c]) => `${name}${print(labels)} ${c.value}`));
+      family(name, help, 'counter', () =>
+        Array.from(all.entries(), ([labels, c]) => `${name}${print(labels)} ${c.value}`),
+      );
       return { add: (labels, by = 1) => void (all.get(labels).value += by) };
     },
 
@@ -65,7 +67,9 @@ export function createMetrics(): Metrics {
         Array.from(all.entries()).flatMap(([labels, { buckets, sum, count }]) => {
           let below = 0;
           return [
-            ...bounds.map((le, i) => `${name}_bucket${print({ ...labels, le: String(le) })} ${(below += buckets[i] ?? 0)}`),
+            ...bounds.map(
+              (le, i) => `${name}_bucket${print({ ...labels, le: String(le) })} ${(below += buckets[i] ?? 0)}`,
+            ),
             `${name}_bucket${print({ ...labels, le: '+Inf' })} ${count}`,
             `${name}_sum${print(labels)} ${sum}`,
             `${name}_count${print(labels)} ${count}`,
@@ -97,9 +101,13 @@ export function observeProcess(metrics: Metrics): () => void {
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
   metrics.gauge('nodejs_eventloop_lag_seconds', 'Delay of the event loop since the last scrape.', () => {
-    const lines = ([['0.5', 50], ['0.99', 99], ['1', 100]] as const).map(
-      ([quantile, p]) => [{ quantile }, delay.percentile(p) / 1e9] as const,
-    );
+    const lines = (
+      [
+        ['0.5', 50],
+        ['0.99', 99],
+        ['1', 100],
+      ] as const
+    ).map(([quantile, p]) => [{ quantile }, delay.percentile(p) / 1e9] as const);
     delay.reset();
     return lines;
   });

@@ -53,11 +53,19 @@ export async function postponeOutbox(database: pg.Pool, { id, attempts }: Outbox
 /** @returns how many rows were forgotten */
 export async function sweepOutbox(database: pg.Pool, days: number): Promise<number> {
   return (
-    await poolNamed(database, `delete from outbox where status = 'done' and created_at < now() - make_interval(days => $1)`, [days])
+    await poolNamed(
+      database,
+      `delete from outbox where status = 'done' and created_at < now() - make_interval(days => $1)`,
+      [days],
+    )
   ).rowCount;
 }
 
-export async function addToOutbox(database: pg.Pool, topic: string, payload: Readonly<Record<string, unknown>>): Promise<string> {
+export async function addToOutbox(
+  database: pg.Pool,
+  topic: string,
+  payload: Readonly<Record<string, unknown>>,
+): Promise<string> {
   const { rows } = await poolNamed(database, `insert into outbox (topic, payload) values ($1, $2) returning id`, [
     topic,
     JSON.stringify(payload),

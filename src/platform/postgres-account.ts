@@ -29,7 +29,9 @@ function accountOf(name: string): Account | undefined {
 }
 
 function createAccount(): Account | undefined {
-  spawnSync('useradd', ['--system', '--user-group', '--no-create-home', '--shell', '/bin/false', 'postgres'], { stdio: 'ignore' });
+  spawnSync('useradd', ['--system', '--user-group', '--no-create-home', '--shell', '/bin/false', 'postgres'], {
+    stdio: 'ignore',
+  });
   return accountOf('postgres');
 }
 
@@ -72,10 +74,14 @@ export function chooseLauncher(paths: readonly string[]): Launcher {
     account,
     // Without setpriv (or need of it) the ids are given to spawn.
     command: (program, args) =>
-      hidden === undefined || setpriv === undefined ? [program, args] : [setpriv, [...ids, ...passing, program, ...args]],
+      hidden === undefined || setpriv === undefined
+        ? [program, args]
+        : [setpriv, [...ids, ...passing, program, ...args]],
   };
 }
 
 /** The ids to spawn with: setpriv changes them itself, and must start as root. */
 export const spawnIds = (launcher: Launcher): { uid?: number; gid?: number } =>
-  launcher.account && launcher.command('x', [])[0] === 'x' ? { uid: launcher.account.uid, gid: launcher.account.gid } : {};
+  launcher.account && launcher.command('x', [])[0] === 'x'
+    ? { uid: launcher.account.uid, gid: launcher.account.gid }
+    : {};

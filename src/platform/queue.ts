@@ -35,7 +35,10 @@ export interface JobWorker {
 const NAME = 'kairos';
 const DAY_S = 86_400;
 /** Frequent jobs leave no trace; others are remembered for a day, failures for a week. */
-const KEEP: JobsOptions = { removeOnComplete: { age: DAY_S, count: 1_000 }, removeOnFail: { age: 7 * DAY_S, count: 1_000 } };
+const KEEP: JobsOptions = {
+  removeOnComplete: { age: DAY_S, count: 1_000 },
+  removeOnFail: { age: 7 * DAY_S, count: 1_000 },
+};
 
 const repeat = (schedule: Schedule): Omit<RepeatOptions, 'key'> =>
   'cron' in schedule ? { pattern: schedule.cron, tz: schedule.zone } : { every: schedule.everyMs };
@@ -49,7 +52,9 @@ const jobOptions = <C>(job: JobDeclaration<C> | undefined): JobsOptions => ({
 
 function postgresOptions(connection: pg.ClientConfig): PostgresPoolConfig {
   // pg's options and BullMQ's own idea of them differ in `undefined` only.
-  const given = Object.fromEntries(Object.entries(connection).filter(([, value]) => value !== undefined)) as PostgresPoolConfig;
+  const given = Object.fromEntries(
+    Object.entries(connection).filter(([, value]) => value !== undefined),
+  ) as PostgresPoolConfig;
   return { ...given, schema: 'bullmq', max: 3, application_name: 'kairos queue', connectionTimeoutMillis: 10_000 };
 }
 

@@ -26,17 +26,23 @@ const template = 'kairos_template';
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'kairos-test-'));
   const server = await openEmbeddedPostgres(folder, { durable: false, settings: { max_connections: '200' } });
-  const superuser = { ...server.superuser, database: 'postgres' };
-  const client = new pg.Client(superuser);
-  await client.connect();
-  await client.query(`create database ${template} owner kairos_owner`);
-  await client.end();
-  const owner = { ...server.owner, database: template };
-  const app = { ...server.app, database: template };
-  await migrate({ owner, app }, { queue: true });
-  project.provide('postgres', { superuser, owner, app, template });
-  return async () => {
+  const stop = async (): Promise<void> => {
     await server.close();
     await rm(folder, { recursive: true, force: true });
   };
+  try {
+    const superuser = { ...server.superuser, database: 'postgres' };
+    const client = new pg.Client(superuser);
+    await client.connect();
+    await client.query(`create database ${template} owner kairos_owner`);
+    await client.end();
+    const owner = { ...server.owner, database: template };
+    const app = { ...server.app, database: template };
+    await migrate({ owner, app }, { queue: true });
+    project.provide('postgres', { superuser, owner, app, template });
+    return stop;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }

@@ -10,7 +10,9 @@ afterAll(() => database.drop());
 
 test('values come back as text, in UTC', async () => {
   const pool = openPool(database.app, { max: 1, name: 'test', statementTimeoutMs: 5_000 });
-  const { rows } = await poolNamed(pool, `select 1, true, null, $1::timestamptz, array['a']`, ['2026-01-01T00:00:00+02:00']);
+  const { rows } = await poolNamed(pool, `select 1, true, null, $1::timestamptz, array['a']`, [
+    '2026-01-01T00:00:00+02:00',
+  ]);
   expect(rows).toEqual([['1', 't', null, '2025-12-31 22:00:00+00', '{a}']]);
   await pool.end();
 });

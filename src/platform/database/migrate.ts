@@ -61,7 +61,9 @@ async function connectOwner(owner: pg.ClientConfig): Promise<pg.Client> {
     await client.connect();
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
-    throw new StartError(`The database does not answer at its URL (${code ?? message}): check DATABASE_URL and that the server runs.`);
+    throw new StartError(
+      `The database does not answer at its URL (${code ?? message}): check DATABASE_URL and that the server runs.`,
+    );
   }
   return client;
 }
@@ -84,7 +86,9 @@ export async function migrate(roles: DatabaseRoles, options: MigrateOptions): Pr
     const applied = await appliedNames(client);
     const unknown = [...applied].find((n) => !files.includes(n));
     if (unknown !== undefined) {
-      throw new StartError(`The database was migrated by a newer version of Kairos (${unknown} is not known here): start that version.`);
+      throw new StartError(
+        `The database was migrated by a newer version of Kairos (${unknown} is not known here): start that version.`,
+      );
     }
     return { names: files.filter((n) => !applied.has(n)), queue: options.queue && !(await queueSchemaCurrent(client)) };
   };

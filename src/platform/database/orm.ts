@@ -6,7 +6,8 @@ import { migrationsFolder } from '../paths.ts';
 
 /** MikroORM takes the parts of a connection by its own names. */
 function connectionOptions(connection: pg.ClientConfig): Partial<Options> {
-  if (connection.connectionString !== undefined) return { clientUrl: connection.connectionString, dbName: databaseOf(connection.connectionString) };
+  if (connection.connectionString !== undefined)
+    return { clientUrl: connection.connectionString, dbName: databaseOf(connection.connectionString) };
   return {
     dbName: connection.database ?? 'kairos',
     ...(connection.host === undefined ? {} : { host: connection.host }),
@@ -34,6 +35,7 @@ export function openOrm(
       discovery: { warnWhenNoEntities: false },
       extensions: [Migrator],
       migrations: { path: migrationsFolder, glob: '*.ts', snapshot: false, transactional: true, emit: 'ts' },
+      logger: () => undefined,
       schemaGenerator: { skipTables: [...skipTables], ignoreRoutines: true },
     }),
   );

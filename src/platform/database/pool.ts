@@ -41,8 +41,15 @@ export function openPool(connection: pg.ClientConfig, options: PoolOptions): pg.
 }
 
 /** A connection of one's own, outside every pool, for a lane that sends all its statements over it. */
-export async function openClient(connection: pg.ClientConfig, name: string, statementTimeoutMs: number): Promise<pg.Client> {
-  const client = new pg.Client({ ...sessionConfig(connection, name, statementTimeoutMs), connectionTimeoutMillis: 5_000 });
+export async function openClient(
+  connection: pg.ClientConfig,
+  name: string,
+  statementTimeoutMs: number,
+): Promise<pg.Client> {
+  const client = new pg.Client({
+    ...sessionConfig(connection, name, statementTimeoutMs),
+    connectionTimeoutMillis: 5_000,
+  });
   client.on('error', () => undefined);
   await client.connect();
   return client;
