@@ -290,7 +290,7 @@ function text(nodes: readonly Node[]): string {
   return only?.value === undefined ? '' : String(only.value);
 }
 
-/** Whether the tree compares by order or by pattern: then an empty result means that it could not be told. */
+/** Whether the tree compares by order, or looks into a string: then an empty result means that it could not be told. */
 export const mayBeUndecided = (ast: Ast): boolean =>
-  someAst(ast, (part) => (part.k === 'operator' && /^[<>]=?$/.test(part.operator)) || (part.k === 'call' && part.name === 'matches'));
+  someAst(ast, (part) => (part.k === 'operator' && /^[<>]=?$/.test(part.operator)) || (part.k === 'call' && (part.name === 'matches' || part.name === 'startsWith')));
 
