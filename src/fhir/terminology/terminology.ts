@@ -40,8 +40,11 @@ export function createTerminology(file: TerminologyFile): Terminology {
     };
   };
 
-  const partsOf = (valueSetUrl: string): readonly Part[] | undefined => {
-    const url = withoutVersion(valueSetUrl);
+  // Asked for every bound code of every write; bindings carry no version, so the first lookup finds them.
+  const partsOf = (canonical: string): readonly Part[] | undefined => {
+    const bound = parts.get(canonical);
+    if (bound) return bound;
+    const url = withoutVersion(canonical);
     const known = parts.get(url);
     if (known) return known;
     const entry = Object.hasOwn(file.valueSets, url) ? file.valueSets[url] : undefined;
@@ -73,9 +76,13 @@ export function createTerminology(file: TerminologyFile): Terminology {
     contains(valueSetUrl, system, code) {
       const all = partsOf(valueSetUrl);
       if (!all) return undefined;
-      const relevant = system === undefined ? all : all.filter((p) => p.system === system || p.system === UNKNOWN_SYSTEM);
-      if (relevant.some((p) => p.codes?.has(code))) return true;
-      return relevant.every((p) => p.codes !== undefined && p.complete) ? false : undefined;
+      let certain = true;
+      for (const part of all) {
+        if (system !== undefined && part.system !== system && part.system !== UNKNOWN_SYSTEM) continue;
+        if (part.codes?.has(code)) return true;
+        if (!part.complete) certain = false;
+      }
+      return certain ? false : undefined;
     },
     lookup(system, code) {
       const url = withoutVersion(system);
