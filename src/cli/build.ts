@@ -9,6 +9,8 @@ import { createDefinitions } from '../fhir/definitions/registry.ts';
 import { conformanceResources, printConformance } from '../fhir/conformance/build.ts';
 import type { OperationDeclaration } from '../fhir/operation.ts';
 import { buildTerminology, typesInUse } from '../fhir/terminology/build.ts';
+import { EXCHANGE_TYPES } from '../fhir/validation/schema.ts';
+import { structureSource } from '../fhir/validation/structure-compile.ts';
 import { loadFolder } from '../platform/folder.ts';
 
 const names = (await readdir(profilesFolder, { recursive: true })).filter((n) => n.endsWith('.json')).sort();
@@ -28,6 +30,7 @@ await writeBuilt('terminology.json', JSON.stringify(terminology.file));
 
 const operations = await loadFolder<OperationDeclaration>(fileURLToPath(new URL('../operations/', import.meta.url)));
 const registry = createDefinitions(definitionsText);
+await writeBuilt('structure.cjs', structureSource(registry, [...served, ...EXCHANGE_TYPES]));
 const published = await Promise.all(['profiles-types', 'profiles-resources', 'extension-definitions', 'search-parameters'].map(readPublished));
 const conformance = printConformance(
   conformanceResources({
