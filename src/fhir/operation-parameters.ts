@@ -28,8 +28,11 @@ export interface OperationInput {
   resource(name: string): Resource | undefined;
 }
 
+/** Carries the place in a paged reply; only our own `next` links have it. */
+export const PAGE_PARAMETER = '_cursor';
+
 /** Parameters of every interaction; they don't belong to the operation unless it declares them. */
-const GENERAL = new Set(['_format', '_pretty', '_summary', '_elements']);
+const GENERAL = new Set(['_format', '_pretty', '_summary', '_elements', PAGE_PARAMETER]);
 
 /** Types that stand for one another on the wire: clients mix them, and no meaning is lost. */
 const FAMILIES: readonly (readonly string[])[] = [
