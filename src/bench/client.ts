@@ -95,7 +95,6 @@ async function run(job: Job): Promise<Measured> {
   let firstFailure: string | undefined;
   const measureFrom = performance.now() + job.warmUpMs;
   const end = measureFrom + job.measureMs;
-  let lastDone = measureFrom;
 
   const connection = (): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -118,10 +117,9 @@ async function run(job: Job): Promise<Measured> {
       socket.on('data', (chunk) => {
         if (!reply.take(chunk)) return;
         const now = performance.now();
-        if (sentAt >= measureFrom) {
+        if (now >= measureFrom && now <= end) {
           if (reply.status >= 200 && reply.status < 300) {
             times.push(now - sentAt);
-            lastDone = now;
           } else {
             failures++;
             firstFailure ??= reply.start;
@@ -144,7 +142,7 @@ async function run(job: Job): Promise<Measured> {
   times.sort((a, b) => a - b);
   const quantile = (q: number): number => times[Math.min(times.length - 1, Math.floor(q * times.length))] ?? Number.NaN;
   return {
-    perSecond: (times.length * 1000) / Math.max(1, lastDone - measureFrom),
+    perSecond: (times.length * 1000) / job.measureMs,
     p50Ms: quantile(0.5),
     p99Ms: quantile(0.99),
     failures,

@@ -18,6 +18,8 @@ export interface Target {
 
 export interface Operation {
   readonly name: string;
+  /** Longer requests are measured for longer. */
+  readonly times: number;
   /** Resources that one request handles. */
   readonly unit: number;
   readonly shots: readonly Shot[];
@@ -50,6 +52,7 @@ function newPatient(n: number): Record<string, unknown> {
 export function readOperation(size: Size): Operation {
   return {
     name: 'read Patient',
+    times: 1,
     unit: 1,
     shots: many((n) => get(`${BASE}/Patient/${patientId(spread(n, size.patients))}`)),
     floor: { kind: 'http', shots: many((n) => get(`/read/${patientId(spread(n, size.patients))}`)) },
@@ -61,6 +64,7 @@ export function slotSearch(size: Size): Operation {
   const weekOf = (n: number): readonly [string, string] => week(size.slotsPerSchedule, n);
   return {
     name: 'search Slot (schedule, status, week)',
+    times: 1,
     unit: 1,
     shots: many((n) => {
       const [from, to] = weekOf(n);
@@ -83,6 +87,7 @@ export function searches(size: Size): readonly Operation[] {
     slotSearch(size),
     {
       name: 'search Patient by name',
+      times: 1,
       unit: 1,
       shots: many((n) => get(`${BASE}/Patient?name=${prefix(n)}&_count=20`)),
       floor: { kind: 'http', shots: many((n) => get(`/names/${prefix(n)}`)) },
@@ -90,6 +95,7 @@ export function searches(size: Size): readonly Operation[] {
     },
     {
       name: 'search Appointment + _include',
+      times: 1,
       unit: 1,
       shots: many((n) => {
         const [from, to] = weekOf(n);
@@ -130,6 +136,7 @@ export function writes(definitions: Definitions): readonly Operation[] {
   return [
     {
       name: 'create Patient',
+      times: 1,
       unit: 1,
       shots: many(
         (n) => ({
@@ -145,6 +152,7 @@ export function writes(definitions: Definitions): readonly Operation[] {
     },
     {
       name: 'transaction of 100 creates',
+      times: 4,
       unit: 100,
       shots: many((n) => ({ method: 'POST', path: BASE, headers: POST_HEADERS, body: transaction(n) }), 20),
       floor: { kind: 'script', insert, rows, perTransaction: 100 },

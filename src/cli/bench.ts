@@ -91,10 +91,16 @@ async function underLoad(
   stage: Stage,
   server: RunningServer,
   count: number,
-  shots: Operation['shots'],
+  { shots, times }: Operation,
 ): Promise<Measured> {
   const sampler = setInterval(() => (stage.peakMiB = Math.max(stage.peakMiB, memoryOf(server.pid).nowMiB)), 100);
-  const measured = await stage.client.run({ port: server.port, connections: count, warmUpMs, measureMs, shots });
+  const measured = await stage.client.run({
+    port: server.port,
+    connections: count,
+    warmUpMs,
+    measureMs: measureMs * times,
+    shots,
+  });
   clearInterval(sampler);
   if (measured.failures > 0)
     say(`  ${measured.failures} failures; the first: ${measured.firstFailure?.slice(0, 400) ?? ''}`);
@@ -103,8 +109,14 @@ async function underLoad(
 
 const onFloor = ({ floor, client }: Stage, operation: Operation, count: number): Promise<Measured> =>
   operation.floor.kind === 'http'
-    ? client.run({ port: floor.port, connections: count, warmUpMs, measureMs, shots: operation.floor.shots })
-    : floor.script({ ...operation.floor, connections: count, warmUpMs, measureMs });
+    ? client.run({
+        port: floor.port,
+        connections: count,
+        warmUpMs,
+        measureMs: measureMs * operation.times,
+        shots: operation.floor.shots,
+      })
+    : floor.script({ ...operation.floor, connections: count, warmUpMs, measureMs: measureMs * operation.times });
 
 /** Rounds over all operations in turn, the server and its floor side by side, who goes first changing. */
 async function measure(stage: Stage, operations: readonly Operation[], read: Operation): Promise<Series[]> {
@@ -117,7 +129,7 @@ async function measure(stage: Stage, operations: readonly Operation[], read: Ope
       for (const one of series.filter((s) => s.connections === count)) {
         const floorFirst = round % 2 === 0;
         const before = floorFirst ? await floorOf(stage, one.operation, count, read, readFloor) : undefined;
-        const subject = await underLoad(stage, stage.server, count, one.operation.shots);
+        const subject = await underLoad(stage, stage.server, count, one.operation);
         const floor = before ?? (await floorOf(stage, one.operation, count, read, readFloor));
         one.rounds.push({ subject, floor, readFloor: readFloor.perSecond });
         say(
@@ -141,8 +153,8 @@ const floorOf = (
 async function slowdown(stage: Stage, small: RunningServer): Promise<Check> {
   const ratios: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    const few = await underLoad(stage, small, 50, slotSearch(SMALL).shots);
-    const many = await underLoad(stage, stage.server, 50, slotSearch(size).shots);
+    const few = await underLoad(stage, small, 50, slotSearch(SMALL));
+    const many = await underLoad(stage, stage.server, 50, slotSearch(size));
     ratios.push(few.perSecond / many.perSecond);
     say(
       `round ${round + 1}, Slot search on 10,000 slots ${Math.round(few.perSecond)}/s, on all ${Math.round(many.perSecond)}/s`,
