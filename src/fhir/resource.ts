@@ -28,6 +28,8 @@ export interface ResourceDeclaration {
   readonly indexes: readonly IndexDeclaration[];
   /** Order of searches without `_sort`: parameter codes, `-` for descending; the id always follows. */
   readonly defaultSort: readonly string[];
+  /** Every searchset tells the number of matches; otherwise only where it is known at no cost, or asked for by `_total`. */
+  readonly total?: 'accurate';
   /** `ordinary`: a generated table. `relation`: a hand-made relation with the generated columns (partitioned audit). `definitions`: loaded from the build. */
   readonly storage: 'ordinary' | 'relation' | 'definitions';
   /** Rules beyond structure, bindings, invariants and profiles. Pure. */

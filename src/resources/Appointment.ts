@@ -20,4 +20,6 @@ export default defineResource({
     ],
   },
   defaultSort: ['date'],
+  // IHE Scheduling: Bundle.total shall be present.
+  total: 'accurate',
 });

@@ -17,6 +17,9 @@ export interface StoreParts {
   readonly content: ContentCodec;
 }
 
+/** The largest `integer`. */
+const MAX_VERSION = 2_147_483_647;
+
 /** Runs a statement; a failure is what a client gets. */
 export type Run = (text: string, values: readonly unknown[]) => Promise<readonly Row[]>;
 
@@ -90,6 +93,7 @@ export function createReader(parts: StoreParts, run: Run): Reader {
     read: async (type, resourceId, access) => (await readIds(parts, run, type, [resourceId], access)).get(resourceId),
 
     async vread(type, resourceId, version, access) {
+      if (!(version >= 1 && version <= MAX_VERSION)) return undefined;
       const rows = await send(vreadStatement(type, resourceId, version, access, hasHistory(parts, type)));
       return rows[0] && storedVersion(parts.content, type, rows[0]);
     },
@@ -115,5 +119,7 @@ export function createReader(parts: StoreParts, run: Run): Reader {
     },
 
     query: send,
+
+    decode: parts.content.decode,
   };
 }

@@ -66,6 +66,8 @@ export interface Reader {
   existing(references: readonly string[], access: Access): Promise<ReadonlySet<string>>;
   /** Runs a read-only statement; named by its text. Rows are arrays. */
   query(statement: Sql): Promise<readonly (readonly unknown[])[]>;
+  /** The text of a resource, from what a statement found in its `content` column. */
+  decode(type: string, id: string, version: number, stored: string): string;
 }
 
 export interface Transaction extends Reader {

@@ -1,5 +1,7 @@
 /** URI parameters: exact, not normalised. @see https://hl7.org/fhir/R4/search.html#uri */
-import type { ColumnKind } from '../kind.ts';
+import { or, sql, type Sql } from '../../../platform/database/sql.ts';
+import { unescape } from '../escape.ts';
+import { extreme, oneOf, overlaps, type ColumnKind, type SearchKind } from '../kind.ts';
 import { arrayLiteral, bounded } from '../literal.ts';
 import { eachValue, isScalar } from '../values.ts';
 import { addCanonical } from './reference.ts';
@@ -18,4 +20,56 @@ export const uriColumns: ColumnKind = {
       if (forms) out[at] = arrayLiteral(forms);
     };
   },
+};
+
+const withoutSlash = (uri: string): string => (uri.endsWith('/') ? uri.slice(0, -1) : uri);
+
+/** The URI itself and every path above it: `http://a/b/c` lies below `http://a/b` and `http://a/b/`. */
+function above(uri: string): string[] {
+  const start = uri.indexOf('://');
+  const all = [uri, withoutSlash(uri)];
+  if (start < 0) return all;
+  for (let at = withoutSlash(uri).lastIndexOf('/'); at > start + 2; at = uri.lastIndexOf('/', at - 1)) all.push(uri.slice(0, at), uri.slice(0, at + 1));
+  return all;
+}
+
+const liesBelow = (uri: string, base: string): boolean =>
+  uri === base || uri === withoutSlash(base) || (base.includes('://') && uri.startsWith(`${withoutSlash(base)}/`));
+
+export const uriKind: SearchKind = {
+  modifiers: () => ['below', 'above'],
+  comparators: [],
+  parse: (text) => ({ kind: 'text', text: unescape(text) }),
+  condition(columns, modifier, values) {
+    const texts = values.flatMap((v) => (v.kind === 'text' ? [v.text] : []));
+    const scalar = isScalar(columns.param);
+    const column = columns.column();
+    if (modifier === 'below') {
+      const below = (c: Sql): Sql =>
+        or(
+          texts.map((t) => {
+            const same = oneOf(c, [...new Set([bounded(t), bounded(withoutSlash(t))])]);
+            return t.includes('://') ? or([same, sql`starts_with(${c}, ${`${withoutSlash(t).slice(0, 300)}/`})`]) : same;
+          }),
+        );
+      const long = texts.some((t) => t.length > 300);
+      return { sql: scalar ? below(column) : sql`exists (select from unnest(${column}) v where ${below(sql`v`)})`, exact: !long };
+    }
+    const all = [...new Set((modifier === 'above' ? texts.flatMap(above) : texts).map(bounded))];
+    return { sql: scalar ? oneOf(column, all) : overlaps(column, all), exact: true, fenced: !scalar };
+  },
+  matches(_param, found, modifier, values) {
+    return found.some(({ value, path }) => {
+      const forms: string[] = [];
+      if (path.type === 'canonical') addCanonical(forms, String(value));
+      else forms.push(bounded(String(value)));
+      return values.some((v) => {
+        if (v.kind !== 'text') return false;
+        if (modifier === 'below') return liesBelow(String(value), v.text);
+        const all = modifier === 'above' ? above(v.text) : [v.text];
+        return all.some((t) => forms.includes(bounded(t)));
+      });
+    });
+  },
+  sortKey: (param, column, descending) => ({ sql: isScalar(param) ? column : extreme(column, descending), cast: 'text' }),
 };

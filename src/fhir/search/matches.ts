@@ -1,0 +1,168 @@
+/** Runs plans: pages of matches, their number, and the chains that have to be resolved first. */
+import { raw } from '../../platform/database/sql.ts';
+import type { Access } from '../access.ts';
+import type { Engine } from '../engine.ts';
+import type { Reader } from '../store/repository.ts';
+import type { ChainCondition, HasCondition } from './criteria.ts';
+import type { Meaning } from './kind.ts';
+import { pageSelect, unionSelect, type OrderKey, type Position } from './page.ts';
+import { planOf, type Plan, type PlannedCondition } from './plan.ts';
+import { meetsAll, spendCandidates, type Budget } from './recheck.ts';
+import { selectFrom } from './sql.ts';
+import { isCanonical, localReference } from './type/reference.ts';
+import { asObject, asString, eachValue } from './values.ts';
+
+/** What a search runs with. */
+export interface Run {
+  readonly engine: Engine;
+  readonly access: Access;
+  readonly reader: Reader;
+  readonly meaning: Meaning;
+  readonly budget: Budget;
+}
+
+/** A match. */
+export interface Row {
+  readonly type: string;
+  readonly id: string;
+  readonly version: number;
+  /** The resource's text as it is served. */
+  readonly content: string;
+  /** Further columns as PostgreSQL prints them, in the order asked for. */
+  readonly more: readonly (string | null)[];
+  readonly keys: readonly (string | null)[];
+}
+
+/** A planned type with its order. */
+export interface Sought {
+  readonly plan: Plan;
+  readonly keys: readonly OrderKey[];
+}
+
+const text = (value: unknown): string | null => (value === null || value === undefined ? null : value instanceof Date ? value.toISOString() : String(value));
+
+const NO_TEXTS: readonly (string | null)[] = [];
+const CONTENT = ['id', 'version', 'content'];
+
+/** At most `limit` candidates after the position. */
+async function candidates(run: Run, sought: readonly Sought[], after: Position | undefined, limit: number, more: readonly string[]): Promise<Row[]> {
+  const what = more.length === 0 ? CONTENT : [...CONTENT, ...more];
+  const [first] = sought;
+  if (!first) return [];
+  const { type } = first.plan.scope;
+  const one = sought.length === 1;
+  const statement = one
+    ? pageSelect(first.plan, what, first.keys, after, limit)
+    : unionSelect(
+        sought.map((s) => ({ type: s.plan.scope.type, page: pageSelect(s.plan, what, s.keys, after, limit) })),
+        what,
+        first.keys,
+        limit,
+      );
+  const rows = await run.reader.query(statement);
+  const at = one ? 0 : 1;
+  const keysAt = at + what.length;
+  return rows.map((row) => {
+    const rowType = one ? type : String(row[0]);
+    const id = String(row[at]);
+    const version = Number(row[at + 1]);
+    return {
+      type: rowType,
+      id,
+      version,
+      content: run.reader.decode(rowType, id, version, String(row[at + 2])),
+      more: more.length === 0 ? NO_TEXTS : row.slice(at + CONTENT.length, keysAt).map(text),
+      keys: row.length === keysAt ? NO_TEXTS : row.slice(keysAt).map(text),
+    };
+  });
+}
+
+/** Decoded resource of a row. */
+export const resourceOf = (row: Row): unknown => JSON.parse(row.content);
+
+/**
+ * The first `limit` matches after the position, in order.
+ * @throws FhirError 400 when too many candidates would have to be tested
+ */
+export async function matchesAfter(run: Run, sought: readonly Sought[], after: Position | undefined, limit: number, more: readonly string[] = []): Promise<Row[]> {
+  if (sought.every((s) => s.plan.recheck.length === 0)) return candidates(run, sought, after, limit, more);
+  const conditions = new Map(sought.map((s) => [s.plan.scope.type, s.plan.recheck]));
+  const batch = Math.min(Math.max(limit * 2, 100), 1000);
+  const found: Row[] = [];
+  let position = after;
+  for (;;) {
+    const rows = await candidates(run, sought, position, batch, more);
+    spendCandidates(run.budget, rows.length);
+    for (const row of rows) {
+      if (found.length < limit && meetsAll(run.meaning, conditions.get(row.type) ?? [], resourceOf(row))) found.push(row);
+    }
+    const last = rows.at(-1);
+    if (found.length >= limit || rows.length < batch || !last) return found;
+    position = last;
+  }
+}
+
+/** Number of all matches. */
+export async function countMatches(run: Run, sought: readonly Sought[]): Promise<number> {
+  const counts = await Promise.all(
+    sought.map(async ({ plan }) => {
+      if (plan.recheck.length > 0) return (await everyMatch(run, plan)).length;
+      const rows = await run.reader.query(selectFrom(plan.scope, raw('count(*)'), plan.where));
+      return Number(rows[0]?.[0]);
+    }),
+  );
+  return counts.reduce((sum, n) => sum + n, 0);
+}
+
+/** All matches of a plan, by id. @throws FhirError 400 when there are more than may be tested */
+async function everyMatch(run: Run, plan: Plan): Promise<Row[]> {
+  const all: Row[] = [];
+  let after: Position | undefined;
+  for (;;) {
+    const rows = await candidates(run, [{ plan, keys: [] }], after, 1000, []);
+    spendCandidates(run.budget, rows.length);
+    for (const row of rows) if (plan.recheck.length === 0 || meetsAll(run.meaning, plan.recheck, resourceOf(row))) all.push(row);
+    after = rows.at(-1);
+    if (rows.length < 1000 || !after) return all;
+  }
+}
+
+async function resolve(run: Run, type: string, condition: ChainCondition | HasCondition): Promise<PlannedCondition> {
+  if (condition.kind === 'chain') {
+    const canonical = isCanonical(condition.param);
+    const references: string[] = [];
+    for (const target of condition.targets) {
+      const rows = await everyMatch(run, await settledPlan(run, target.type, [target.condition]));
+      for (const row of rows) {
+        const name = canonical ? asString(asObject(resourceOf(row))?.['url']) : `${row.type}/${row.id}`;
+        if (name !== undefined) references.push(name);
+      }
+    }
+    return { kind: 'resolved-chain', param: condition.param, references };
+  }
+  const canonical = isCanonical(condition.param);
+  const values = new Set<string>();
+  for (const row of await everyMatch(run, await settledPlan(run, condition.type, [condition.condition]))) {
+    eachValue(resourceOf(row), condition.param, (value) => {
+      const reference = asString(value) ?? asString(asObject(value)?.['reference']) ?? '';
+      if (canonical) values.add(reference.split('|')[0] ?? '');
+      else {
+        const local = localReference(reference, run.engine.baseUrl);
+        if (local.startsWith(`${type}/`)) values.add(local.slice(type.length + 1));
+      }
+    });
+  }
+  return { kind: 'resolved-ids', column: canonical ? 'url' : 'id', values: [...values] };
+}
+
+/** The plan of a type's conditions, chains and `_has` that must be tested in memory already resolved. */
+export async function settledPlan(run: Run, type: string, conditions: readonly PlannedCondition[]): Promise<Plan> {
+  const plan = planOf(run, type, conditions);
+  if (plan.unresolved.length === 0) return plan;
+  const open: ReadonlySet<PlannedCondition> = new Set(plan.unresolved);
+  const settled: PlannedCondition[] = [];
+  for (const condition of conditions) {
+    settled.push(open.has(condition) && (condition.kind === 'chain' || condition.kind === 'has') ? await resolve(run, type, condition) : condition);
+  }
+  return planOf(run, type, settled);
+}

@@ -1,0 +1,33 @@
+/** The order of results: `_sort`, or the type's own, and then the id. @see https://hl7.org/fhir/R4/search.html#sort */
+import type { SearchParam } from '../definitions/registry.ts';
+import type { SortKey } from './criteria.ts';
+import type { Run } from './matches.ts';
+import type { OrderKey } from './page.ts';
+import type { Scope } from './sql.ts';
+import { columnsFor } from './sql.ts';
+import { isInstant } from './type/date.ts';
+
+/** The element itself is mandatory, and its column always filled. */
+function isRequired(param: SearchParam): boolean {
+  if (param.code === '_id' || param.code === '_lastUpdated') return true;
+  const path = param.paths[0];
+  return param.paths.length === 1 && path?.steps.length === 1 && (path.element?.min ?? 0) > 0 && isInstant(param);
+}
+
+export function defaultSort(run: Run, type: string): SortKey[] {
+  return (run.engine.resources.get(type)?.defaultSort ?? []).map((code) =>
+    code.startsWith('-') ? { code: code.slice(1), descending: true } : { code, descending: false },
+  );
+}
+
+export function orderKeys(run: Run, scope: Scope, sort: readonly SortKey[]): OrderKey[] {
+  const keys: OrderKey[] = [];
+  for (const { code, descending } of sort) {
+    const param = run.engine.definitions.searchParams(scope.type).get(code);
+    if (!param) continue;
+    const column = columnsFor(run.engine.definitions, scope, param).column();
+    const expression = run.meaning.kindOf(param).sortKey(param, column, descending);
+    if (expression) keys.push({ ...expression, descending, required: isRequired(param) });
+  }
+  return keys;
+}

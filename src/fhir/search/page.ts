@@ -1,0 +1,113 @@
+/**
+ * Pages by keyset: a page continues after the sort values and the id of the last match, which a signed link carries, so that
+ * every match is met once however the rows between change.
+ * @see https://hl7.org/fhir/R4/http.html#paging
+ */
+import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto';
+import { and, id as identifier, join, or, raw, sql, type Sql } from '../../platform/database/sql.ts';
+import { badRequest } from '../outcome.ts';
+import type { SortExpression } from './kind.ts';
+import type { Plan } from './plan.ts';
+import { selectFrom } from './sql.ts';
+
+/** What rows are ordered by, before the id. */
+export interface OrderKey extends SortExpression {
+  readonly descending: boolean;
+  /** Every resource has a value. */
+  readonly required: boolean;
+}
+
+/** The place after which a page begins. */
+export interface Position {
+  readonly keys: readonly (string | null)[];
+  readonly id: string;
+  readonly type: string;
+}
+
+/** A page link, opened. */
+export interface Cursor extends Position {
+  /** Number of matches, where the first page knew it. */
+  readonly total: number | undefined;
+}
+
+const order = (key: OrderKey, expression: Sql): Sql => (key.descending ? sql`${expression} desc nulls last` : expression);
+
+/** Rows after the position. Missing values come last, whatever the direction. */
+function afterPosition(keys: readonly OrderKey[], expressions: readonly Sql[], idColumn: Sql, type: string, after: Position): Sql {
+  // Equal ids of several types come in the order of the types' names.
+  const tie = type > after.type ? sql`${idColumn} >= ${after.id}` : sql`${idColumn} > ${after.id}`;
+  const from = (index: number): Sql => {
+    const key = keys[index];
+    const expression = expressions[index];
+    if (!key || !expression) return tie;
+    const value = after.keys[index] ?? null;
+    if (value === null) return and([sql`${expression} is null`, from(index + 1)]);
+    const bound = sql`${value}::${raw(key.cast)}`;
+    const beyond = sql`${expression} ${raw(key.descending ? '<' : '>')} ${bound}`;
+    const equal = and([sql`${expression} = ${bound}`, from(index + 1)]);
+    if (!key.required) return or([beyond, sql`${expression} is null`, equal]);
+    return and([sql`${expression} ${raw(key.descending ? '<=' : '>=')} ${bound}`, or([beyond, equal])]);
+  };
+  return from(0);
+}
+
+const keyName = (index: number): string => `k${index}`;
+
+/**
+ * The matches of one type in order: what is asked for, then the sort values. Fenced plans find all matches before they sort.
+ * @param what columns besides the sort values, by their names
+ */
+export function pageSelect(plan: Plan, what: readonly string[], keys: readonly OrderKey[], after: Position | undefined, limit: number): Sql {
+  const { scope } = plan;
+  const alias = plan.fenced ? 'x' : scope.alias;
+  const inner = what.map((name) => sql`${raw(scope.alias)}.${identifier(name)}`);
+  const expressions = plan.fenced ? keys.map((_, i) => raw(`x.${keyName(i)}`)) : keys.map((k) => k.sql);
+  const idColumn = raw(`${alias}.id`);
+  const place = after ? [afterPosition(keys, expressions, idColumn, scope.type, after)] : [];
+  const ordered = join([...keys.map((k, i) => order(k, expressions[i] ?? k.sql)), idColumn], ', ');
+  const tail = sql` order by ${ordered} limit ${raw(String(limit))}`;
+  if (!plan.fenced) {
+    return selectFrom(scope, join([...inner, ...expressions], ', '), [...plan.where, ...place], { tail });
+  }
+  const keyed = keys.map((k, i) => sql`${k.sql} as ${raw(keyName(i))}`);
+  const all = selectFrom(scope, join([...inner, ...keyed], ', '), plan.where, { tail: raw(' offset 0') });
+  const outer = join([...what.map((name) => sql`x.${identifier(name)}`), ...expressions], ', ');
+  return sql`select ${outer} from (${all}) x where ${and(place)}${tail}`;
+}
+
+/** The matches of several types in one order: keys, id, then the type's name, which stands first in each row. */
+export function unionSelect(pages: readonly { readonly type: string; readonly page: Sql }[], what: readonly string[], keys: readonly OrderKey[], limit: number): Sql {
+  const parts = pages.map(({ type, page }) => sql`(select ${raw(`'${type}'`)} as t, p.* from (${page}) p)`);
+  const positions = keys.map((k, i) => order(k, raw(String(what.length + 2 + i))));
+  const ordered = join([...positions, raw('2'), raw('1')], ', ');
+  return sql`${join(parts, ' union all ')} order by ${ordered} limit ${raw(String(limit))}`;
+}
+
+const signingKeys = new WeakMap<Uint8Array, KeyObject>();
+
+function sign(key: Uint8Array, binding: string, payload: string): Buffer {
+  let secret = signingKeys.get(key);
+  if (!secret) signingKeys.set(key, (secret = createSecretKey(key)));
+  return createHmac('sha256', secret).update(`${payload}\n${binding}`).digest().subarray(0, 18);
+}
+
+/** @param binding the query that the cursor is good for */
+export function sealCursor(key: Uint8Array, binding: string, cursor: Cursor): string {
+  const payload = JSON.stringify([cursor.id, cursor.type, cursor.total ?? null, ...cursor.keys]);
+  return `${Buffer.from(payload).toString('base64url')}.${sign(key, binding, payload).toString('base64url')}`;
+}
+
+const isText = (value: unknown): value is string | null => value === null || typeof value === 'string';
+
+/** @throws FhirError 400 when the link was changed, or belongs to another search */
+export function openCursor(key: Uint8Array, binding: string, text: string, keyCount: number): Cursor {
+  const [encoded = '', signature = ''] = text.split('.');
+  const payload = Buffer.from(encoded, 'base64url').toString();
+  const given = Buffer.from(signature, 'base64url');
+  const expected = sign(key, binding, payload);
+  const refused = badRequest('value', 'The page link does not belong to this search, or was changed: follow links as they are, or search again.', '_cursor');
+  if (text.length > 20_000 || given.length !== expected.length || !timingSafeEqual(given, expected)) throw refused;
+  const [id, type, total, ...keys] = JSON.parse(payload) as unknown[];
+  if (typeof id !== 'string' || typeof type !== 'string' || keys.length !== keyCount || !keys.every(isText)) throw refused;
+  return { id, type, total: typeof total === 'number' ? total : undefined, keys };
+}

@@ -1,0 +1,180 @@
+/**
+ * Criteria to SQL. Access is a part of every plan: a scope cannot be made without one, and nothing is read without a scope.
+ * @see https://hl7.org/fhir/R4/search.html
+ */
+import { or, raw, sql, type Sql } from '../../platform/database/sql.ts';
+import type { Access } from '../access.ts';
+import type { ChainCondition, Condition, HasCondition, ParamCondition } from './criteria.ts';
+import { NONE, type Meaning, type SqlCondition } from './kind.ts';
+import { columnsFor, scopeOf, selectFrom, type Scope } from './sql.ts';
+import { isCanonical } from './type/reference.ts';
+import { isScalar } from './values.ts';
+import type { SearchParam } from '../definitions/registry.ts';
+
+/** What a plan is made under. */
+export interface PlanContext {
+  readonly meaning: Meaning;
+  readonly access: Access;
+}
+
+/** A chain or `_has` whose inner matches are known by now. */
+export interface ResolvedChain {
+  readonly kind: 'resolved-chain';
+  readonly param: SearchParam;
+  /** `Type/id`, or canonical URLs. */
+  readonly references: readonly string[];
+}
+export interface ResolvedIds {
+  readonly kind: 'resolved-ids';
+  readonly column: 'id' | 'url';
+  readonly values: readonly string[];
+}
+/** A compartment: one of several parameters refers to its owner, or the row is the owner itself. */
+export interface CompartmentCondition {
+  readonly kind: 'compartment';
+  readonly params: readonly SearchParam[];
+  readonly self: boolean;
+  readonly code: string;
+  readonly id: string;
+}
+
+export type PlannedCondition = Condition | ResolvedChain | ResolvedIds | CompartmentCondition;
+
+/** Rows of one type that match, or may match. */
+export interface Plan {
+  readonly scope: Scope;
+  readonly where: readonly Sql[];
+  /** Conditions that SQL only narrows: to be tested on each row's resource. */
+  readonly recheck: readonly ParamCondition[];
+  /** Chains and `_has` that SQL only narrows: to be resolved before the plan is made again. */
+  readonly unresolved: readonly (ChainCondition | HasCondition)[];
+  /** Find all matching rows first, then sort: an index serves the conditions better than walking in order would. */
+  readonly fenced: boolean;
+}
+
+/** Aliases of one statement: r for the rows sought, then a1, a2, … */
+interface Aliases {
+  next: number;
+}
+
+function missing(context: PlanContext, scope: Scope, { param, values }: ParamCondition): SqlCondition {
+  const [value] = values;
+  const isMissing = value?.kind === 'missing' && value.missing;
+  if (param.code === '_id' || param.code === '_lastUpdated') return { sql: raw(isMissing ? 'false' : 'true'), exact: true };
+  const columns = columnsFor(context.meaning.definitions, scope, param);
+  if (param.type === 'composite') return { sql: raw('true'), exact: false };
+  const column = columns.column(param.type === 'special' ? 'latitude' : undefined);
+  return { sql: sql`${column} is ${raw(isMissing ? 'null' : 'not null')}`, exact: true };
+}
+
+function paramSql(context: PlanContext, scope: Scope, condition: ParamCondition): SqlCondition {
+  const { param, modifier, values } = condition;
+  if (modifier === 'missing') return missing(context, scope, condition);
+  const negated = modifier === 'not' || modifier === 'not-in';
+  const kind = context.meaning.kindOf(param);
+  const columns = columnsFor(context.meaning.definitions, scope, param);
+  const found = kind.condition(columns, modifier === 'not' ? undefined : modifier === 'not-in' ? 'in' : modifier, values, context.meaning);
+  if (!negated) return found;
+  return found.exact ? { sql: sql`(${found.sql}) is not true`, exact: true } : { sql: raw('true'), exact: false };
+}
+
+/** Column that a canonical reference finds. */
+const urlColumn = (context: PlanContext, scope: Scope): Sql => {
+  const url = context.meaning.definitions.searchParams(scope.type).get('url');
+  return url ? columnsFor(context.meaning.definitions, scope, url).column() : raw('null');
+};
+
+function chainSql(context: PlanContext, scope: Scope, condition: ChainCondition, aliases: Aliases): SqlCondition {
+  const { param } = condition;
+  const columns = columnsFor(context.meaning.definitions, scope, param);
+  const canonical = isCanonical(param);
+  let exact = true;
+  const alternatives = condition.targets.map((target) => {
+    const inner = scopeOf(context.access, target.type, `a${aliases.next++}`);
+    const found = conditionSql(context, inner, target.condition, aliases);
+    exact &&= found.exact;
+    const what = canonical ? urlColumn(context, inner) : raw(`'${target.type}/' || ${inner.alias}.id`);
+    const matches = selectFrom(inner, what, [found.sql]);
+    const column = (param.paths[0]?.target === target.type ? columns.cover : undefined) ?? columns.column();
+    if (!isScalar(param)) return sql`${column} && array(${matches})`;
+    return canonical ? sql`split_part(${column}, '|', 1) in (${matches})` : sql`${column} in (${matches})`;
+  });
+  return { sql: or(alternatives), exact, fenced: true };
+}
+
+function hasSql(context: PlanContext, scope: Scope, condition: HasCondition, aliases: Aliases): SqlCondition {
+  const { param } = condition;
+  const inner = scopeOf(context.access, condition.type, `a${aliases.next++}`);
+  const found = conditionSql(context, inner, condition.condition, aliases);
+  const scalar = isScalar(param);
+  const column = columnsFor(context.meaning.definitions, inner, param).column();
+  const value = scalar ? column : raw('v');
+  const join = scalar ? {} : { join: sql`unnest(${column}) v` };
+  if (isCanonical(param)) {
+    const urls = selectFrom(inner, sql`split_part(${value}, '|', 1)`, [found.sql], join);
+    return { sql: sql`${urlColumn(context, scope)} in (${urls})`, exact: found.exact, fenced: true };
+  }
+  const prefix = `${scope.type}/`;
+  const ids = selectFrom(inner, sql`substr(${value}, ${raw(String(prefix.length + 1))})`, [sql`starts_with(${value}, ${raw(`'${prefix}'`)})`, found.sql], join);
+  return { sql: sql`${raw(scope.alias)}.id in (${ids})`, exact: found.exact, fenced: true };
+}
+
+function compartmentSql(context: PlanContext, scope: Scope, condition: CompartmentCondition): SqlCondition {
+  const { code, id } = condition;
+  const value = { kind: 'reference', type: code, id, version: undefined, url: undefined } as const;
+  const parts = condition.params.map(
+    (param) => context.meaning.kindOf(param).condition(columnsFor(context.meaning.definitions, scope, param), undefined, [value], context.meaning).sql,
+  );
+  if (condition.self) parts.push(sql`${raw(scope.alias)}.id = ${id}`);
+  return { sql: or(parts), exact: true, fenced: true };
+}
+
+function resolvedSql(context: PlanContext, scope: Scope, { param, references }: ResolvedChain): SqlCondition {
+  if (references.length === 0) return NONE;
+  const columns = columnsFor(context.meaning.definitions, scope, param);
+  const column = columns.cover ?? columns.column();
+  const own = columns.cover ? sql` and ${columns.column()} is not null` : raw('');
+  if (!isScalar(param)) return { sql: sql`(${column} && ${references}::text[]${own})`, exact: true, fenced: true };
+  const text = isCanonical(param) ? sql`split_part(${column}, '|', 1)` : column;
+  return { sql: sql`(${text} = any(${references}::text[])${own})`, exact: true, fenced: true };
+}
+
+function conditionSql(context: PlanContext, scope: Scope, condition: PlannedCondition, aliases: Aliases): SqlCondition {
+  switch (condition.kind) {
+    case 'param':
+      return paramSql(context, scope, condition);
+    case 'chain':
+      return chainSql(context, scope, condition, aliases);
+    case 'has':
+      return hasSql(context, scope, condition, aliases);
+    case 'compartment':
+      return compartmentSql(context, scope, condition);
+    case 'resolved-chain':
+      return resolvedSql(context, scope, condition);
+    case 'resolved-ids': {
+      const column = condition.column === 'id' ? raw(`${scope.alias}.id`) : urlColumn(context, scope);
+      return { sql: sql`${column} = any(${condition.values}::text[])`, exact: true, fenced: true };
+    }
+    default:
+      return condition satisfies never;
+  }
+}
+
+/** Plans the search of one type: all conditions hold. */
+export function planOf(context: PlanContext, type: string, conditions: readonly PlannedCondition[]): Plan {
+  const scope = scopeOf(context.access, type, 'r');
+  const aliases: Aliases = { next: 1 };
+  const where: Sql[] = [];
+  const recheck: ParamCondition[] = [];
+  const unresolved: (ChainCondition | HasCondition)[] = [];
+  let fenced = false;
+  for (const condition of conditions) {
+    const found = conditionSql(context, scope, condition, aliases);
+    where.push(found.sql);
+    fenced ||= found.fenced === true;
+    if (found.exact) continue;
+    if (condition.kind === 'param') recheck.push(condition);
+    else if (condition.kind === 'chain' || condition.kind === 'has') unresolved.push(condition);
+  }
+  return { scope, where, recheck, unresolved, fenced };
+}

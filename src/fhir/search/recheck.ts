@@ -1,0 +1,39 @@
+/**
+ * Candidates that SQL let through are decoded and tested on the resource itself: conditions that columns can only narrow, such
+ * as units, exact spelling, or the tuples of a composite. Bounded by `limits.candidates`.
+ * @see https://hl7.org/fhir/R4/search.html
+ */
+import { badRequest } from '../outcome.ts';
+import type { ParamCondition } from './criteria.ts';
+import type { Meaning } from './kind.ts';
+import { hasTuple } from './type/composite.ts';
+import { listValues } from './values.ts';
+
+/** Candidates that one search may still read. */
+export interface Budget {
+  left: number;
+  readonly limit: number;
+}
+
+/** @throws FhirError 400 when the search has read too many candidates */
+export function spendCandidates(budget: Budget, count: number): void {
+  budget.left -= count;
+  if (budget.left < 0) {
+    throw badRequest('too-costly', `More than ${budget.limit} resources would have to be looked at one by one: narrow the search by another parameter.`);
+  }
+}
+
+function holds(meaning: Meaning, { param, modifier, values }: ParamCondition, resource: unknown): boolean {
+  if (modifier === 'missing') {
+    const [value] = values;
+    const isMissing = param.type === 'composite' ? !hasTuple(param, resource) : listValues(resource, param).length === 0;
+    return isMissing === (value?.kind === 'missing' && value.missing);
+  }
+  const negated = modifier === 'not' || modifier === 'not-in';
+  const readAs = modifier === 'not' ? undefined : modifier === 'not-in' ? 'in' : modifier;
+  return meaning.kindOf(param).matches(param, listValues(resource, param), readAs, values, meaning) !== negated;
+}
+
+/** Whether a resource meets all conditions, judged on the resource alone. */
+export const meetsAll = (meaning: Meaning, conditions: readonly ParamCondition[], resource: unknown): boolean =>
+  conditions.every((c) => holds(meaning, c, resource));

@@ -1,0 +1,24 @@
+/** What one search runs with, from the engine and the request. */
+import type { RequestContext } from '../context.ts';
+import type { Engine } from '../engine.ts';
+import type { Reader } from '../store/repository.ts';
+import type { Meaning } from './kind.ts';
+import { kindOf } from './kinds.ts';
+import type { Run } from './matches.ts';
+
+const meaningOf = (engine: Engine, nowMs: number): Meaning => ({
+  definitions: engine.definitions,
+  terminology: engine.terminology,
+  baseUrl: engine.baseUrl,
+  nowMs,
+  kindOf,
+});
+
+/** @param reader a transaction's own rows are seen through it */
+export const runOf = (engine: Engine, ctx: RequestContext, reader: Reader): Run => ({
+  engine,
+  access: ctx.access,
+  reader,
+  meaning: meaningOf(engine, ctx.clock.now()),
+  budget: { left: engine.limits.candidates, limit: engine.limits.candidates },
+});

@@ -1,0 +1,137 @@
+/**
+ * Search in a type, a compartment or the whole system.
+ * @see https://hl7.org/fhir/R4/http.html#search
+ */
+import type { Engine } from '../engine.ts';
+import type { Issue } from '../outcome.ts';
+import { writeSearchset, type Entry } from './bundle.ts';
+import { compartmentCondition, compartmentTypes } from './compartment.ts';
+import type { Search, SearchTarget } from './contract.ts';
+import type { ParsedSearch, SortKey } from './criteria.ts';
+import { includeFor, type Included } from './include.ts';
+import { countMatches, matchesAfter, settledPlan, type Row, type Run, type Sought } from './matches.ts';
+import { defaultSort, orderKeys } from './order.ts';
+import { openCursor, sealCursor, type Cursor } from './page.ts';
+import { parseSearch } from './parse.ts';
+import type { PlannedCondition } from './plan.ts';
+import { runOf } from './run.ts';
+import { encodePairs, printSearch, type Pair } from './print.ts';
+import { demandConsistent } from './result-options.ts';
+import { subsetText } from './subset.ts';
+
+/** Types that a search looks into. */
+function searchedTypes(engine: Engine, { type, compartment }: SearchTarget): readonly string[] {
+  if (type !== undefined) return [type];
+  if (compartment) return compartmentTypes(engine, compartment.code);
+  return [...engine.resources.values()].filter((r) => r.interactions.includes('search-type')).map((r) => r.type).sort();
+}
+
+function pathOf(engine: Engine, { type, compartment }: SearchTarget): string {
+  if (compartment) return `${engine.baseUrl}/${compartment.code}/${compartment.id}/${type ?? '*'}`;
+  return type === undefined ? engine.baseUrl : `${engine.baseUrl}/${type}`;
+}
+
+async function soughtOf(run: Run, target: SearchTarget, parsed: ParsedSearch): Promise<Sought[]> {
+  const [first] = parsed.types;
+  const sort: readonly SortKey[] =
+    parsed.result.sort.length > 0 ? parsed.result.sort : parsed.types.length === 1 && first ? defaultSort(run, first.type) : [];
+  const sought: Sought[] = [];
+  for (const { type, conditions } of parsed.types) {
+    const all: readonly PlannedCondition[] = target.compartment
+      ? [compartmentCondition(run.engine, target.compartment.code, target.compartment.id, type), ...conditions]
+      : conditions;
+    const plan = await settledPlan(run, type, all);
+    sought.push({ plan, keys: orderKeys(run, plan.scope, sort) });
+  }
+  return sought;
+}
+
+const NOTHING: Included = { rows: [], cut: false };
+
+function issuesOf(parsed: ParsedSearch, cut: boolean, limit: number): Issue[] {
+  const issues: Issue[] = parsed.ignored.map(({ name, why }) => ({
+    severity: 'warning',
+    code: 'not-supported',
+    diagnostics: `${JSON.stringify(name.slice(0, 200))} was ignored: ${why}.`,
+    expression: [name.slice(0, 200)],
+  }));
+  if (cut) issues.push({ severity: 'warning', code: 'incomplete', diagnostics: `Only ${limit} resources are included in a page: ask for smaller pages by _count.`, expression: ['_include'] });
+  return issues;
+}
+
+/** Whether the number of matches must be told even where it costs a count. */
+function demandsTotal(run: Run, parsed: ParsedSearch): boolean {
+  const { total } = parsed.result;
+  if (total !== undefined) return total !== 'none';
+  return parsed.types.length === 1 && parsed.types.every((t) => run.engine.resources.get(t.type)?.total === 'accurate');
+}
+
+/** The number of matches: known when they all fit into the first page, carried on by page links, counted on demand. */
+async function totalOf(run: Run, parsed: ParsedSearch, sought: readonly Sought[], cursor: Cursor | undefined, fits: number | undefined): Promise<number | undefined> {
+  if (parsed.result.total === 'none') return undefined;
+  if (cursor) return cursor.total;
+  if (fits !== undefined) return fits;
+  return demandsTotal(run, parsed) ? countMatches(run, sought) : undefined;
+}
+
+function entriesOf(engine: Engine, parsed: ParsedSearch, rows: readonly Row[]): readonly Entry[] {
+  const { summary = 'false', elements } = parsed.result;
+  if (summary === 'false' && elements.length === 0) return rows;
+  return rows.map((r) => ({ type: r.type, id: r.id, content: subsetText(engine.definitions, r.type, r.content, { summary, elements }) }));
+}
+
+const COUNT = '_count';
+
+/** What a cursor is good for: the search, whatever the page size. */
+const bindingOf = (path: string, pairs: readonly Pair[]): string => `${path}?${encodePairs(pairs.filter(([name]) => name !== COUNT))}`;
+
+export const search: Search = async (engine, ctx, target, query, options) => {
+  const run = runOf(engine, ctx, engine.repository);
+  const parsed = parseSearch(engine, run.meaning, searchedTypes(engine, target), query, {
+    strict: options.strict,
+    typeFilter: target.type === undefined,
+  });
+  const { result } = parsed;
+  demandConsistent(result);
+  const sought = await soughtOf(run, target, parsed);
+  const path = pathOf(engine, target);
+  const pairs = printSearch(parsed);
+  const written = encodePairs(pairs);
+  const self = written === '' ? path : `${path}?${written}`;
+  const onlyCount = result.count === 0 || result.summary === 'count';
+  if (onlyCount) {
+    const total = await countMatches(run, sought);
+    return {
+      body: writeSearchset({ baseUrl: engine.baseUrl, total, self, next: undefined, matches: [], included: [], issues: issuesOf(parsed, false, 0) }, options.pretty ?? false),
+      resources: [],
+    };
+  }
+  const binding = bindingOf(path, pairs);
+  const cursor = result.cursor === undefined ? undefined : openCursor(engine.cursorKey, binding, result.cursor, sought[0]?.keys.length ?? 0);
+  const count = result.count ?? engine.limits.pageSize;
+  const rows = await matchesAfter(run, sought, cursor, count + 1);
+  const hasMore = rows.length > count;
+  if (hasMore) rows.pop();
+  const [total, included] = await Promise.all([
+    totalOf(run, parsed, sought, cursor, hasMore ? undefined : rows.length),
+    result.includes.length === 0 ? NOTHING : includeFor(run, result.includes, rows),
+  ]);
+  const last = rows.at(-1);
+  const page = (at: string): string => `${self}${written === '' ? '?' : '&'}_cursor=${at}`;
+  const body = writeSearchset(
+    {
+      baseUrl: engine.baseUrl,
+      total,
+      self: result.cursor === undefined ? self : page(encodeURIComponent(result.cursor)),
+      next: hasMore && last ? page(sealCursor(engine.cursorKey, binding, { ...last, total })) : undefined,
+      matches: entriesOf(engine, parsed, rows),
+      included: entriesOf(engine, parsed, included.rows),
+      issues: issuesOf(parsed, included.cut, engine.limits.includes),
+    },
+    options.pretty ?? false,
+  );
+  const resources: string[] = [];
+  for (const row of rows) resources.push(`${row.type}/${row.id}`);
+  for (const row of included.rows) resources.push(`${row.type}/${row.id}`);
+  return { body, resources };
+};

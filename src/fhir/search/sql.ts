@@ -1,0 +1,66 @@
+/**
+ * The only place that writes `from <table>`: rows of a type are read under an alias whose access predicate is part of the
+ * statement, and there is no way to name a table without one.
+ */
+import { and, id, raw, sql, type Sql } from '../../platform/database/sql.ts';
+import type { Access, AccessPredicate } from '../access.ts';
+import type { Definitions, SearchParam } from '../definitions/registry.ts';
+import { tableOf } from '../store/layout.ts';
+import { columnName, coverOf, REFERENCE_IDENTIFIER } from './columns.ts';
+import type { ColumnAccess } from './kind.ts';
+
+/** Rows of a type that may be seen, under an alias. */
+export interface Scope {
+  readonly type: string;
+  readonly alias: string;
+  readonly table: Sql;
+  readonly visible: AccessPredicate;
+}
+
+export const scopeOf = (access: Access, type: string, alias: string): Scope => ({
+  type,
+  alias,
+  table: id(tableOf(type)),
+  visible: access.rows(type, alias),
+});
+
+/** `select … from …`: the visible rows that meet all conditions. */
+export function selectFrom(scope: Scope, what: Sql, conditions: readonly Sql[], more: { readonly join?: Sql; readonly tail?: Sql } = {}): Sql {
+  const join = more.join ? sql`, ${more.join}` : raw('');
+  return sql`select ${what} from ${scope.table} ${raw(scope.alias)}${join} where ${and([...conditions, scope.visible])}${more.tail ?? raw('')}`;
+}
+
+interface Names {
+  readonly own: string;
+  readonly cover: string | undefined;
+}
+
+const names = new WeakMap<SearchParam, Names>();
+
+function namesOf(definitions: Definitions, param: SearchParam): Names {
+  let found = names.get(param);
+  if (!found) {
+    const cover = coverOf(param, definitions.searchParams(param.resourceType));
+    found = { own: columnName(param), cover: cover && columnName(cover) };
+    names.set(param, found);
+  }
+  return found;
+}
+
+const quoted = (scope: Scope, name: string): Sql => raw(`${scope.alias}."${name}"`);
+
+/** The columns of a parameter under a scope's alias. */
+export function columnsFor(definitions: Definitions, scope: Scope, param: SearchParam): ColumnAccess {
+  const { own, cover } = namesOf(definitions, param);
+  return {
+    param,
+    column(suffix) {
+      if (param.code === '_id') return raw(`${scope.alias}.id`);
+      if (param.code === '_lastUpdated') return raw(`${scope.alias}.last_updated`);
+      return quoted(scope, suffix === undefined ? own : columnName(param, suffix));
+    },
+    cover: cover === undefined ? undefined : quoted(scope, cover),
+    of: (other) => columnsFor(definitions, scope, other),
+    referenceIdentifier: quoted(scope, REFERENCE_IDENTIFIER),
+  };
+}
