@@ -2,7 +2,7 @@
 import type { Resource } from '@medplum/fhirtypes';
 import type { RequestContext } from '../fhir/context.ts';
 import type { Engine } from '../fhir/engine.ts';
-import { missingTargets, targetsOf } from '../fhir/interaction/write.ts';
+import { danglingIssues, targetsOf } from '../fhir/interaction/write.ts';
 import { parseJson } from '../fhir/json.ts';
 import type { OperationRequest } from '../fhir/operation.ts';
 import { defineOperation, type OperationInput } from '../fhir/operation-parameters.ts';
@@ -68,9 +68,9 @@ async function content(engine: Engine, ctx: RequestContext, type: string, resour
   if (issues.some(isError)) return issues;
   const own = engine.resources.get(type)?.check?.(resource) ?? [];
   if (!engine.validateReferences) return [...issues, ...own];
-  const { targets, issues: unresolved } = targetsOf(engine, resource);
+  const { targets } = targetsOf(engine, resource);
   const existing = await engine.repository.existing([...new Set(targets.map((t) => t.target))], ctx.access);
-  return [...issues, ...own, ...unresolved, ...missingTargets(targets, existing)];
+  return [...issues, ...own, ...danglingIssues(engine, resource, existing)];
 }
 
 export default defineOperation({

@@ -1,0 +1,44 @@
+/** `POST [base]` with a Bundle of type batch: every entry on its own. @see https://hl7.org/fhir/R4/http.html#transaction */
+import type { RequestContext } from '../context.ts';
+import type { Engine } from '../engine.ts';
+import type { Reply } from '../http/request.ts';
+import type { FhirError } from '../outcome.ts';
+import { bundleReply, errorEntry, inEntry, replyEntry, type BundleEntry } from './bundle-entry.ts';
+
+/** Entries that run at the same time: they then share statements. */
+const CONCURRENT = 20;
+
+/** Deletions first and reads last, as in a transaction: then a batch that mixes them answers the same each time. */
+const phaseOf = (entry: BundleEntry): number => {
+  const method = 'method' in entry.request ? entry.request.method : undefined;
+  return method === 'DELETE' ? 0 : method === 'POST' ? 1 : method === 'PUT' || method === 'PATCH' ? 2 : 3;
+};
+
+/** @param toFhirError makes any error one that a client may see */
+export async function batch(
+  engine: Engine,
+  ctx: RequestContext,
+  entries: readonly BundleEntry[],
+  toFhirError: (error: unknown, ctx: RequestContext) => FhirError,
+): Promise<Reply> {
+  ctx.access.demand('batch');
+  const answers: string[] = [];
+  const run = async (entry: BundleEntry): Promise<void> => {
+    try {
+      if (!('method' in entry.request) || !entry.route) throw entry.request;
+      const reply = await entry.route.handle(engine, ctx, entry.request);
+      answers[entry.index] = replyEntry(entry.request.method === 'HEAD' ? { status: reply.status, headers: reply.headers ?? {} } : reply);
+    } catch (error) {
+      const failure = toFhirError(error, ctx);
+      if (entry.route) ctx.emit({ interaction: entry.route.interaction, outcome: failure.status === 403 ? 'denied' : 'failure' });
+      answers[entry.index] = errorEntry(inEntry(entry.index, failure));
+    }
+  };
+  for (let phase = 0; phase <= 3; phase++) {
+    const waiting = entries.filter((entry) => phaseOf(entry) === phase);
+    for (let from = 0; from < waiting.length; from += CONCURRENT) {
+      await Promise.all(waiting.slice(from, from + CONCURRENT).map(run));
+    }
+  }
+  return bundleReply('batch-response', answers);
+}

@@ -1,0 +1,138 @@
+/** `_history` of an instance, a type and the system, newest first, paged by a signed position. @see https://hl7.org/fhir/R4/http.html#history */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { RequestContext } from '../context.ts';
+import type { Engine } from '../engine.ts';
+import { etagOf } from '../http/preconditions.ts';
+import type { FhirRequest, Handler, Reply } from '../http/request.ts';
+import { strictHandling } from '../http/negotiate.ts';
+import { badRequest, notFound } from '../outcome.ts';
+import { parseMoment } from '../search/moment.ts';
+import type { HistoryQuery, StoredVersion } from '../store/repository.ts';
+import { isLive } from './version.ts';
+
+type Position = NonNullable<HistoryQuery['after']>;
+
+const TAG_BYTES = 16;
+
+/** Binds a position to the history that it belongs to. */
+const tagOf = (engine: Engine, scope: string, text: string): Buffer =>
+  createHmac('sha256', engine.cursorKey).update(`history\n${scope}\n${text}`).digest().subarray(0, TAG_BYTES);
+
+function writeCursor(engine: Engine, scope: string, last: Position): string {
+  const text = [last.lastUpdated.getTime(), last.type, last.id, last.version].join('|');
+  return `${Buffer.from(text).toString('base64url')}.${tagOf(engine, scope, text).toString('base64url')}`;
+}
+
+/** @throws FhirError 400 */
+function readCursor(engine: Engine, scope: string, cursor: string): Position {
+  const [encoded = '', signature = ''] = cursor.split('.');
+  const text = Buffer.from(encoded, 'base64url').toString();
+  const given = Buffer.from(signature, 'base64url');
+  const [at = '', type = '', id = '', version = ''] = text.split('|');
+  if (given.length !== TAG_BYTES || !timingSafeEqual(given, tagOf(engine, scope, text))) {
+    throw badRequest('value', 'This page link is not one of ours, or for another history: follow the link "next" as it stands.', '_cursor');
+  }
+  return { lastUpdated: new Date(Number(at)), type, id, version: Number(version) };
+}
+
+interface Asked {
+  readonly query: Omit<HistoryQuery, 'type' | 'id'>;
+  /** Parameters understood, for the links; without the position. */
+  readonly echo: readonly (readonly [string, string])[];
+}
+
+const IGNORED: ReadonlySet<string> = new Set(['_format', '_pretty', '_summary', '_elements', '_total']);
+
+/** The time that a parameter names. A literal `+` arrives as a space. @throws FhirError 400 */
+function momentOf(name: string, value: string): { readonly low: number; readonly high: number } {
+  const moment = parseMoment(value.replace(' ', '+'));
+  if (moment) return moment;
+  throw badRequest('value', `${name}=${value.slice(0, 60)} is no date or time: write 2026-11-22 or 2026-11-22T09:00:00Z.`, name);
+}
+
+function ask(engine: Engine, request: FhirRequest, scope: string): Asked {
+  const { limits } = engine;
+  let count = limits.pageSize;
+  let since: Date | undefined;
+  let at: HistoryQuery['at'];
+  let after: Position | undefined;
+  const echo: (readonly [string, string])[] = [];
+  for (const [name, value] of request.query) {
+    if (name === '_cursor') after = readCursor(engine, scope, value);
+    else if (name === '_count') {
+      if (!/^\d{1,9}$/.test(value)) throw badRequest('value', `_count=${value.slice(0, 40)} is not a whole number from 0 to 999999999.`, '_count');
+      count = Math.min(Number(value), limits.maxPageSize);
+      echo.push([name, String(count)]);
+    } else if (name === '_since') {
+      since = new Date(momentOf(name, value).low);
+      echo.push([name, value.replace(' ', '+')]);
+    } else if (name === '_at') {
+      const { low, high } = momentOf(name, value);
+      at = { from: new Date(low), to: new Date(high) };
+      echo.push([name, value.replace(' ', '+')]);
+    } else if (!IGNORED.has(name) && strictHandling(request.header('prefer'))) {
+      throw badRequest('not-supported', `${name.slice(0, 64)} is no parameter of history: it knows _count, _since and _at.`, name.slice(0, 64));
+    }
+  }
+  return { query: { count, ...(since ? { since } : {}), ...(at ? { at } : {}), ...(after ? { after } : {}) }, echo };
+}
+
+function entryOf(engine: Engine, version: StoredVersion): string {
+  const { type, id, method } = version;
+  const live = isLive(version);
+  const url = method === 'POST' ? type : `${type}/${id}`;
+  const status = !live ? '204 No Content' : version.version === 1 ? '201 Created' : '200 OK';
+  return `{"fullUrl":${JSON.stringify(`${engine.baseUrl}/${type}/${id}`)},${live ? `"resource":${version.content},` : ''}"request":{"method":"${method}","url":${JSON.stringify(url)}},"response":{"status":"${status}","etag":${JSON.stringify(etagOf(version.version))},"lastModified":"${version.lastUpdated.toISOString()}"}}`;
+}
+
+const urlOf = (engine: Engine, scope: string, parameters: readonly (readonly [string, string])[]): string => {
+  const query = parameters.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
+  return `${engine.baseUrl}/${scope === '' ? '' : `${scope}/`}_history${query === '' ? '' : `?${query}`}`;
+};
+
+async function show(engine: Engine, ctx: RequestContext, request: FhirRequest, target: Pick<HistoryQuery, 'type' | 'id'>): Promise<Reply> {
+  const scope = [target.type, target.id].filter((part) => part !== undefined).join('/');
+  const { query, echo } = ask(engine, request, scope);
+  const { count } = query;
+  const found = count === 0 ? [] : await engine.repository.history({ ...target, ...query, count: count + 1 }, ctx.access);
+  const page = found.slice(0, count);
+  if (target.type !== undefined && target.id !== undefined && page.length === 0) {
+    // A filter may leave nothing of a history; without one there is no such resource.
+    if ((await engine.repository.read(target.type, target.id, ctx.access)) === undefined) throw notFound(target.type, target.id);
+  }
+  // Counting an instance's versions is cheap; those of a type or the system are counted when asked for.
+  const counted = target.id !== undefined || count === 0 || request.query.some(([n, v]) => n === '_total' && v === 'accurate');
+  const { count: _, after: __, ...filter } = query;
+  const total = counted ? `"total":${await engine.repository.historyTotal({ ...target, ...filter }, ctx.access)},` : '';
+  const self = urlOf(engine, scope, query.after ? [...echo, ['_cursor', writeCursor(engine, scope, query.after)]] : echo);
+  const last = page.at(-1);
+  const links = [{ relation: 'self', url: self }];
+  if (found.length > count && last) {
+    links.push({ relation: 'next', url: urlOf(engine, scope, [...echo, ['_cursor', writeCursor(engine, scope, last)]]) });
+  }
+  ctx.emit({
+    interaction: target.id !== undefined ? 'history-instance' : target.type !== undefined ? 'history-type' : 'history-system',
+    ...(target.type === undefined ? {} : { type: target.type }),
+    resources: page.map((v) => `${v.type}/${v.id}/_history/${v.version}`),
+    outcome: 'success',
+  });
+  const entries = page.length === 0 ? '' : `,"entry":[${page.map((v) => entryOf(engine, v)).join(',')}]`;
+  return { status: 200, body: `{"resourceType":"Bundle","type":"history",${total}"link":${JSON.stringify(links)}${entries}}` };
+}
+
+export const historyInstance: Handler = async (engine, ctx, request) => {
+  const type = request.type ?? '';
+  ctx.access.demand('history-instance', type);
+  return show(engine, ctx, request, { type, id: request.id ?? '' });
+};
+
+export const historyType: Handler = async (engine, ctx, request) => {
+  const type = request.type ?? '';
+  ctx.access.demand('history-type', type);
+  return show(engine, ctx, request, { type });
+};
+
+export const historySystem: Handler = async (engine, ctx, request) => {
+  ctx.access.demand('history-system');
+  return show(engine, ctx, request, {});
+};

@@ -1,0 +1,70 @@
+/** `$operation` on system, type and instance level. @see https://hl7.org/fhir/R4/operations.html */
+import type { Parameters, ParametersParameter, Resource } from '@medplum/fhirtypes';
+import { readJson } from '../http/body.ts';
+import type { FhirRequest, Handler } from '../http/request.ts';
+import { stringify } from '../json.ts';
+import type { OperationDeclaration } from '../operation.ts';
+import type { Engine } from '../engine.ts';
+import { badRequest, errorIssue, FhirError } from '../outcome.ts';
+
+type Level = 'system' | 'type' | 'instance';
+
+const levelOf = (request: FhirRequest): Level => (request.id !== undefined ? 'instance' : request.type !== undefined ? 'type' : 'system');
+
+/** Whether an operation is offered for a type (or on system level). */
+export const offers = (declaration: OperationDeclaration, level: Level, type: string | undefined): boolean =>
+  declaration[level] && (type === undefined || declaration.resourceTypes === undefined || declaration.resourceTypes.includes(type));
+
+function find(engine: Engine, request: FhirRequest): OperationDeclaration {
+  const level = levelOf(request);
+  const code = request.operation ?? '';
+  const named = engine.operations.filter((o) => o.code === code);
+  const found = named.find((o) => offers(o, level, request.type));
+  if (!found) {
+    const diagnostics = named.length === 0 ? `There is no operation $${code.slice(0, 64)}: /metadata lists those there are.` : `$${code} is not offered on this level: /metadata says where.`;
+    throw new FhirError(404, [errorIssue('not-supported', diagnostics)]);
+  }
+  if ((request.method === 'GET' || request.method === 'HEAD') && found.affectsState) {
+    throw new FhirError(405, [errorIssue('not-supported', `$${code} changes data: call it by POST.`)], { Allow: 'POST' });
+  }
+  return found;
+}
+
+async function parametersOf(engine: Engine, request: FhirRequest): Promise<Parameters> {
+  if (request.method === 'GET' || request.method === 'HEAD') {
+    const parameter: ParametersParameter[] = request.query.map(([name, valueString]) => ({ name, valueString }));
+    return { resourceType: 'Parameters', ...(parameter.length > 0 ? { parameter } : {}) };
+  }
+  const { body } = request;
+  // Operations whose parameters are all optional may be called without a body.
+  if (body.kind === 'none' || (body.kind === 'stream' && body.contentType === undefined)) return { resourceType: 'Parameters' };
+  const sent = await readJson(engine, request);
+  if (typeof sent !== 'object' || sent === null || Array.isArray(sent)) {
+    throw badRequest('structure', 'The body must be a Parameters resource, or the one resource that the operation takes.');
+  }
+  const resourceType = (sent as { resourceType?: unknown }).resourceType;
+  if (resourceType === 'Parameters') return sent as Parameters;
+  if (typeof resourceType !== 'string') throw badRequest('required', 'resourceType is missing: send a Parameters resource.', 'resourceType');
+  // A bare resource stands for the parameter `resource` (its shape is the operation's to judge).
+  return { resourceType: 'Parameters', parameter: [{ name: 'resource', resource: sent as Resource }] };
+}
+
+export const operation: Handler = async (engine, ctx, request) => {
+  const declaration = find(engine, request);
+  ctx.access.demand('operation', request.type);
+  const parameters = await parametersOf(engine, request);
+  const reply = await declaration.handle(engine, ctx, {
+    ...(request.type === undefined ? {} : { type: request.type }),
+    ...(request.id === undefined ? {} : { id: request.id }),
+    parameters,
+    query: request.query,
+  });
+  ctx.emit({
+    interaction: 'operation',
+    operation: declaration.code,
+    ...(request.type === undefined ? {} : { type: request.type }),
+    ...(request.type !== undefined && request.id !== undefined ? { resources: [`${request.type}/${request.id}`] } : {}),
+    outcome: 'success',
+  });
+  return { status: reply.status, body: typeof reply.body === 'string' ? reply.body : stringify(reply.body) };
+};

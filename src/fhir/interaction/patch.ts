@@ -1,0 +1,93 @@
+/** `PATCH [base]/[type]/[id]` by JSON Patch, and `PATCH [base]/[type]?criteria`. @see https://hl7.org/fhir/R4/http.html#patch */
+import type { RequestContext } from '../context.ts';
+import type { Engine } from '../engine.ts';
+import { mediaTypeOf, unsupported } from '../http/negotiate.ts';
+import { demandMatch } from '../http/preconditions.ts';
+import type { FhirRequest, Handler } from '../http/request.ts';
+import { parseJson } from '../json.ts';
+import { badRequest, errorIssue, FhirError } from '../outcome.ts';
+import type { PreparedWrite, Reader } from '../store/repository.ts';
+import { onlyMatch } from './criteria.ts';
+import { applyPatch, parsePatch } from './json-patch.ts';
+import { nextVersion, put } from './update.ts';
+import { demandLive, type LiveVersion } from './version.ts';
+import { demandTargets, demandValid, replyToWrite, retryOnChange } from './write.ts';
+
+export const JSON_PATCH = 'application/json-patch+json';
+
+export type Patch = ReturnType<typeof parsePatch>;
+
+/** A Bundle carries a patch as a Binary. @see https://hl7.org/fhir/R4/http.html#patch */
+function patchInBinary(value: unknown): Uint8Array {
+  const { resourceType, contentType, data } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+  if (resourceType !== 'Binary' || typeof data !== 'string' || typeof contentType !== 'string' || mediaTypeOf(contentType) !== JSON_PATCH) {
+    throw unsupported(`A PATCH entry takes a Binary with contentType ${JSON_PATCH} and the patch as base64 data.`);
+  }
+  return Buffer.from(data, 'base64');
+}
+
+/** @throws FhirError 400, 413, 415 */
+export async function readPatch(engine: Engine, request: FhirRequest): Promise<Patch> {
+  const { body } = request;
+  if (body.kind === 'none') throw badRequest('required', 'The body is empty: send a JSON Patch.');
+  if (body.kind === 'stream' && (body.contentType === undefined || mediaTypeOf(body.contentType) !== JSON_PATCH)) {
+    throw unsupported(`A patch is sent as Content-Type: ${JSON_PATCH}.`, { 'Accept-Patch': JSON_PATCH });
+  }
+  const bytes = body.kind === 'tree' ? patchInBinary(body.value) : await body.read(engine.limits.resourceBytes);
+  return parsePatch(parseJson(bytes, { maxDepth: engine.limits.jsonDepth }).value);
+}
+
+/** The version after the patch, valid and with targets that exist. */
+export async function patched(engine: Engine, ctx: RequestContext, reader: Reader, current: LiveVersion, patch: Patch): Promise<PreparedWrite> {
+  const { type, id } = current;
+  const tree = parseJson(current.content, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
+  applyPatch(tree, patch, engine.limits.jsonDepth);
+  const resource = demandValid(engine, type, tree);
+  await demandTargets(engine, ctx.access, reader, resource);
+  const write = nextVersion(engine, ctx, resource, id, current, 'PATCH');
+  if (Buffer.byteLength(write.content) > engine.limits.resourceBytes) {
+    throw new FhirError(413, [errorIssue('too-long', `The patched resource is larger than ${engine.limits.resourceBytes} bytes.`)]);
+  }
+  return write;
+}
+
+export const patch: Handler = async (engine, ctx, request) => {
+  const type = request.type ?? '';
+  const id = request.id ?? '';
+  ctx.access.demand('patch', type);
+  const operations = await readPatch(engine, request);
+  const ifMatch = request.header('if-match');
+  const write = await retryOnChange(ifMatch !== undefined, async () => {
+    const current = demandLive(await engine.repository.read(type, id, ctx.access), type, id);
+    demandMatch(ifMatch, current);
+    const next = await patched(engine, ctx, engine.repository, current, operations);
+    await engine.repository.transaction('read committed', (tx) => put(tx, next, current));
+    return next;
+  });
+  ctx.emit({ interaction: 'patch', type, resources: [`${type}/${id}`], outcome: 'success' });
+  return replyToWrite(engine, request, 200, write);
+};
+
+/** @throws FhirError 404 when nothing matches */
+export function demandMatched(match: LiveVersion | undefined, type: string): LiveVersion {
+  if (match) return match;
+  throw new FhirError(404, [errorIssue('not-found', `No ${type} matches the criteria.`)]);
+}
+
+export const conditionalPatch: Handler = async (engine, ctx, request) => {
+  const type = request.type ?? '';
+  ctx.access.demand('patch', type);
+  const operations = await readPatch(engine, request);
+  const ifMatch = request.header('if-match');
+  const write = await retryOnChange(ifMatch !== undefined, () =>
+    engine.repository.transaction('serializable', async (tx) => {
+      const current = demandMatched(await onlyMatch(engine, ctx, tx, type, request.query), type);
+      demandMatch(ifMatch, current);
+      const next = await patched(engine, ctx, tx, current, operations);
+      await put(tx, next, current);
+      return next;
+    }),
+  );
+  ctx.emit({ interaction: 'patch', type, resources: [`${type}/${write.id}`], outcome: 'success' });
+  return replyToWrite(engine, request, 200, write);
+};

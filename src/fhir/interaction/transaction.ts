@@ -1,0 +1,78 @@
+/**
+ * `POST [base]` with a Bundle of type transaction: all entries or none, in few statements.
+ * Deletions, then creates, updates and patches, then reads.
+ * @see https://hl7.org/fhir/R4/http.html#trules
+ */
+import type { RequestContext } from '../context.ts';
+import type { Engine } from '../engine.ts';
+import type { Reply } from '../http/request.ts';
+import { FhirError } from '../outcome.ts';
+import type { Reader, Repository, StoredVersion, Transaction } from '../store/repository.ts';
+import { bundleReply, inEntry, replyEntry, withBufferedEvents, type BundleEntry } from './bundle-entry.ts';
+import { applyChanges, type Applied } from './transaction-changes.ts';
+import { planTransaction, type ChangeEntry, type TransactionPlan, type WriteEntry } from './transaction-plan.ts';
+import { replyToWrite, retryOnChange } from './write.ts';
+
+/** The repository as seen from inside: handlers of reads and operations run in the open transaction. */
+function repositoryInside(tx: Transaction): Repository {
+  return { ...tx, create: (write) => tx.insert([write]), transaction: (_, work) => work(tx) };
+}
+
+/** Current versions of what the entries name, read together. */
+async function currentVersions(reader: Reader, ctx: RequestContext, entries: readonly ChangeEntry[]): Promise<ReadonlyMap<string, StoredVersion>> {
+  const named = entries.filter((e) => e.id !== undefined && e.kind !== 'create');
+  const found = await Promise.all(named.map((e) => reader.read(e.type, e.id ?? '', ctx.access)));
+  return new Map(found.flatMap((v) => (v ? [[`${v.type}/${v.id}`, v] as const] : [])));
+}
+
+function changeReply(engine: Engine, entry: WriteEntry, applied: Applied): Reply {
+  const done = applied.written.get(entry.index);
+  if (!done) throw new Error(`entry ${entry.index} was not written`);
+  return replyToWrite(engine, entry.request, done.created ? 201 : 200, done.version);
+}
+
+function emitChanges(ctx: RequestContext, plan: TransactionPlan, applied: Applied): void {
+  const tell = (interaction: 'create' | 'update' | 'patch' | 'delete', type: string, id: string): void =>
+    ctx.emit({ interaction, type, resources: [`${type}/${id}`], outcome: 'success' });
+  for (const { type, id } of applied.deleted.values()) tell('delete', type, id);
+  for (const write of plan.writes) {
+    const id = applied.written.get(write.index)?.version.id;
+    if (id !== undefined) tell(write.kind, write.type, id);
+  }
+}
+
+export async function transaction(engine: Engine, ctx: RequestContext, entries: readonly BundleEntry[]): Promise<Reply> {
+  ctx.access.demand('transaction');
+  const work = await planTransaction(engine, ctx, entries);
+  const changes: readonly ChangeEntry[] = [...work.deletes, ...work.writes];
+  const versioned = changes.some((e) => e.request.header('if-match') !== undefined);
+
+  const attempt = async (): Promise<{ answers: string[]; applied: Applied; release(): void }> => {
+    const current = await currentVersions(engine.repository, ctx, changes);
+    // Without conditions all can be made ready before the transaction begins, which then holds its locks for a few statements only.
+    const ready = work.conditional ? undefined : await applyChanges.prepare(engine, ctx, work, current);
+    return engine.repository.transaction(work.conditional ? 'serializable' : 'read committed', async (tx) => {
+      const applied = ready ? await applyChanges.run(tx, ready) : await applyChanges.resolve(engine, ctx, tx, work, current);
+      const answers: string[] = [];
+      for (const entry of work.deletes) answers[entry.index] = replyEntry({ status: 204 });
+      for (const entry of work.writes) answers[entry.index] = replyEntry(changeReply(engine, entry, applied));
+      const events = withBufferedEvents(ctx);
+      const inside: Engine = { ...engine, repository: repositoryInside(tx) };
+      for (const { index, request, route } of work.reads) {
+        try {
+          const reply = await route.handle(inside, events.ctx, request);
+          answers[index] = replyEntry(request.method === 'HEAD' ? { status: reply.status, headers: reply.headers ?? {} } : reply);
+        } catch (error) {
+          throw error instanceof FhirError ? inEntry(index, error) : error;
+        }
+      }
+      return { answers, applied, release: () => events.release() };
+    });
+  };
+
+  const { answers, applied, release } = await retryOnChange(versioned, attempt);
+  emitChanges(ctx, work, applied);
+  release();
+  return bundleReply('transaction-response', answers);
+}
+

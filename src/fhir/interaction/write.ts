@@ -1,0 +1,146 @@
+/**
+ * The way of every write, whichever door it came through: tree → type → validity → references → version → bytes.
+ * @see https://hl7.org/fhir/R4/http.html#create
+ */
+import type { Resource } from '@medplum/fhirtypes';
+import type { Access } from '../access.ts';
+import type { Engine } from '../engine.ts';
+import { preferredReturn } from '../http/negotiate.ts';
+import type { FhirRequest, Reply } from '../http/request.ts';
+import { stringify } from '../json.ts';
+import { badRequest, errorIssue, FhirError, toOutcome, type Issue } from '../outcome.ts';
+import { extract } from '../search/columns.ts';
+import { prepareWrite, type WriteVersion } from '../store/prepare.ts';
+import { ConcurrentChange, type PreparedWrite, type Reader } from '../store/repository.ts';
+import { collectReferences } from '../validation/references.ts';
+import { versionHeaders } from './version.ts';
+
+const isError = (issue: Issue): boolean => issue.severity === 'error' || issue.severity === 'fatal';
+
+/**
+ * Structure, bindings, invariants, profiles and the type's own rules: everything about a resource that needs no database.
+ * @param tree any JSON value
+ * @throws FhirError 400 when it is no resource of the type, 422 with every error otherwise
+ */
+export function demandValid(engine: Engine, type: string, tree: unknown): Resource {
+  if (typeof tree !== 'object' || tree === null || Array.isArray(tree)) {
+    throw badRequest('structure', `The body must be one ${type} as a JSON object.`);
+  }
+  const { resourceType } = tree as { resourceType?: unknown };
+  if (resourceType !== type) {
+    throw badRequest(
+      resourceType === undefined ? 'required' : 'invalid',
+      resourceType === undefined
+        ? `resourceType is missing: add "resourceType": "${type}".`
+        : `The body is a ${typeof resourceType === 'string' ? resourceType.slice(0, 64) : typeof resourceType}, but ${type} is what is written here: send it to its own address.`,
+      'resourceType',
+    );
+  }
+  const issues = engine.validator.validate(tree).filter(isError);
+  if (issues.length > 0) throw new FhirError(422, issues);
+  // The validator has just shown that it is one.
+  const resource = tree as Resource;
+  const broken = (engine.resources.get(type)?.check?.(resource) ?? []).filter(isError);
+  if (broken.length > 0) throw new FhirError(422, broken);
+  return resource;
+}
+
+/** Id that the body claims. */
+export function claimedId(tree: unknown): string | undefined {
+  const id = typeof tree === 'object' && tree !== null ? (tree as { id?: unknown }).id : undefined;
+  return typeof id === 'string' ? id : undefined;
+}
+
+export interface Target {
+  /** `Type/id`, of a served type. */
+  readonly target: string;
+  readonly expression: string;
+}
+
+const LOCAL = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9.-]{1,64})(?:\/_history\/[A-Za-z0-9.-]{1,64})?$/;
+const UNRESOLVED = /^urn:(?:uuid|oid):/i;
+
+/**
+ * References that must have a target here: those to served types, relative or under our own base URL.
+ * References to elsewhere and to types that are not served stay unchecked.
+ * @param exact name elements as the definitions do; costs more, so only where there is something to tell
+ */
+export function targetsOf(engine: Engine, resource: Resource, exact = false): { readonly targets: readonly Target[]; readonly issues: readonly Issue[] } {
+  const targets: Target[] = [];
+  const issues: Issue[] = [];
+  const base = `${engine.baseUrl}/`;
+  for (const { reference, expression } of collectReferences(resource, exact ? engine.definitions : undefined)) {
+    const relative = reference.startsWith(base) ? reference.slice(base.length) : reference;
+    const match = LOCAL.exec(relative);
+    if (match) {
+      if (engine.resources.has(match[1] ?? '')) targets.push({ target: `${match[1]}/${match[2]}`, expression });
+    } else if (UNRESOLVED.test(relative)) {
+      issues.push(errorIssue('not-found', `${reference.slice(0, 100)} is the fullUrl of no entry here: such references work only within a transaction.`, expression));
+    } else if (/^[A-Z][A-Za-z]+\?/.test(relative)) {
+      issues.push(errorIssue('not-supported', 'Conditional references work only within a transaction: name the resource as Type/id.', expression));
+    }
+  }
+  return { targets, issues };
+}
+
+/** Every reference of a resource that leads nowhere. */
+export function danglingIssues(engine: Engine, resource: Resource, known: { has(target: string): boolean }): readonly Issue[] {
+  const { targets, issues } = targetsOf(engine, resource, true);
+  const missing = targets.filter((t) => !known.has(t.target));
+  return [
+    ...issues,
+    ...missing.map(({ target, expression }) => errorIssue('not-found', `${target} is not known here: create it first, or correct the reference.`, expression)),
+  ];
+}
+
+const NOTHING: ReadonlySet<string> = new Set();
+
+/** @throws FhirError 422 with an issue for every reference that leads nowhere */
+export async function demandTargets(engine: Engine, access: Access, reader: Reader, resource: Resource): Promise<void> {
+  if (!engine.validateReferences) return;
+  const { targets, issues } = targetsOf(engine, resource);
+  const existing = targets.length === 0 ? NOTHING : await reader.existing([...new Set(targets.map((t) => t.target))], access);
+  if (issues.length > 0 || targets.some((t) => !existing.has(t.target))) throw new FhirError(422, danglingIssues(engine, resource, existing));
+}
+
+/** Id, version and time set by the server; text and search columns made. */
+export const settle = (engine: Engine, resource: Resource, version: WriteVersion): PreparedWrite =>
+  prepareWrite({ extract: (type, r) => extract(engine.definitions, type, r, engine.baseUrl) }, resource, version);
+
+const ATTEMPTS = 5;
+
+/**
+ * Runs read-then-write again when another request changed the row in between.
+ * @param conditional the client named the version it knows: then the change is its to resolve
+ * @throws FhirError 412 (conditional) or 409
+ */
+export async function retryOnChange<T>(conditional: boolean, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof ConcurrentChange)) throw error;
+      const message = 'Another request changed the resource at the same time: read it again and repeat the change.';
+      if (conditional) throw new FhirError(412, [errorIssue('conflict', message)]);
+      if (attempt === ATTEMPTS) throw new FhirError(409, [errorIssue('conflict', message)], { 'Retry-After': '1' });
+    }
+  }
+}
+
+/** The reply to a write: 201 with Location for a new resource, and as much of it as `Prefer` asks for. */
+export function replyToWrite(
+  engine: Engine,
+  request: Pick<FhirRequest, 'header'>,
+  status: 200 | 201,
+  written: Pick<PreparedWrite, 'type' | 'id' | 'version' | 'lastUpdated' | 'content'>,
+): Reply {
+  const headers = versionHeaders(written);
+  headers['Location'] = `${engine.baseUrl}/${written.type}/${written.id}/_history/${written.version}`;
+  const wanted = preferredReturn(request.header('prefer'));
+  if (wanted === 'minimal') return { status, headers };
+  if (wanted === 'OperationOutcome') {
+    const text = `${written.type}/${written.id} was ${status === 201 ? 'created' : 'updated'} as version ${written.version}.`;
+    return { status, headers, body: stringify(toOutcome([{ severity: 'information', code: 'informational', diagnostics: text }])) };
+  }
+  return { status, headers, body: written.content };
+}
