@@ -2,7 +2,7 @@
  * Creates that share a statement: those that came while the last insert of the type ran are inserted together.
  * One that PostgreSQL refuses fails alone; its neighbours are inserted again one by one.
  */
-import pg from 'pg';
+import type pg from 'pg';
 import { createLanes, Failure } from '../../platform/database/lane.ts';
 import { poolNamed } from '../../platform/database/pool.ts';
 import type { StoreParts } from './reader.ts';

@@ -4,7 +4,7 @@
  */
 import type pg from 'pg';
 import { createLanes } from '../../platform/database/lane.ts';
-import { laneConnection } from '../../platform/database/lane-connection.ts';
+import { laneConnections } from '../../platform/database/lane-connection.ts';
 import type { Access } from '../access.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { byType, idsStatement, readIds, type Run, type StoreParts } from './reader.ts';
@@ -13,24 +13,22 @@ import { clientError } from './sqlstate.ts';
 
 /** Ids in one statement. */
 const BATCH = 200;
+/** A type read alone needs one; more only let types that are read at the same time not wait for one another. */
+const CONNECTIONS = 3;
 
 export interface ReadLanes extends Pick<Reader, 'read' | 'existing'> {
   close(): Promise<void>;
 }
 
 export function createReadLanes(parts: StoreParts, open: () => Promise<pg.Client>): ReadLanes {
-  // Reads by id, and checks that references exist: neither waits for the other.
-  const [reads, checks] = [laneConnection(open), laneConnection(open)];
-  const over =
-    (connection: typeof reads): Run =>
-    async (text, values) => {
-      try {
-        return (await connection.read(text, values)).rows;
-      } catch (error) {
-        throw clientError(error);
-      }
-    };
-  const [runRead, runCheck] = [over(reads), over(checks)];
+  const connections = laneConnections(open, CONNECTIONS);
+  const run: Run = async (text, values) => {
+    try {
+      return (await connections.read(text, values)).rows;
+    } catch (error) {
+      throw clientError(error);
+    }
+  };
   const versions = createLanes<string, StoredVersion | undefined>({ cap: BATCH });
   const existence = createLanes<string, boolean>({ cap: BATCH });
 
@@ -39,7 +37,7 @@ export function createReadLanes(parts: StoreParts, open: () => Promise<pg.Client
   return {
     read(type, id, access) {
       const lane = versions(laneKey(type, access), async (ids) => {
-        const found = await readIds(parts, runRead, type, ids, access);
+        const found = await readIds(parts, run, type, ids, access);
         return ids.map((i) => found.get(i));
       });
       return lane(id);
@@ -50,7 +48,7 @@ export function createReadLanes(parts: StoreParts, open: () => Promise<pg.Client
       const ask = async (type: string, id: string): Promise<void> => {
         const lane = existence(laneKey(type, access), async (ids) => {
           const { text, values } = compile(idsStatement(type, ids, access));
-          const found = new Set((await runCheck(text, values)).map(([found]) => found));
+          const found = new Set((await run(text, values)).map(([found]) => found));
           return ids.map((i) => found.has(i));
         });
         if (await lane(id)) there.add(`${type}/${id}`);
@@ -59,8 +57,6 @@ export function createReadLanes(parts: StoreParts, open: () => Promise<pg.Client
       return there;
     },
 
-    async close() {
-      await Promise.all([reads.close(), checks.close()]);
-    },
+    close: () => connections.close(),
   };
 }

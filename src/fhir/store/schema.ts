@@ -47,7 +47,7 @@ function relationStatements(declaration: ResourceDeclaration, layout: Layout): s
 export async function schemaDifference(connection: pg.ClientConfig, source: SchemaSource): Promise<string[]> {
   const orm = await openOrm(connection, entitiesOf(source.resources, source.layout), skipped(source));
   try {
-    const { up } = await orm.schema.getUpdateSchemaMigrationSQL({ wrap: false });
+    const { up } = await orm.schema.getUpdateSchemaMigrationSQL({ wrap: false, schema: 'public' });
     const generated = up.split(';\n').map((s) => s.trim().replace(/;$/, '')).filter((s) => s !== '');
     const there = await orm.em.getConnection().execute<{ name: string }[]>(`select relname as name from pg_class where relkind = 'p'`);
     const missing = relations(source).filter((r) => !there.some((t) => t.name === tableOf(r.type)));

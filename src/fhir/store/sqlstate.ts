@@ -2,7 +2,7 @@
  * What a failure of the database means to a client.
  * @see https://www.postgresql.org/docs/18/errcodes-appendix.html
  */
-import pg from 'pg';
+import { DatabaseError } from 'pg';
 import { badRequest, errorIssue, FhirError } from '../outcome.ts';
 
 /** Seconds after which a client may try again. */
@@ -13,11 +13,11 @@ export const unavailable = (diagnostics: string): FhirError =>
 
 /** Another transaction was in the way: the same work, run again, may succeed. */
 export const isRetryable = (error: unknown): boolean =>
-  error instanceof pg.DatabaseError && (error.code === '40001' || error.code === '40P01');
+  error instanceof DatabaseError && (error.code === '40001' || error.code === '40P01');
 
 /** The session is lost, or never came to be; nothing that PostgreSQL answered. */
 export const isBroken = (error: unknown): boolean =>
-  !(error instanceof pg.DatabaseError) || error.code === undefined || /^(?:08|57P)/.test(error.code);
+  !(error instanceof DatabaseError) || error.code === undefined || /^(?:08|57P)/.test(error.code);
 
 const BY_CODE: Readonly<Record<string, () => FhirError>> = {
   '23505': () => new FhirError(409, [errorIssue('duplicate', 'A value that must be unique is taken already: choose another, or change the resource that has it.')]),
@@ -37,7 +37,7 @@ const BY_CODE: Readonly<Record<string, () => FhirError>> = {
 export function clientError(error: unknown): unknown {
   if (error instanceof FhirError) return error;
   if (isBroken(error)) return unavailable('The database cannot be reached just now: send the request again.');
-  const code = error instanceof pg.DatabaseError ? (error.code ?? '') : '';
+  const code = error instanceof DatabaseError ? (error.code ?? '') : '';
   const known = BY_CODE[code];
   if (known) return known();
   if (code.startsWith('22')) return badRequest('value', 'A value cannot be stored or compared as what it should be: check numbers, dates and characters such as NUL.');
@@ -47,6 +47,6 @@ export function clientError(error: unknown): unknown {
 
 /** The id that a violated primary key names. */
 export function takenId(error: unknown): string | undefined {
-  if (!(error instanceof pg.DatabaseError) || error.code !== '23505' || !error.constraint?.endsWith('_pkey')) return undefined;
+  if (!(error instanceof DatabaseError) || error.code !== '23505' || !error.constraint?.endsWith('_pkey')) return undefined;
   return /^Key \(id\)=\((.+)\) already exists/.exec(error.detail ?? '')?.[1];
 }

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Resource } from '@medplum/fhirtypes';
-import pg from 'pg';
+import type pg from 'pg';
 import { runNamed, runOnce, type Reply } from '../../platform/database/pool.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { createReader, type StoreParts } from './reader.ts';
@@ -39,13 +39,12 @@ function note(trouble: Trouble, error: unknown): void {
 }
 
 function createTransaction(parts: TransactionParts, client: pg.ClientBase, trouble: Trouble): Transaction {
+  // Statements of work that does several things at once wait for one another.
+  let last: Promise<unknown> = Promise.resolve();
   const run = async (text: string, values: readonly unknown[]): Promise<Reply> => {
-    try {
-      return await runNamed(client, text, values);
-    } catch (error) {
-      note(trouble, error);
-      throw error;
-    }
+    const reply = last.then(() => runNamed(client, text, values));
+    last = reply.catch((error: unknown) => note(trouble, error));
+    return reply;
   };
   const runForClient = async (text: string, values: readonly unknown[]): Promise<Reply['rows']> => {
     try {

@@ -70,24 +70,23 @@ export function createLane<In, Out>(
     });
   };
 
+  const runBatch = async (batch: readonly Waiting<In, Out>[]): Promise<void> => {
+    try {
+      settle(batch, await run(batch.map((waiting) => waiting.item)));
+    } catch (error) {
+      for (const waiting of batch) waiting.reject(error);
+    }
+    // Requests that these answers set free, or that arrived with them, join the next batch.
+    setImmediate(flush);
+  };
+
   const flush = (): void => {
     if (queue.length === 0) {
       busy = false;
       onIdle?.();
       return;
     }
-    const batch = takeBatch(queue, options);
-    run(batch.map((waiting) => waiting.item)).then(
-      (outcomes) => {
-        settle(batch, outcomes);
-        // Requests that these answers set free, or that arrived with them, join the next batch.
-        setImmediate(flush);
-      },
-      (error: unknown) => {
-        for (const waiting of batch) waiting.reject(error);
-        setImmediate(flush);
-      },
-    );
+    void runBatch(takeBatch(queue, options));
   };
 
   return (item) =>

@@ -27,6 +27,7 @@ export function openOrm(
   connection: pg.ClientConfig,
   entities: readonly EntitySchema[] = [],
   skipTables: readonly (string | RegExp)[] = [],
+  migrations: string = migrationsFolder,
 ): Promise<MikroORM> {
   return MikroORM.init(
     defineConfig({
@@ -34,16 +35,16 @@ export function openOrm(
       entities: [...entities],
       discovery: { warnWhenNoEntities: false },
       extensions: [Migrator],
-      migrations: { path: migrationsFolder, glob: '*.ts', snapshot: false, transactional: true, emit: 'ts' },
+      migrations: { path: migrations, glob: '*.ts', snapshot: false, transactional: true, emit: 'ts' },
       logger: () => undefined,
       schemaGenerator: { skipTables: [...skipTables], ignoreRoutines: true },
     }),
   );
 }
 
-/** Runs the migrations that the database has not seen. */
-export async function applyMigrations(owner: pg.ClientConfig): Promise<void> {
-  const orm = await openOrm(owner);
+/** Runs the migrations of a folder that the database has not seen. */
+export async function applyMigrations(owner: pg.ClientConfig, folder: string = migrationsFolder): Promise<void> {
+  const orm = await openOrm(owner, [], [], folder);
   try {
     await orm.migrator.up();
   } finally {

@@ -1,0 +1,154 @@
+/** Transactions: https://hl7.org/fhir/R4/http.html#trules */
+import type { Resource } from '@medplum/fhirtypes';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { badRequest } from '../../src/fhir/outcome.ts';
+import { defineResource } from '../../src/fhir/resource.ts';
+import type { Change, Transaction } from '../../src/fhir/store/repository.ts';
+import { sql } from '../../src/platform/database/sql.ts';
+import { access, openStore, parsed, slot, write, type TestStore } from './open-store.ts';
+
+let store: TestStore;
+let hook: (tx: Transaction, change: Change) => Promise<void> = () => Promise.resolve();
+
+beforeAll(async () => {
+  store = await openStore([defineResource({ type: 'Schedule', sealed: false, project: (tx, change) => hook(tx, change) })]);
+});
+afterAll(() => store.close());
+beforeEach(() => void (hook = () => Promise.resolve()));
+
+const schedule = (comment = ''): Resource => ({ resourceType: 'Schedule', actor: [{ reference: 'Practitioner/1' }], comment });
+const counts = async (): Promise<string> =>
+  JSON.stringify(await store.repository.query(sql`select (select count(*) from slot), (select count(*) from slot_history), (select count(*) from schedule), (select count(*) from outbox)`));
+
+describe('transactions (http.html#trules)', () => {
+  test('creates of several types are all there, and seen inside before the end', async () => {
+    const writes = [...Array.from({ length: 60 }, () => write(slot())), ...Array.from({ length: 40 }, () => write({ resourceType: 'Basic', code: { text: 'b' } }))];
+    const references = writes.map((w) => `${w.type}/${w.id}`);
+    await store.repository.transaction('read committed', async (tx) => {
+      await tx.insert(writes);
+      expect(await tx.existing(references, access)).toEqual(new Set(references));
+      expect(await store.repository.existing(references, access)).toEqual(new Set());
+    });
+    expect(await store.repository.existing(references, access)).toEqual(new Set(references));
+  });
+
+  test('a failure leaves nothing behind', async () => {
+    const kept = write(slot());
+    await store.repository.create(kept);
+    const before = await counts();
+    const work = store.repository.transaction('read committed', async (tx) => {
+      await tx.insert([write(slot()), write(schedule())]);
+      await tx.update([write(slot('busy'), { id: kept.id, version: 2, method: 'PUT' })], new Map());
+      await tx.outbox({ topic: 'test', payload: {} });
+      throw badRequest('invalid', 'no');
+    });
+    await expect(work).rejects.toMatchObject({ status: 400 });
+    expect(await counts()).toBe(before);
+  });
+
+  test('an id twice in one transaction is a conflict', async () => {
+    const once = write(slot());
+    await expect(store.repository.transaction('read committed', (tx) => tx.insert([once, once]))).rejects.toMatchObject({ status: 409 });
+  });
+
+  test('work that swallows a failure of the database is not taken for done', async () => {
+    const before = await counts();
+    const work = store.repository.transaction('read committed', async (tx) => {
+      await tx.insert([write(slot())]);
+      await tx.execute(sql`select 1 / ${0}::integer`).catch(() => undefined);
+    });
+    await expect(work).rejects.toMatchObject({ status: 400 });
+    expect(await counts()).toBe(before);
+  });
+
+  test('serializable: of conditional creates at the same time one creates, the others find it', async () => {
+    const attempts: number[] = [];
+    let meet: () => void = () => undefined;
+    const all = new Promise<void>((resolve) => (meet = resolve));
+    const conditional = async (n: number): Promise<boolean> =>
+      store.repository.transaction('serializable', async (tx) => {
+        if (attempts.push(n) === 4) meet();
+        const found = await tx.query(sql`select id from basic where content like ${'%only once%'}`);
+        if (found.length > 0) return false;
+        await all;
+        await tx.insert([write({ resourceType: 'Basic', code: { text: 'only once' } })]);
+        return true;
+      });
+    const created = await Promise.all([1, 2, 3, 4].map(conditional));
+    expect(created.filter(Boolean)).toHaveLength(1);
+    expect(attempts.length).toBeGreaterThan(4);
+  });
+
+  test('a deadlock is resolved by running the loser again', async () => {
+    const [a, b] = [write(slot()), write(slot())];
+    await store.repository.transaction('read committed', (tx) => tx.insert([a, b]));
+    const lock = (tx: Transaction, id: string) => tx.execute(sql`select id from slot where id = ${id} for update`);
+    let meet: () => void = () => undefined;
+    let waiting = 0;
+    const both = new Promise<void>((resolve) => (meet = resolve));
+    const take = (first: string, second: string) =>
+      store.repository.transaction('read committed', async (tx) => {
+        await lock(tx, first);
+        if (++waiting === 2) meet();
+        await both;
+        await lock(tx, second);
+      });
+    await Promise.all([take(a.id, b.id), take(b.id, a.id)]);
+    expect(waiting).toBe(3);
+  });
+
+  test('a transaction that loses every time ends with 503 and Retry-After', async () => {
+    let tries = 0;
+    const work = store.repository.transaction('serializable', async (tx) => {
+      tries++;
+      await tx.execute(sql`do $$ begin raise exception using errcode = '40001', message = 'lost'; end $$`);
+    });
+    await expect(work).rejects.toMatchObject({ status: 503, headers: { 'Retry-After': '1' } });
+    expect(tries).toBe(6);
+  });
+});
+
+describe('hooks of a type, and the outbox', () => {
+  test('see every change with what was before and after, in the transaction', async () => {
+    const seen: Change[] = [];
+    hook = async (tx, change) => {
+      seen.push(change);
+      await tx.outbox({ topic: `schedule.${change.kind}`, payload: { id: change.id, version: change.version } });
+    };
+    const created = write(schedule('one'));
+    await store.repository.create(created);
+    const next = write(schedule('two'), { id: created.id, version: 2, method: 'PUT' });
+    await store.repository.transaction('read committed', (tx) => tx.update([next], new Map()));
+    await store.repository.transaction('read committed', (tx) => tx.delete([{ type: 'Schedule', id: created.id, version: 3, lastUpdated: new Date() }]));
+    expect(seen.map((c) => [c.kind, c.version, c.before && 'comment' in c.before && c.before.comment, c.after && 'comment' in c.after && c.after.comment])).toEqual([
+      ['create', 1, undefined, 'one'],
+      ['update', 2, 'one', 'two'],
+      ['delete', 3, 'two', undefined],
+    ]);
+    const rows = await store.repository.query(sql`select topic, payload->>'version', status from outbox where payload->>'id' = ${created.id} order by id`);
+    expect(rows).toEqual([['schedule.create', '1', 'pending'], ['schedule.update', '2', 'pending'], ['schedule.delete', '3', 'pending']]);
+  });
+
+  test('a hook that throws rolls all back, a plain create included', async () => {
+    hook = async (tx) => {
+      await tx.outbox({ topic: 'never', payload: {} });
+      throw badRequest('business-rule', 'the hook says no');
+    };
+    const before = await counts();
+    const refused = write(schedule());
+    await expect(store.repository.create(refused)).rejects.toMatchObject({ status: 400, message: 'the hook says no' });
+    await expect(store.repository.transaction('read committed', (tx) => tx.insert([write(slot()), refused]))).rejects.toMatchObject({ status: 400 });
+    expect(await counts()).toBe(before);
+  });
+
+  test('a row of the outbox comes with the change or not at all', async () => {
+    const created = write(slot('free', 'outbox'));
+    await store.repository.transaction('read committed', async (tx) => {
+      await tx.insert([created]);
+      await tx.outbox({ topic: 'slot.created', payload: { id: created.id } });
+      expect(await store.repository.query(sql`select 1 from outbox where topic = 'slot.created'`)).toEqual([]);
+    });
+    expect(parsed(await store.repository.read('Slot', created.id, access))['comment']).toBe('outbox');
+    expect(await store.repository.query(sql`select payload->>'id' from outbox where topic = 'slot.created'`)).toEqual([[created.id]]);
+  });
+});
