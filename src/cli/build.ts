@@ -10,6 +10,7 @@ import { conformanceResources, printConformance } from '../fhir/conformance/buil
 import type { OperationDeclaration } from '../fhir/operation.ts';
 import { buildTerminology, typesInUse } from '../fhir/terminology/build.ts';
 import { EXCHANGE_TYPES } from '../fhir/validation/schema.ts';
+import { compactProfiles } from '../fhir/validation/profile-compact.ts';
 import { structureSource } from '../fhir/validation/structure-compile.ts';
 import { loadFolder } from '../platform/folder.ts';
 
@@ -30,6 +31,7 @@ await writeBuilt('terminology.json', JSON.stringify(terminology.file));
 
 const operations = await loadFolder<OperationDeclaration>(fileURLToPath(new URL('../operations/', import.meta.url)));
 const registry = createDefinitions(definitionsText);
+await writeBuilt('profiles.json', JSON.stringify(compactProfiles(own.filter((r) => r.resourceType === 'StructureDefinition'))));
 await writeBuilt('structure.cjs', structureSource(registry, [...served, ...EXCHANGE_TYPES]));
 const published = await Promise.all(['profiles-types', 'profiles-resources', 'extension-definitions', 'search-parameters'].map(readPublished));
 const conformance = printConformance(

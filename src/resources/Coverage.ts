@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Coverage',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/coverage'],
   sealed: { plain: ['status', 'beneficiary', 'patient'] },
 });

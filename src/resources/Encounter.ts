@@ -3,6 +3,7 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Encounter',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/encounter'],
   sealed: {
     plain: ['status', 'date', 'patient', 'subject', 'class', 'appointment', 'participant', 'practitioner', 'location'],
   },

@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Location',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/location'],
   sealed: false,
 });

@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Organization',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/organization'],
   sealed: false,
 });

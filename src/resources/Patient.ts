@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Patient',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/patient'],
   sealed: { plain: [] },
 });

@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Practitioner',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/practitioner'],
   sealed: false,
 });

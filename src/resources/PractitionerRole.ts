@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'PractitionerRole',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/practitioner-role'],
   sealed: false,
 });

@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Provenance',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/provenance'],
   sealed: { plain: ['target', 'patient'] },
 });

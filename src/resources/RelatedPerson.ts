@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'RelatedPerson',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/related-person'],
   sealed: { plain: ['patient', 'active'] },
 });

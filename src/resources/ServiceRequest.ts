@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'ServiceRequest',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/service-request'],
   sealed: { plain: ['status', 'patient', 'subject', 'intent'] },
 });

@@ -8,6 +8,7 @@ import { createCompiler } from './fhirpath/compile.ts';
 import { createNavigator, node, type Navigator } from './fhirpath/node.ts';
 import { parseFhirPath } from './fhirpath/parse.ts';
 import type { CompartmentDef, ElementDef, OperationDef, SearchParamType, TypeDef } from './model.ts';
+import { referencedType } from './reference.ts';
 import { walkPath, type SearchPath, type TypedValue } from './search-path.ts';
 import type { DefinitionsHead, WrittenParam } from './write.ts';
 
@@ -202,13 +203,4 @@ export function searchValues(root: unknown, param: SearchParam): TypedValue[] {
   return out;
 }
 
-/** Resource type that a Reference names, by its URL or else by `type`. */
-export function referencedType(reference: unknown): string | undefined {
-  if (typeof reference !== 'object' || reference === null) return undefined;
-  const { reference: url, type } = reference as { reference?: unknown; type?: unknown };
-  if (typeof url === 'string') {
-    const match = /(?:^|\/)([A-Z][A-Za-z]+)\/[A-Za-z0-9.-]{1,64}(?:\/_history\/[A-Za-z0-9.-]{1,64})?$/.exec(url);
-    if (match?.[1]) return match[1];
-  }
-  return typeof type === 'string' ? type : undefined;
-}
+

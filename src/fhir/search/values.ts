@@ -2,7 +2,8 @@
  * Walks a resource for the values of a search parameter, without building lists: the form that extraction on every write needs.
  * @see https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.expression
  */
-import { referencedType, searchValues, type SearchParam } from '../definitions/registry.ts';
+import { referencedType } from '../definitions/reference.ts';
+import { searchValues, type SearchParam } from '../definitions/registry.ts';
 import type { PathStep, SearchPath } from '../definitions/search-path.ts';
 
 export type Visit = (value: unknown, path: SearchPath) => void;

@@ -4,14 +4,20 @@
  */
 import type { Terminology } from '../engine.ts';
 import type { Findings } from './findings.ts';
-import type { PropertyPlan } from './plan.ts';
 import { shownValue } from './structure.ts';
 
 const MAX_KNOWN = 512;
 const UNIT_SYSTEM = 'http://unitsofmeasure.org';
 
+/** A bound element: its type, its value set, and the codes that were found there. */
+export interface Bound {
+  readonly type: string;
+  readonly binding: { readonly valueSet: string; readonly required: boolean } | undefined;
+  readonly known: Set<string>;
+}
+
 /** Whether a code is in the value set; undefined when it cannot be told. Remembers codes that are. */
-function holds(terminology: Terminology, plan: PropertyPlan, valueSet: string, system: string | undefined, code: string): boolean | undefined {
+function holds(terminology: Terminology, plan: Bound, valueSet: string, system: string | undefined, code: string): boolean | undefined {
   const key = system === undefined ? code : `${system}|${code}`;
   if (plan.known.has(key)) return true;
   const found = terminology.contains(valueSet, system, code);
@@ -49,7 +55,7 @@ function suggestions(terminology: Terminology, valueSet: string): string {
   return `: use ${shown.length === 1 ? '' : 'one of '}${shown.join(', ')}${all.length > shown.length ? ', …' : ''}`;
 }
 
-export function checkBinding(terminology: Terminology, plan: PropertyPlan, value: unknown, findings: Findings): void {
+export function checkBinding(terminology: Terminology, plan: Bound, value: unknown, findings: Findings): void {
   const { binding } = plan;
   if (!binding || (!binding.required && !findings.advice)) return;
   const list = codings(plan.type, value);

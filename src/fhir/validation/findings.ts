@@ -25,6 +25,10 @@ export class Findings {
     return this.issues.length >= MAX_ISSUES;
   }
 
+  add(issue: Issue): void {
+    if (!this.full) this.issues.push(issue);
+  }
+
   error(code: IssueCode, diagnostics: string, below?: string): void {
     if (!this.full) this.issues.push({ severity: 'error', code, diagnostics, expression: [this.expression(below)] });
   }

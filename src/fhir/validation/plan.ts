@@ -27,7 +27,7 @@ export interface PropertyPlan {
   readonly resource: boolean;
   readonly many: boolean;
   readonly rules: readonly Rule[];
-  readonly binding: { readonly valueSet: string; readonly required: boolean; readonly max?: string } | undefined;
+  readonly binding: { readonly valueSet: string; readonly required: boolean } | undefined;
   /** Codes that were found in the binding's value set. */
   readonly known: Set<string>;
 }

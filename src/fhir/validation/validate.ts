@@ -2,22 +2,33 @@
  * Validation of a resource: JSON Schema, then the walk, then profiles; every error at once, each with its element.
  * @see https://hl7.org/fhir/R4/validation.html
  */
+import { readFileSync } from 'node:fs';
 import { node } from '../definitions/fhirpath/node.ts';
 import type { Definitions } from '../definitions/registry.ts';
 import type { Terminology, ValidationOptions, Validator } from '../engine.ts';
 import type { Issue } from '../outcome.ts';
 import { Findings, MAX_ISSUES } from './findings.ts';
 import { createPlans, createRuleCompiler } from './plan.ts';
+import { checkProfile, createProfiles, type Profiles } from './profile.ts';
+import type { ProfilesFile } from './profile-model.ts';
 import { EXCHANGE_TYPES } from './schema.ts';
 import { compileStructure } from './structure-compile.ts';
 import { loadStructures, structureIssues, type StructureCheck, type Structures } from './structure.ts';
 import { checkProperties, isTree, type Walk } from './walk.ts';
+
+const CORE = 'http://hl7.org/fhir/StructureDefinition/';
+/** Profiles of one resource that are looked at. */
+const MAX_PROFILES = 20;
+
+const loadProfiles = (): ProfilesFile => JSON.parse(readFileSync(new URL('../../../.build/profiles.json', import.meta.url), 'utf8')) as ProfilesFile;
 
 export interface ValidatorOptions {
   /** Served types: their resources, and those of exchanges (Bundle, Parameters …), are checked in full. */
   readonly types: Iterable<string>;
   /** Compiled JSON Schemas; from the build unless given. */
   readonly structures?: Structures;
+  /** From the build unless given. */
+  readonly profiles?: ProfilesFile;
 }
 
 const fault = (code: Issue['code'], diagnostics: string, expression?: string): readonly Issue[] => [
@@ -29,7 +40,10 @@ export function createValidator(definitions: Definitions, terminology: Terminolo
   const full = new Set([...options.types, ...EXCHANGE_TYPES]);
   const structures = options.structures ?? loadStructures();
   const types = new Set(definitions.resourceTypes);
-  const plans = createPlans(definitions, createRuleCompiler(definitions));
+  const rule = createRuleCompiler(definitions);
+  const plans = createPlans(definitions, rule);
+  let own: Profiles | undefined;
+  const profiles: Profiles = { find: (canonical) => (own ??= createProfiles(options.profiles ?? loadProfiles())).find(canonical) };
   const compiled = new Map<string, StructureCheck>();
   const structure = (type: string): StructureCheck => {
     const known = structures(type) ?? compiled.get(type);
@@ -59,7 +73,27 @@ export function createValidator(definitions: Definitions, terminology: Terminolo
     }
   };
 
-  const checkResource = (value: unknown, findings: Findings, container: Walk | undefined, property: string): void => {
+  const checkProfiles = (walk: Walk, claimed: unknown, asked: readonly string[]): void => {
+    const { findings, env } = walk;
+    const check = { definitions, terminology, rule, profiles, findings, env };
+    const done = new Set<string>();
+    const hold = (canonical: string, demanded: boolean): void => {
+      const [url = ''] = canonical.split('|');
+      if (url === `${CORE}${env.resource.type}`) return;
+      const profile = profiles.find(canonical);
+      if (profile === undefined) {
+        const message = `The profile ${canonical.slice(0, 200)} is not known here, so nothing was checked against it.`;
+        findings.add({ severity: demanded ? 'error' : 'warning', code: 'not-supported', diagnostics: message, expression: [findings.expression('meta.profile')] });
+      } else if (!done.has(profile.url)) {
+        done.add(profile.url);
+        checkProfile(check, profile, env.resource);
+      }
+    };
+    for (const canonical of asked) hold(canonical, true);
+    if (Array.isArray(claimed)) for (const canonical of claimed.slice(0, MAX_PROFILES)) if (typeof canonical === 'string') hold(canonical, false);
+  };
+
+  const checkResource = (value: unknown, findings: Findings, container: Walk | undefined, property: string, asked: readonly string[] = []): void => {
     if (!isTree(value)) {
       if (container === undefined || typeof value !== 'object') findings.error('structure', 'A resource must be a JSON object with a resourceType.');
       return;
@@ -73,8 +107,8 @@ export function createValidator(definitions: Definitions, terminology: Terminolo
       checkShape(value, findings);
       return;
     }
-    const own = structureIssues(definitions, structure(type), type, value, findings.expression(), MAX_ISSUES - findings.issues.length);
-    findings.issues.push(...own);
+    const found = structureIssues(definitions, structure(type), type, value, findings.expression(), MAX_ISSUES - findings.issues.length);
+    findings.issues.push(...found);
     const resource = node(value, type);
     const isContained = container !== undefined && property === 'contained';
     const walk: Walk = {
@@ -87,10 +121,12 @@ export function createValidator(definitions: Definitions, terminology: Terminolo
       nested: (inner, name) => checkResource(inner, findings, walk, name),
     };
     checkProperties(walk, plans(type), value);
+    const claimed = isTree(value['meta']) ? value['meta']['profile'] : undefined;
+    if (claimed !== undefined || asked.length > 0) checkProfiles(walk, claimed, asked);
   };
 
   return {
-    validate(resource: unknown, { advice = false }: ValidationOptions = {}): readonly Issue[] {
+    validate(resource: unknown, { advice = false, profiles: asked = [] }: ValidationOptions = {}): readonly Issue[] {
       if (!isTree(resource)) return fault('structure', 'A resource must be a JSON object with a resourceType.');
       const { resourceType } = resource;
       if (typeof resourceType === 'string' && types.has(resourceType) && !full.has(resourceType)) {
@@ -98,7 +134,7 @@ export function createValidator(definitions: Definitions, terminology: Terminolo
       }
       const name = typeof resourceType === 'string' && types.has(resourceType) ? resourceType : 'Resource';
       const findings = new Findings([name], advice);
-      checkResource(resource, findings, undefined, '');
+      checkResource(resource, findings, undefined, '', asked);
       return findings.issues;
     },
   };

@@ -192,7 +192,8 @@ export function checkProperties(walk: Walk, plan: TypePlan, value: Tree): void {
     else checkComplex(walk, property, item);
     path.pop();
   }
-  if (!content && plan.properties.get('implicitRules') === undefined) {
+  // Siblings of primitives have been looked at together with their values.
+  if (!content && plan.type !== 'Element' && plan.properties.get('implicitRules') === undefined) {
     findings.error('invariant', `ele-1: ${plan.type} is empty: give it a value, or leave it out.`);
     return;
   }

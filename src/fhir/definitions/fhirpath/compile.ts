@@ -169,6 +169,14 @@ export function createCompiler(navigator: Navigator): Compiler {
           if (ast.operator === '+' && typeof l.value === 'string' && typeof r.value === 'string') return [node(l.value + r.value, 'string')];
           throw new UnsupportedValue('numbers or strings are expected');
         };
+      case '*':
+      case 'mod':
+        return (env, focus) => {
+          const [l] = left(env, focus);
+          const [r] = right(env, focus);
+          if (typeof l?.value !== 'number' || typeof r?.value !== 'number') return NONE;
+          return [node(ast.operator === '*' ? l.value * r.value : l.value % r.value, 'decimal')];
+        };
       default:
         throw new UnsupportedExpression(ast.operator);
     }

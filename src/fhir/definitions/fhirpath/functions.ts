@@ -3,6 +3,7 @@
  * @see https://hl7.org/fhirpath/N1/#functions
  */
 import { node, type Navigator, type Node } from './node.ts';
+import { referencedType } from '../reference.ts';
 import { distinct, union, UnsupportedValue } from './values.ts';
 import { isNarrative } from './xhtml.ts';
 
@@ -85,6 +86,12 @@ export const FUNCTIONS: Readonly<Record<string, Plain>> = {
     for (const n of input) navigator.child(n, 'extension', out);
     return out.filter((e) => (e.value as { url?: unknown }).url === wanted);
   },
+  // Nothing is fetched: what the reference says of its target is all that is known of it.
+  resolve: (input) =>
+    input.flatMap((n) => {
+      const type = referencedType(n.value);
+      return type === undefined ? [] : [node({ resourceType: type }, type)];
+    }),
   startsWith: ofStrings((text, start) => bool(text.startsWith(start))),
   endsWith: ofStrings((text, end) => bool(text.endsWith(end))),
   contains: ofStrings((text, part) => bool(text.includes(part))),
