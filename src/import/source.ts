@@ -65,11 +65,10 @@ export async function findFiles(names: readonly string[]): Promise<SourceFile[]>
       found.push({ path: name, bytes: info.size });
       continue;
     }
-    const inside = (await readdir(name, { recursive: true })).filter((n) => JSON_FILE.test(n) || LINES.test(n)).sort();
-    for (const file of inside) {
-      const full = path.join(name, file);
-      const { size, ...entry } = await stat(full);
-      if (entry.mode !== undefined && !(await stat(full)).isDirectory()) found.push({ path: full, bytes: size });
+    const inside = await readdir(name, { recursive: true, withFileTypes: true });
+    const files = inside.filter((entry) => entry.isFile() && (JSON_FILE.test(entry.name) || LINES.test(entry.name)));
+    for (const file of files.map((entry) => path.join(entry.parentPath, entry.name)).sort()) {
+      found.push({ path: file, bytes: (await stat(file)).size });
     }
   }
   return found;

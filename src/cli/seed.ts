@@ -1,0 +1,40 @@
+/** `npm run seed [-- --seed 1] [-- --today 2026-11-22]`: adds the demo clinic to the database that the configuration names. See docs/import.md. */
+import { parseArgs } from 'node:util';
+import { openKairos } from '../compose.ts';
+import { seedDemo } from '../demo/seed.ts';
+import { loadProcessConfig } from '../platform/config.ts';
+import { sentence, StartError } from '../platform/start-error.ts';
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { seed: { type: 'string' }, today: { type: 'string' } } });
+  const config = loadProcessConfig();
+  const seed = Number(values.seed ?? config.demoSeed);
+  if (!Number.isSafeInteger(seed) || seed < 0) throw new StartError('--seed must be a whole number, 0 or greater.');
+  if (
+    values.today !== undefined &&
+    (!/^\d{4}-\d{2}-\d{2}$/.test(values.today) || Number.isNaN(Date.parse(values.today)))
+  ) {
+    throw new StartError('--today must be a date such as 2026-11-22.');
+  }
+  const started = performance.now();
+  const kairos = await openKairos(config, { say: (text) => process.stderr.write(`${text}\n`) });
+  try {
+    const { created, unchanged } = await seedDemo(kairos.engine, {
+      seed,
+      ...(values.today === undefined ? {} : { today: values.today }),
+    });
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    process.stdout.write(
+      `Demo clinic ${seed}: ${created} resources added, ${unchanged} were there already, in ${seconds} s.\n`,
+    );
+  } finally {
+    await kairos.close();
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`${sentence(error)}\n`);
+  process.exitCode = 1;
+}
