@@ -1,10 +1,12 @@
 /** What jobs may use. */
 import type pg from 'pg';
 import type { Engine } from './fhir/engine.ts';
+import type { StoreParts } from './fhir/store/reader.ts';
 import type { Enqueue } from './platform/job.ts';
 
 export interface JobContext {
   readonly engine: Engine;
+  readonly store: StoreParts;
   /** Connections as the application role. */
   readonly database: pg.Pool;
   readonly enqueue: Enqueue;

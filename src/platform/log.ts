@@ -14,6 +14,7 @@ export interface LogFields {
   readonly job?: string;
   readonly attempt?: number;
   readonly count?: number;
+  readonly changed?: number;
   readonly topic?: string;
   readonly pid?: number;
   readonly url?: string;
@@ -35,6 +36,7 @@ const FIELDS = new Set([
   'job',
   'attempt',
   'count',
+  'changed',
   'topic',
   'pid',
   'url',

@@ -44,9 +44,8 @@ export async function finishOutbox(database: pg.Pool, id: string): Promise<void>
 export async function postponeOutbox(database: pg.Pool, { id, attempts }: OutboxRow): Promise<void> {
   await poolNamed(
     database,
-    `update outbox set status = case when attempts >= $2 then 'dead' else 'pending' end, available_at = now() + make_interval(secs => $3)
-     where id = $1`,
-    [id, ATTEMPTS, 5 * 2 ** attempts],
+    `update outbox set status = $2, available_at = now() + make_interval(secs => $3) where id = $1`,
+    [id, attempts >= ATTEMPTS ? 'dead' : 'pending', 5 * 2 ** attempts],
   );
 }
 
@@ -71,4 +70,10 @@ export async function addToOutbox(
     JSON.stringify(payload),
   ]);
   return rows[0]?.[0] ?? '';
+}
+
+/** `pending`, `done` or `dead`; undefined once it is forgotten. */
+export async function outboxStatus(database: pg.Pool, id: string): Promise<string | undefined> {
+  const { rows } = await poolNamed(database, `select status from outbox where id = $1`, [id]);
+  return rows[0]?.[0] ?? undefined;
 }

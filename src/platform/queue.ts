@@ -2,6 +2,7 @@
  * The job queue: BullMQ on Redis when there is one, else in PostgreSQL. Import dynamically: BullMQ takes a fifth of a second to load.
  * @see https://docs.bullmq.io
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   createPostgresBackend,
   Queue,
@@ -28,6 +29,8 @@ export interface JobQueue {
 }
 
 export interface JobWorker {
+  /** Waits until nothing is due any more. */
+  idle(): Promise<void>;
   /** Takes no more jobs, tells those that run to end, and waits for them. */
   close(): Promise<void>;
 }
@@ -61,7 +64,10 @@ function postgresOptions(connection: pg.ClientConfig): PostgresPoolConfig {
 const redisOptions = (url: string) => ({ url, maxRetriesPerRequest: null });
 
 /** What is used of a Queue, whatever its backend. */
-type AnyQueue = Pick<Queue, 'add' | 'getJobSchedulers' | 'removeJobScheduler' | 'upsertJobScheduler' | 'close'>;
+type AnyQueue = Pick<
+  Queue,
+  'add' | 'getJobCounts' | 'getJobSchedulers' | 'removeJobScheduler' | 'upsertJobScheduler' | 'close'
+>;
 type AnyWorker = Pick<Worker, 'waitUntilReady' | 'close'>;
 
 function makeQueue(connection: QueueConnection, log: Log): AnyQueue {
@@ -133,6 +139,13 @@ export function openQueue(connection: QueueConnection, jobs: readonly JobDeclara
       const worker = makeWorker(connection, process, log);
       await worker.waitUntilReady();
       return {
+        async idle() {
+          for (;;) {
+            const { waiting = 0, active = 0 } = await queue.getJobCounts('waiting', 'active');
+            if (waiting + active === 0) return;
+            await sleep(100);
+          }
+        },
         async close() {
           stopping.abort();
           await worker.close();

@@ -4,7 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { migrate } from '../../src/platform/database/migrate.ts';
+import { openKairos } from '../../src/compose.ts';
+import { loadConfig } from '../../src/platform/config.ts';
 import { openEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts';
 
 /** How test files reach the server that the global set-up started. */
@@ -38,7 +39,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await client.end();
     const owner = { ...server.owner, database: template };
     const app = { ...server.app, database: template };
-    await migrate({ owner, app }, { queue: true });
+    // Migrated, and with the conformance resources: what every test file starts from.
+    const nothing = { claim: () => Promise.resolve(true), onLost: () => undefined, close: () => Promise.resolve() };
+    const database = { roles: { owner, app }, embedded: true, joined: true, ...nothing };
+    const kairos = await openKairos(loadConfig({}), { database });
+    await kairos.close();
     project.provide('postgres', { superuser, owner, app, template });
     return stop;
   } catch (error) {

@@ -1,0 +1,129 @@
+/** Joins the parts into one Kairos: what the server, the commands and the tests have in common. */
+import { randomBytes } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import type pg from 'pg';
+import { loadDefinitions } from './fhir/definitions/registry.ts';
+import { loadConformance } from './fhir/conformance/load.ts';
+import type { Engine } from './fhir/engine.ts';
+import type { OperationDeclaration } from './fhir/operation.ts';
+import type { ResourceDeclaration } from './fhir/resource.ts';
+import { plainContent } from './fhir/store/content.ts';
+import { createRepository } from './fhir/store/postgres-repository.ts';
+import type { StoreParts } from './fhir/store/reader.ts';
+import { searchLayout } from './fhir/store/search-layout.ts';
+import { loadTerminology } from './fhir/terminology/terminology.ts';
+import { EXCHANGE_TYPES } from './fhir/validation/schema.ts';
+import { loadStructures } from './fhir/validation/structure.ts';
+import { createValidator } from './fhir/validation/validate.ts';
+import { systemClock, type Clock } from './platform/clock.ts';
+import type { Config } from './platform/config.ts';
+import { migrate } from './platform/database/migrate.ts';
+import { openDatabase, type OpenDatabase } from './platform/database/open.ts';
+import { openClient, openPool, poolNamed } from './platform/database/pool.ts';
+import { loadFolder } from './platform/folder.ts';
+import { createLog, type Log } from './platform/log.ts';
+import { createMetrics, type Metrics } from './platform/metrics.ts';
+
+/** Connections beside those of the lanes: more of them lengthen the tail on two cores without more throughput. */
+const POOL = 8;
+
+export interface Kairos {
+  readonly config: Config;
+  readonly engine: Engine;
+  /** What the repository is made of, for jobs that go through whole tables. */
+  readonly store: StoreParts;
+  readonly database: OpenDatabase;
+  /** Connections as the application role. */
+  readonly pool: pg.Pool;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Ends the connections, and an embedded database that no other process uses. */
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** Progress for a person. */
+  readonly say?: (sentence: string) => void;
+  readonly clock?: Clock;
+  /** A database that is open already. */
+  readonly database?: OpenDatabase;
+  /** Called with the open database before anything is done to it. */
+  readonly opened?: (database: OpenDatabase) => Promise<void>;
+}
+
+/** The base URL that FHIR is served under. */
+export const fhirBase = (config: Pick<Config, 'publicUrl' | 'port'>): string =>
+  `${config.publicUrl ?? `http://localhost:${config.port}`}/fhir/R4`;
+
+const folder = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+/** The key that signs page links: one for the database, so that every process understands the links of the others. */
+async function cursorKey(pool: pg.Pool): Promise<Uint8Array> {
+  await poolNamed(pool, `insert into installation (name, value) values ('cursor-key', $1) on conflict do nothing`, [
+    randomBytes(32).toString('base64'),
+  ]);
+  const { rows } = await poolNamed(pool, `select value from installation where name = 'cursor-key'`);
+  return Buffer.from(rows[0]?.[0] ?? '', 'base64');
+}
+
+/**
+ * Opens the database, migrates it, loads the definitions in use.
+ * @throws StartError with a sentence for the operator
+ */
+export async function openKairos(config: Config, options: OpenOptions = {}): Promise<Kairos> {
+  const opening = options.database ? Promise.resolve(options.database) : openDatabase(config, options.say);
+  // The server comes up in a process of its own while this one reads the definitions.
+  opening.catch(() => undefined);
+  const [declarations, operations] = await Promise.all([
+    loadFolder<ResourceDeclaration>(folder('resources')),
+    loadFolder<OperationDeclaration>(folder('operations')),
+  ]);
+  const definitions = loadDefinitions();
+  const terminology = loadTerminology();
+  const resources = new Map(declarations.map((d) => [d.type, d]));
+  const baseUrl = fhirBase(config);
+
+  const database = await opening;
+  const { app } = database.roles;
+  const { statementTimeoutMs } = config;
+  const pool = openPool(app, { max: POOL, name: 'kairos', statementTimeoutMs });
+  const store: StoreParts = { resources, layout: searchLayout(definitions, baseUrl), content: plainContent };
+  const repository = createRepository({
+    ...store,
+    pool,
+    openClient: () => openClient(app, 'kairos lane', statementTimeoutMs),
+  });
+  const close = async (): Promise<void> => {
+    await repository.close();
+    await pool.end();
+    await database.close();
+  };
+  try {
+    await options.opened?.(database);
+    await migrate(database.roles, {
+      queue: config.redisUrl === undefined,
+      ...(options.say ? { say: options.say } : {}),
+    });
+    const engine: Engine = {
+      definitions,
+      resources,
+      operations,
+      repository,
+      validator: createValidator(definitions, terminology, {
+        types: [...resources.keys(), ...EXCHANGE_TYPES],
+        structures: loadStructures(),
+      }),
+      terminology,
+      limits: config.limits,
+      clock: options.clock ?? systemClock,
+      baseUrl,
+      validateReferences: config.validateReferences,
+      cursorKey: await cursorKey(pool),
+    };
+    await loadConformance(engine);
+    return { config, engine, store, database, pool, log: createLog(config.logLevel), metrics: createMetrics(), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,31 @@
+/** A whole Kairos without its socket, on a fresh database. */
+import { openKairos, type Kairos } from '../../src/compose.ts';
+import type { Clock } from '../../src/platform/clock.ts';
+import { loadConfig, type Environment } from '../../src/platform/config.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
+
+export interface TestKairosOptions {
+  /** Settings that differ from the defaults, by their names in the environment. */
+  readonly env?: Environment;
+  readonly clock?: Clock;
+}
+
+export interface TestKairos extends Kairos {
+  readonly roles: TestDatabase;
+}
+
+export async function openTestKairos(options: TestKairosOptions = {}): Promise<TestKairos> {
+  const roles = await createTestDatabase();
+  const kairos = await openKairos(loadConfig({ LOG_LEVEL: 'error', DEMO: 'off', ...options.env }), {
+    ...(options.clock ? { clock: options.clock } : {}),
+    database: {
+      roles,
+      embedded: true,
+      joined: true,
+      claim: () => Promise.resolve(true),
+      onLost: () => undefined,
+      close: () => roles.drop(),
+    },
+  });
+  return { ...kairos, roles };
+}
