@@ -16,6 +16,8 @@ export interface OperationReply {
   readonly status: number;
   /** A resource, or JSON already written. */
   readonly body: Resource | string;
+  /** `Type/id` of everything shown or changed, for audit; else the instance that the operation was called on. */
+  readonly resources?: readonly string[];
 }
 
 export interface OperationDeclaration {

@@ -59,11 +59,12 @@ export const operation: Handler = async (engine, ctx, request) => {
     parameters,
     query: request.query,
   });
+  const resources = reply.resources ?? (request.type !== undefined && request.id !== undefined ? [`${request.type}/${request.id}`] : undefined);
   ctx.emit({
     interaction: 'operation',
     operation: declaration.code,
     ...(request.type === undefined ? {} : { type: request.type }),
-    ...(request.type !== undefined && request.id !== undefined ? { resources: [`${request.type}/${request.id}`] } : {}),
+    ...(resources === undefined ? {} : { resources }),
     outcome: 'success',
   });
   return { status: reply.status, body: typeof reply.body === 'string' ? reply.body : stringify(reply.body) };
