@@ -135,3 +135,5 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   for (const row of included.rows) resources.push(`${row.type}/${row.id}`);
   return { body, resources };
 };
+
+export { matchCriteria } from './match-criteria.ts';

@@ -1,0 +1,175 @@
+/** An engine with search on a database of its own, without HTTP: what the tests of this folder ask. */
+import { readdir } from 'node:fs/promises';
+import type { Bundle, OperationOutcome, Resource } from '@medplum/fhirtypes';
+import type { Access } from '../../src/fhir/access.ts';
+import { grantAll } from '../../src/fhir/access.ts';
+import type { RequestContext } from '../../src/fhir/context.ts';
+import { loadDefinitions } from '../../src/fhir/definitions/registry.ts';
+import type { Engine, EngineLimits } from '../../src/fhir/engine.ts';
+import { parseQuery } from '../../src/fhir/http/url.ts';
+import { FhirError } from '../../src/fhir/outcome.ts';
+import type { ResourceDeclaration } from '../../src/fhir/resource.ts';
+import { search } from '../../src/fhir/search/search.ts';
+import type { SearchTarget } from '../../src/fhir/search/contract.ts';
+import { createRepository } from '../../src/fhir/store/postgres-repository.ts';
+import { prepareWrite } from '../../src/fhir/store/prepare.ts';
+import { searchLayout } from '../../src/fhir/store/search-layout.ts';
+import { loadTerminology } from '../../src/fhir/terminology/terminology.ts';
+import { openClient, openPool } from '../../src/platform/database/pool.ts';
+import { createTestDatabase } from '../support/database.ts';
+
+export const BASE = 'http://localhost:8080/fhir/R4';
+/** 2026-11-23T12:00:00Z */
+export const NOW = Date.UTC(2026, 10, 23, 12);
+
+export const LIMITS: EngineLimits = {
+  resourceBytes: 1_048_576,
+  bundleBytes: 16_777_216,
+  bundleEntries: 1000,
+  jsonDepth: 64,
+  pageSize: 20,
+  maxPageSize: 1000,
+  searchValues: 500,
+  includes: 1000,
+  candidates: 20_000,
+};
+
+export const everything: Access = grantAll({ kind: 'system', name: 'test' });
+
+export interface Found {
+  readonly bundle: Bundle;
+  /** `Type/id` of the matches, in order. */
+  readonly matches: string[];
+  readonly included: string[];
+  readonly outcome: OperationOutcome | undefined;
+  readonly next: string | undefined;
+  readonly self: string;
+}
+
+export interface AskOptions {
+  readonly strict?: boolean;
+  readonly access?: Access;
+}
+
+export interface SearchServer {
+  readonly engine: Engine;
+  /** Stores resources with their own ids. */
+  put(...resources: Resource[]): Promise<void>;
+  remove(type: string, id: string): Promise<void>;
+  /** `Patient?name=a`, `Patient/1/Appointment?…`, `?_type=…`, or a link of a Bundle. */
+  ask(url: string, options?: AskOptions): Promise<Found>;
+  /** Ids of the matches, in order. */
+  ids(url: string, options?: AskOptions): Promise<string[]>;
+  /** The refusal. */
+  refusal(url: string, options?: AskOptions): Promise<FhirError>;
+  context(access?: Access): RequestContext;
+  close(): Promise<void>;
+}
+
+async function declarations(): Promise<Map<string, ResourceDeclaration>> {
+  const folder = new URL('../../src/resources/', import.meta.url);
+  const all = new Map<string, ResourceDeclaration>();
+  for (const name of (await readdir(folder)).sort()) {
+    const { default: declaration } = (await import(new URL(name, folder).href)) as { default: ResourceDeclaration };
+    all.set(declaration.type, declaration);
+  }
+  return all;
+}
+
+function targetOf(path: string): SearchTarget {
+  const [first = '', id, type] = path.split('/');
+  if (id !== undefined) return { compartment: { code: first, id }, ...(type === undefined || type === '*' ? {} : { type }) };
+  return first === '' ? {} : { type: first };
+}
+
+const nameOf = (resource: Resource | undefined): string => `${resource?.resourceType}/${resource?.id}`;
+
+function foundIn(bundle: Bundle): Found {
+  const entries = bundle.entry ?? [];
+  const named = (mode: string): string[] => entries.filter((e) => e.search?.mode === mode).map((e) => nameOf(e.resource));
+  const url = (relation: string): string | undefined => bundle.link?.find((l) => l.relation === relation)?.url;
+  return {
+    bundle,
+    matches: named('match'),
+    included: named('include'),
+    outcome: entries.find((e) => e.search?.mode === 'outcome')?.resource as OperationOutcome | undefined,
+    next: url('next'),
+    self: url('self') ?? '',
+  };
+}
+
+export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<SearchServer> {
+  const database = await createTestDatabase();
+  const definitions = loadDefinitions();
+  const resources = await declarations();
+  const pool = openPool(database.app, { max: 4, name: 'test', statementTimeoutMs: 30_000 });
+  const layout = searchLayout(definitions, BASE);
+  const repository = createRepository({ pool, openClient: () => openClient(database.app, 'test lane', 30_000), resources, layout });
+  const engine: Engine = {
+    definitions,
+    resources,
+    operations: [],
+    repository,
+    validator: { validate: () => [] },
+    terminology: loadTerminology(),
+    limits: { ...LIMITS, ...limits },
+    clock: { now: () => NOW },
+    baseUrl: BASE,
+    validateReferences: false,
+    cursorKey: new Uint8Array(32).fill(7),
+  };
+  const context = (access: Access = everything): RequestContext => ({
+    requestId: 'test',
+    access,
+    clock: engine.clock,
+    emit: () => undefined,
+    baseUrl: BASE,
+  });
+  const versions = new Map<string, number>();
+  const server: SearchServer = {
+    engine,
+    context,
+    async put(...sent) {
+      await repository.transaction('read committed', async (tx) => {
+        for (const resource of sent) {
+          const name = nameOf(resource);
+          const version = (versions.get(name) ?? 0) + 1;
+          versions.set(name, version);
+          const lastUpdated = new Date(resource.meta?.lastUpdated ?? NOW);
+          const write = prepareWrite(layout, resource, { id: resource.id ?? '', version, lastUpdated, method: 'PUT' });
+          if (version === 1) await tx.insert([write]);
+          else await tx.update([write], new Map());
+        }
+      });
+    },
+    async remove(type, id) {
+      const version = (versions.get(`${type}/${id}`) ?? 0) + 1;
+      versions.set(`${type}/${id}`, version);
+      await repository.transaction('read committed', (tx) => tx.delete([{ type, id, version, lastUpdated: new Date(NOW) }]));
+    },
+    async ask(url, { strict = false, access } = {}) {
+      const local = url.startsWith(BASE) ? url.slice(BASE.length).replace(/^\//, '') : url;
+      const mark = local.indexOf('?');
+      const path = mark < 0 ? local : local.slice(0, mark);
+      const query = parseQuery(mark < 0 ? '' : local.slice(mark + 1));
+      const { body } = await search(engine, context(access), targetOf(path), query, { strict });
+      return foundIn(JSON.parse(body) as Bundle);
+    },
+    ids: async (url, options) => (await server.ask(url, options)).matches.map((m) => m.slice(m.indexOf('/') + 1)),
+    async refusal(url, options) {
+      try {
+        await server.ask(url, options);
+      } catch (error) {
+        if (error instanceof FhirError) return error;
+        throw error;
+      }
+      throw new Error(`${url} was not refused`);
+    },
+    async close() {
+      await repository.close();
+      await pool.end();
+      await database.drop();
+    },
+  };
+  return server;
+}
