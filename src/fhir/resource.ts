@@ -32,6 +32,8 @@ export interface ResourceDeclaration {
   readonly total?: 'accurate';
   /** `ordinary`: a generated table. `relation`: a hand-made relation with the generated columns (partitioned audit). `definitions`: loaded from the build. */
   readonly storage: 'ordinary' | 'relation' | 'definitions';
+  /** Holds content with a media type of its own (`contentType`, `data`): also served and taken raw. @see https://hl7.org/fhir/R4/binary.html#rest */
+  readonly raw?: true;
   /** Rules beyond structure, bindings, invariants and profiles. Pure. */
   check?(resource: Resource): readonly Issue[];
   /** Rows kept in a domain's tables, written in the same transaction as every change. */

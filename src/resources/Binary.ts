@@ -4,4 +4,5 @@ import { defineResource } from '../fhir/resource.ts';
 export default defineResource({
   type: 'Binary',
   sealed: { plain: [] },
+  raw: true,
 });

@@ -51,6 +51,8 @@ export type Handler = (engine: Engine, ctx: RequestContext, request: FhirRequest
 export interface Route {
   readonly interaction: Interaction;
   readonly handle: Handler;
+  /** The handler itself looks at Accept: the reply may be other than FHIR JSON. */
+  readonly negotiates?: boolean;
 }
 
 export const NO_BODY: Body = { kind: 'none' };

@@ -1,0 +1,89 @@
+/** The HTTP application: FHIR under its base, a page for people, health and metrics. */
+import type { IncomingMessage } from 'node:http';
+import { Hono } from 'hono';
+import { grantAll, type Access } from './fhir/access.ts';
+import type { Engine } from './fhir/engine.ts';
+import { createEdge, type Observer } from './fhir/http/edge.ts';
+import { HOME_POLICY, homePage } from './fhir/http/home.ts';
+import { errorReply, render } from './fhir/http/render.ts';
+import { VERSION } from './fhir/interaction/capabilities.ts';
+import { errorIssue, FhirError } from './fhir/outcome.ts';
+import { newId } from './platform/id.ts';
+import type { Log } from './platform/log.ts';
+import { CONTENT_TYPE, type Metrics } from './platform/metrics.ts';
+
+export interface AppParts {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Whether requests can be served now: the database answers, and no stop is under way. */
+  readonly ready: () => boolean | Promise<boolean>;
+  /** Accept every exchange before its reply leaves. */
+  readonly observers?: readonly Observer[];
+  /** Who is asking; until identity stands, whoever reaches the loopback address acts for the installation. */
+  readonly accessOf?: (header: (name: string) => string | undefined) => Access | Promise<Access>;
+  readonly maxInFlight?: number;
+  readonly bodyTimeoutMs?: number;
+}
+
+const BASE_PATH = '/fhir/R4';
+const MAX_IN_FLIGHT = 1000;
+const BODY_TIMEOUT_MS = 30_000;
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+interface Bindings {
+  /** Set by the Node server; absent in tests that call `app.request`. */
+  readonly incoming?: IncomingMessage;
+}
+
+const loopback = grantAll({ kind: 'system', name: 'loopback' });
+
+/** Counts and times of what was answered. */
+function measure(metrics: Metrics): Observer {
+  const duration = metrics.histogram('fhir_request_duration_seconds', 'Time from the request to its reply, by interaction and status.', SECONDS);
+  return ({ interaction = 'none', status, durationMs }) => duration.observe({ interaction, status: String(status) }, durationMs / 1000);
+}
+
+const text = (body: string, status = 200): Response =>
+  new Response(body, { status, headers: { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' } });
+
+/** An error outside of the FHIR base, in the same form. */
+const refuse = (error: FhirError, method: string): Response | Promise<Response> =>
+  render(errorReply(error), { requestId: newId(), isHead: method === 'HEAD', crossOrigin: true, acceptEncoding: undefined });
+
+export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bindings }> {
+  const { metrics } = parts;
+  const edge = createEdge(engine, {
+    log: parts.log,
+    observers: [measure(metrics), ...(parts.observers ?? [])],
+    accessOf: parts.accessOf ?? ((): Access => loopback),
+    basePath: BASE_PATH,
+    maxInFlight: parts.maxInFlight ?? MAX_IN_FLIGHT,
+    bodyTimeoutMs: parts.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
+  });
+  metrics.gauge('fhir_requests_in_flight', 'Requests under way.', () => [[{}, edge.inFlight()]]);
+
+  const app = new Hono<{ Bindings: Bindings }>();
+  const pages: Readonly<Record<string, () => Response | Promise<Response>>> = {
+    '/': () =>
+      new Response(homePage(engine, VERSION), {
+        headers: { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': HOME_POLICY, 'X-Content-Type-Options': 'nosniff' },
+      }),
+    '/livez': () => text('ok\n'),
+    '/readyz': async () => ((await parts.ready()) ? text('ready\n') : text('not ready\n', 503)),
+    '/metrics': () => new Response(metrics.text(), { headers: { 'Content-Type': CONTENT_TYPE, 'Cache-Control': 'no-store' } }),
+  };
+  app.all(`${BASE_PATH}/*`, (c) => edge.handle(c.req.raw, c.env?.incoming));
+  for (const [path, page] of Object.entries(pages)) {
+    app.get(path, () => page());
+    app.all(path, (c) =>
+      refuse(new FhirError(405, [errorIssue('not-supported', `${path} is only read: use GET.`)], { Allow: 'GET, HEAD' }), c.req.method),
+    );
+  }
+  app.notFound((c) => refuse(new FhirError(404, [errorIssue('not-found', `Nothing is served here; FHIR is under ${engine.baseUrl}.`)]), c.req.method));
+  app.onError((error, c) => {
+    const errorId = newId();
+    parts.log.error('unexpected error', { errorId, error: error.name });
+    return refuse(new FhirError(500, [errorIssue('exception', `Something went wrong on our side; it is in our log as ${errorId}.`)]), c.req.method);
+  });
+  return app;
+}

@@ -1,0 +1,175 @@
+/**
+ * Where HTTP becomes FHIR: one function from request to response that routes, negotiates, calls the interaction, waits for the observers, and renders.
+ * One function instead of a chain of middleware: on a read that chain would cost more than the read.
+ * @see https://hl7.org/fhir/R4/http.html
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Clock } from '../../platform/clock.ts';
+import { newId } from '../../platform/id.ts';
+import { errorFields, type Log } from '../../platform/log.ts';
+import type { Access, Interaction } from '../access.ts';
+import type { ContextEvent, RequestContext } from '../context.ts';
+import type { Engine } from '../engine.ts';
+import { errorIssue, FhirError } from '../outcome.ts';
+import { bodyOf } from './body.ts';
+import { demandJson, wantsPretty } from './negotiate.ts';
+import { errorReply, PREFLIGHT_HEADERS, prettyBody, render } from './render.ts';
+import { NO_BODY, type Method, type Reply } from './request.ts';
+import { createRoutes } from './routes.ts';
+import { parseQuery, splitPath, splitUrl } from './url.ts';
+
+/** A request that was answered, as observers see it before the answer leaves. */
+export interface Exchange {
+  readonly requestId: string;
+  readonly access: Access;
+  readonly interaction: Interaction | undefined;
+  readonly type: string | undefined;
+  readonly method: string;
+  readonly status: number;
+  readonly durationMs: number;
+  readonly events: readonly ContextEvent[];
+}
+
+/** What it returns is awaited before the reply is released. */
+export type Observer = (exchange: Exchange) => void | Promise<void>;
+
+export interface EdgeOptions {
+  readonly log: Log;
+  readonly observers: readonly Observer[];
+  /** Who is asking. @throws FhirError 401 */
+  readonly accessOf: (header: (name: string) => string | undefined) => Access | Promise<Access>;
+  /** Path of the base, `/fhir/R4`. */
+  readonly basePath: string;
+  /** Requests under way at once; more are answered 503. */
+  readonly maxInFlight: number;
+  readonly bodyTimeoutMs: number;
+}
+
+const METHODS: ReadonlySet<string> = new Set<Method>(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
+const REQUEST_ID = /^[\w.:-]{1,64}$/;
+
+class Context implements RequestContext {
+  readonly events: ContextEvent[] = [];
+  readonly requestId: string;
+  readonly access: Access;
+  readonly clock: Clock;
+  readonly baseUrl: string;
+
+  constructor(requestId: string, access: Access, clock: Clock, baseUrl: string) {
+    this.requestId = requestId;
+    this.access = access;
+    this.clock = clock;
+    this.baseUrl = baseUrl;
+  }
+
+  emit(event: ContextEvent): void {
+    this.events.push(event);
+  }
+}
+
+const busy = (): FhirError =>
+  new FhirError(503, [errorIssue('throttled', 'The server has as many requests under way as it takes: send this one again in a second.')], {
+    'Retry-After': '1',
+  });
+
+export interface Edge {
+  /** @param incoming Node's request, when there is a socket */
+  handle(request: Request, incoming: IncomingMessage | undefined): Promise<Response>;
+  inFlight(): number;
+}
+
+export function createEdge(engine: Engine, options: EdgeOptions): Edge {
+  const { log, observers, basePath } = options;
+
+  /** Any error as one that a client may see; what nobody foresaw gets an id that is in the log. */
+  const toFhirError = (error: unknown, ctx: Pick<RequestContext, 'requestId'>): FhirError => {
+    if (error instanceof FhirError) return error;
+    const errorId = newId();
+    log.error('unexpected error', { errorId, requestId: ctx.requestId, ...errorFields(error) });
+    return new FhirError(500, [errorIssue('exception', `Something went wrong on our side; it is in our log as ${errorId}.`)]);
+  };
+
+  const match = createRoutes(engine, toFhirError);
+  let inFlight = 0;
+
+  const observe = async (exchange: Exchange): Promise<void> => {
+    for (const observer of observers) {
+      const done = observer(exchange);
+      if (done) await done;
+    }
+  };
+
+  const answer = async (request: Request, incoming: IncomingMessage | undefined): Promise<Response> => {
+    const started = performance.now();
+    const header = incoming
+      ? (name: string): string | undefined => {
+          const value = incoming.headers[name];
+          return typeof value === 'string' ? value : value?.join(', ');
+        }
+      : (name: string): string | undefined => request.headers.get(name) ?? undefined;
+    const given = header('x-request-id');
+    const requestId = given !== undefined && REQUEST_ID.test(given) ? given : newId();
+    const { method } = request;
+    const rendering = { requestId, isHead: method === 'HEAD', crossOrigin: header('origin') !== undefined, acceptEncoding: header('accept-encoding') };
+    let ctx: Context | undefined;
+    let interaction: Interaction | undefined;
+    let type: string | undefined;
+    let reply: Reply;
+    try {
+      if (inFlight > options.maxInFlight) throw busy();
+      const { path, search } = splitUrl(request.url);
+      const granted = options.accessOf(header);
+      ctx = new Context(requestId, granted instanceof Promise ? await granted : granted, engine.clock, engine.baseUrl);
+      if (!METHODS.has(method)) {
+        throw new FhirError(405, [errorIssue('not-supported', `${method.slice(0, 20)} is not served.`)], { Allow: [...METHODS].join(', ') });
+      }
+      const { route, target } = match(method as Method, splitPath(path.slice(basePath.length)));
+      interaction = route.interaction;
+      type = target.type;
+      const query = parseQuery(search);
+      if (!route.negotiates) demandJson(header('accept'), query);
+      const pretty = wantsPretty(query);
+      const hasBody = method === 'POST' || method === 'PUT' || method === 'PATCH';
+      const body = hasBody ? bodyOf(header, incoming, () => request.body, { timeoutMs: options.bodyTimeoutMs }) : NO_BODY;
+      reply = await route.handle(engine, ctx, { ...target, method: method as Method, query, header, body });
+      if (pretty && typeof reply.body === 'string') reply = { ...reply, body: prettyBody(reply.body) };
+    } catch (error) {
+      const failure = toFhirError(error, { requestId });
+      if (ctx && interaction) {
+        ctx.emit({ interaction, ...(type === undefined ? {} : { type }), outcome: failure.status === 401 || failure.status === 403 ? 'denied' : 'failure' });
+      }
+      reply = errorReply(failure);
+    }
+    if (ctx) {
+      try {
+        await observe({
+          requestId,
+          access: ctx.access,
+          interaction,
+          type,
+          method,
+          status: reply.status,
+          durationMs: performance.now() - started,
+          events: ctx.events,
+        });
+      } catch (error) {
+        // What cannot be recorded is not shown.
+        reply = errorReply(toFhirError(error, { requestId }));
+      }
+    }
+    return render(reply, rendering);
+  };
+
+  return {
+    async handle(request, incoming) {
+      if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: PREFLIGHT_HEADERS });
+      inFlight++;
+      try {
+        return await answer(request, incoming);
+      } finally {
+        inFlight--;
+      }
+    },
+    inFlight: () => inFlight,
+  };
+}
