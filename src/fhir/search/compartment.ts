@@ -3,8 +3,6 @@ import type { Engine } from '../engine.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
 import type { CompartmentCondition } from './plan.ts';
 
-const OWNER = '{def}';
-
 /** Served types that belong to a compartment. @throws FhirError 404 when there is no such compartment */
 export function compartmentTypes(engine: Engine, code: string): string[] {
   const compartment = engine.definitions.compartments.get(code);
@@ -25,7 +23,8 @@ export function compartmentCondition(engine: Engine, code: string, id: string, t
   return {
     kind: 'compartment',
     params: codes.flatMap((c) => params.get(c) ?? []),
-    self: type === code && codes.includes(OWNER),
+    // The owner is in its own compartment, whether the definition says `{def}` or nothing of it.
+    self: type === code,
     code,
     id,
   };

@@ -23,7 +23,7 @@ function isKept(definitions: Definitions, type: string, property: string, wanted
   const name = property.startsWith('_') ? property.slice(1) : property;
   if (wanted.summary === 'data') return name !== 'text';
   const element = definitions.element(type, name)?.def;
-  if (element && (element.min > 0 || element.modifier)) return true;
+  if (element && element.min > 0) return true;
   if (wanted.elements.length > 0) {
     return wanted.elements.some((e) => e === name || e === element?.name || e === `${type}.${name}`);
   }
