@@ -9,6 +9,7 @@ import type { Engine } from './engine.ts';
 import type { RequestContext } from './context.ts';
 import type { OperationDeclaration, OperationReply, OperationRequest } from './operation.ts';
 import { badRequest, FhirError } from './outcome.ts';
+import { FORMAT_HINTS, FORMATS } from './validation/formats.ts';
 
 /** One value: `type` as sent, `Uri`, `Coding`, or `Resource`. */
 interface Given {
@@ -65,8 +66,10 @@ function fromText(text: string, definition: OperationParameterDef, engine: Engin
     throw badRequest('value', `Parameter ${definition.name} is a ${type || 'group'}: send it by POST in a Parameters resource.`, definition.name);
   }
   const regex = engine.definitions.type(type)?.regex;
-  if (text === '' || (regex !== undefined && !new RegExp(`^(?:${regex})$`, 'su').test(text))) {
-    throw badRequest('value', `Parameter ${definition.name}: this is not a ${type}.`, definition.name);
+  const fits = FORMATS[type] ?? ((t: string) => regex === undefined || new RegExp(`^(?:${regex})$`, 'u').test(t));
+  if (text === '' || !fits(text)) {
+    const hint = FORMAT_HINTS[type];
+    throw badRequest('value', `Parameter ${definition.name} is not a ${type}${hint === undefined ? '' : `: send ${hint}`}.`, definition.name);
   }
   if (json === 'boolean') return text === 'true';
   if (json === 'string') return text;

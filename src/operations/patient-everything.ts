@@ -123,6 +123,15 @@ class Collected {
     this.asked = asked;
   }
 
+  /** A match beyond the patient, who is shown first. */
+  isNew(entry: BundleEntry): boolean {
+    return entry.search?.mode === 'match' && !this.isPatient(entry);
+  }
+
+  isPatient(entry: BundleEntry): boolean {
+    return entry.resource?.resourceType === 'Patient' && entry.resource.id === this.asked.id;
+  }
+
   add(entry: BundleEntry): void {
     const { resource, search: found } = entry;
     // Without fullUrl it is the search's own word, such as that not everything could be included.
@@ -160,14 +169,19 @@ function pageUrl(ctx: RequestContext, request: OperationRequest, position: strin
   return `${ctx.baseUrl}/Patient/${request.id ?? ''}/$everything${text === '' ? '' : `?${text}`}`;
 }
 
+/** Fills the page. @returns where the next one begins, if there is one */
 async function collectPage(engine: Engine, ctx: RequestContext, asked: Asked, from: Position, collected: Collected): Promise<Position | undefined> {
   let { at, cursor } = from;
-  const size = asked.count ?? engine.limits.maxPageSize;
   for (let type = asked.types[at]; type !== undefined; type = asked.types[at]) {
-    const room = asked.count === undefined ? size : asked.count - collected.matches;
-    if (room <= 0) return { at, cursor };
-    const page = await searchType(engine, ctx, asked, type, cursor, room);
-    for (const entry of page.entries) collected.add(entry);
+    const room = asked.count === undefined ? engine.limits.maxPageSize : asked.count - collected.matches;
+    if (room <= 0 && cursor !== undefined) return { at, cursor };
+    const page = await searchType(engine, ctx, asked, type, cursor, Math.max(room, 1));
+    if (room <= 0) {
+      // The page is full: is there anything left to link to?
+      if (page.entries.some((e) => collected.isNew(e))) return { at, cursor };
+    } else {
+      for (const entry of page.entries) if (!collected.isPatient(entry)) collected.add(entry);
+    }
     if (asked.count === undefined && collected.entries.size > WHOLE) {
       throw badRequest('too-costly', `The record has more than ${WHOLE} resources: ask for it in pages with _count.`, '_count');
     }
