@@ -27,7 +27,9 @@ try {
     const name = `Migration${new Date().toISOString().replaceAll(/\D/g, '').slice(0, 14)}_${suffix}`;
     const file = path.join(migrationsFolder, `${name}.ts`);
     await writeFile(file, migrationFile(name, statements));
-    console.log(`${path.relative(projectFolder, file)}: ${statements.length} statements. Review it before you commit it.`);
+    console.log(
+      `${path.relative(projectFolder, file)}: ${statements.length} statements. Review it before you commit it.`,
+    );
   }
 } finally {
   await database.close();

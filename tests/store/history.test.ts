@@ -10,7 +10,10 @@ const second = (s: number): Date => new Date(Date.UTC(2031, 0, 1, 0, 0, s));
 beforeAll(async () => {
   store = await openStore();
   const slots = [0, 1, 2, 3, 4].map((i) => write(slot(), { id: `slot-${i}`, lastUpdated: second(1), method: 'PUT' }));
-  const basic = write({ resourceType: 'Basic', code: { text: 'x' } }, { id: 'basic', lastUpdated: second(1), method: 'PUT' });
+  const basic = write(
+    { resourceType: 'Basic', code: { text: 'x' } },
+    { id: 'basic', lastUpdated: second(1), method: 'PUT' },
+  );
   await store.repository.transaction('read committed', (tx) => tx.insert([...slots, basic]));
   await replaceWith(store, 'slot-1', slot('busy'), second(2));
   await replaceWith(store, 'slot-1', slot('busy', 'later'), second(3));
@@ -24,7 +27,7 @@ const list = async (query: Partial<HistoryQuery> = {}, as = access): Promise<str
 
 async function paged(query: Partial<HistoryQuery>, count: number): Promise<string[]> {
   const all: string[] = [];
-  for (let after: HistoryQuery['after']; ; ) {
+  for (let after: HistoryQuery['after']; ;) {
     const page = await store.repository.history({ ...query, count, ...(after ? { after } : {}) }, access);
     all.push(...page.map(name));
     const last = page.at(-1);
@@ -36,7 +39,14 @@ async function paged(query: Partial<HistoryQuery>, count: number): Promise<strin
 describe('history (http.html#history)', () => {
   test('of a type: every version and deletion, newest first', async () => {
     expect(await list({ type: 'Slot' })).toEqual([
-      'Slot/slot-2/2', 'Slot/slot-1/3', 'Slot/slot-1/2', 'Slot/slot-4/1', 'Slot/slot-3/1', 'Slot/slot-2/1', 'Slot/slot-1/1', 'Slot/slot-0/1',
+      'Slot/slot-2/2',
+      'Slot/slot-1/3',
+      'Slot/slot-1/2',
+      'Slot/slot-4/1',
+      'Slot/slot-3/1',
+      'Slot/slot-2/1',
+      'Slot/slot-1/1',
+      'Slot/slot-0/1',
     ]);
     expect(await store.repository.historyTotal({ type: 'Slot' }, access)).toBe(8);
   });
@@ -51,7 +61,11 @@ describe('history (http.html#history)', () => {
   test.each([1, 2, 3, 8])('pages of %i give each version once, in the same order', async (count) => {
     expect(await paged({ type: 'Slot' }, count)).toEqual(await list({ type: 'Slot' }));
     expect(await paged({}, count)).toEqual(await list());
-    expect(await paged({ type: 'Slot', id: 'slot-1' }, count)).toEqual(['Slot/slot-1/3', 'Slot/slot-1/2', 'Slot/slot-1/1']);
+    expect(await paged({ type: 'Slot', id: 'slot-1' }, count)).toEqual([
+      'Slot/slot-1/3',
+      'Slot/slot-1/2',
+      'Slot/slot-1/1',
+    ]);
   });
 
   test('_since keeps versions made at or after the instant', async () => {
@@ -60,15 +74,25 @@ describe('history (http.html#history)', () => {
   });
 
   test('_at keeps versions that were current at some moment of the period', async () => {
-    expect(await list({ type: 'Slot', id: 'slot-1', at: { from: second(2), to: new Date(second(2).getTime() + 1000) } })).toEqual(['Slot/slot-1/2']);
-    expect(await list({ type: 'Slot', id: 'slot-1', at: { from: second(0), to: second(2) } })).toEqual(['Slot/slot-1/1']);
-    expect(await list({ type: 'Slot', id: 'slot-2', at: { from: second(9), to: second(10) } })).toEqual(['Slot/slot-2/2']);
+    expect(
+      await list({ type: 'Slot', id: 'slot-1', at: { from: second(2), to: new Date(second(2).getTime() + 1000) } }),
+    ).toEqual(['Slot/slot-1/2']);
+    expect(await list({ type: 'Slot', id: 'slot-1', at: { from: second(0), to: second(2) } })).toEqual([
+      'Slot/slot-1/1',
+    ]);
+    expect(await list({ type: 'Slot', id: 'slot-2', at: { from: second(9), to: second(10) } })).toEqual([
+      'Slot/slot-2/2',
+    ]);
     expect(await list({ type: 'Slot', id: 'slot-1', at: { from: second(1), to: second(10) } })).toHaveLength(3);
   });
 
   test('old versions are seen where the resource is seen; those of a deleted one by nobody who is limited', async () => {
     expect(await list({}, onlyStatus('busy')).catch(() => 'AuditEvent has no status')).toBe('AuditEvent has no status');
-    expect(await list({ type: 'Slot' }, onlyStatus('busy'))).toEqual(['Slot/slot-1/3', 'Slot/slot-1/2', 'Slot/slot-1/1']);
+    expect(await list({ type: 'Slot' }, onlyStatus('busy'))).toEqual([
+      'Slot/slot-1/3',
+      'Slot/slot-1/2',
+      'Slot/slot-1/1',
+    ]);
     expect(await list({ type: 'Slot', id: 'slot-2' }, onlyStatus('free'))).toEqual([]);
     expect(await store.repository.vread('Slot', 'slot-1', 1, onlyStatus('busy'))).toBeDefined();
     expect(await store.repository.vread('Slot', 'slot-1', 1, onlyStatus('free'))).toBeUndefined();

@@ -12,7 +12,9 @@ afterAll(() => store.close());
 async function killConnections(): Promise<void> {
   const client = new Client(store.database.superuser);
   await client.connect();
-  await client.query(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`);
+  await client.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+  );
   await client.end();
 }
 
@@ -28,7 +30,9 @@ describe('batched reads (http.html#read)', () => {
     const expected = asked.map((id) => {
       const written = writes.find((w) => w.id === id);
       if (!written) return undefined;
-      return gone.includes(written) ? { id, version: 2, method: 'DELETE', content: undefined } : { id, version: 1, method: 'POST', content: written.content };
+      return gone.includes(written)
+        ? { id, version: 2, method: 'DELETE', content: undefined }
+        : { id, version: 1, method: 'POST', content: written.content };
     });
     const seen = answers.map((v) => v && { id: v.id, version: v.version, method: v.method, content: v.content });
     expect(seen).toEqual(expected);
@@ -37,11 +41,15 @@ describe('batched reads (http.html#read)', () => {
   test('accesses of different keys never share an answer', async () => {
     const [free, busy] = [write(slot('free')), write(slot('busy'))];
     await Promise.all([free, busy].map((w) => store.repository.create(w)));
-    const reads = [free, busy].flatMap((w) => [access, onlyStatus('free'), onlyStatus('busy')].map((a) => store.repository.read('Slot', w.id, a)));
+    const reads = [free, busy].flatMap((w) =>
+      [access, onlyStatus('free'), onlyStatus('busy')].map((a) => store.repository.read('Slot', w.id, a)),
+    );
     expect((await Promise.all(reads)).map((v) => v !== undefined)).toEqual([true, true, false, true, false, true]);
     const references = [`Slot/${free.id}`, `Slot/${busy.id}`, 'Slot/none', 'Unserved/1', 'nonsense', ''];
     expect(await store.repository.existing(references, onlyStatus('busy'))).toEqual(new Set([`Slot/${busy.id}`]));
-    expect(await store.repository.existing(references, access)).toEqual(new Set([`Slot/${free.id}`, `Slot/${busy.id}`]));
+    expect(await store.repository.existing(references, access)).toEqual(
+      new Set([`Slot/${free.id}`, `Slot/${busy.id}`]),
+    );
     await remove(store, 'Slot', free.id);
     expect(await store.repository.read('Slot', free.id, onlyStatus('free'))).toBeUndefined();
   });
@@ -50,7 +58,9 @@ describe('batched reads (http.html#read)', () => {
     const created = write(slot());
     await store.repository.create(created);
     await killConnections();
-    const answers = await Promise.all(Array.from({ length: 20 }, () => store.repository.read('Slot', created.id, access)));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => store.repository.read('Slot', created.id, access)),
+    );
     expect(answers.every((a) => a?.id === created.id)).toBe(true);
     expect(await store.repository.existing([`Slot/${created.id}`], access)).toEqual(new Set([`Slot/${created.id}`]));
   });

@@ -14,7 +14,7 @@ import { raw } from '../../src/platform/database/sql.ts';
 import { newId } from '../../src/platform/id.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
-export const definitions = loadDefinitions();
+const definitions = loadDefinitions();
 export const access: Access = grantAll({ kind: 'system', name: 'test' });
 
 /** Sees only rows of one status. */
@@ -43,7 +43,12 @@ export async function openStore(declarations: readonly ResourceDeclaration[] = [
   const all = [...TYPES.map((type) => defineResource({ type, sealed: false })), relation, ...declarations];
   const resources = new Map(all.map((r) => [r.type, r]));
   const layout = searchLayout(definitions, 'http://localhost/fhir/R4');
-  const repository = createRepository({ pool, openClient: () => openClient(database.app, 'test lane', 20_000), resources, layout });
+  const repository = createRepository({
+    pool,
+    openClient: () => openClient(database.app, 'test lane', 20_000),
+    resources,
+    layout,
+  });
   return {
     database,
     pool,
@@ -61,8 +66,17 @@ export async function openStore(declarations: readonly ResourceDeclaration[] = [
 const layoutOfTests = searchLayout(definitions, 'http://localhost/fhir/R4');
 
 /** A resource ready to be written; new, unless told otherwise. */
-export function write(resource: Resource, version: Partial<Pick<PreparedWrite, 'id' | 'version' | 'lastUpdated' | 'method'>> = {}): PreparedWrite {
-  return prepareWrite(layoutOfTests, resource, { id: newId(), version: 1, lastUpdated: new Date(), method: 'POST', ...version });
+export function write(
+  resource: Resource,
+  version: Partial<Pick<PreparedWrite, 'id' | 'version' | 'lastUpdated' | 'method'>> = {},
+): PreparedWrite {
+  return prepareWrite(layoutOfTests, resource, {
+    id: newId(),
+    version: 1,
+    lastUpdated: new Date(),
+    method: 'POST',
+    ...version,
+  });
 }
 
 export const slot = (status: 'free' | 'busy' = 'free', comment?: string): Resource => ({
@@ -78,14 +92,26 @@ export const parsed = (version: StoredVersion | undefined): Record<string, unkno
   JSON.parse(version?.content ?? 'null') as Record<string, unknown>;
 
 /** Replaces the current version, whatever it is. */
-export async function replaceWith({ repository }: TestStore, id: string, resource: Resource, lastUpdated = new Date()): Promise<void> {
+export async function replaceWith(
+  { repository }: TestStore,
+  id: string,
+  resource: Resource,
+  lastUpdated = new Date(),
+): Promise<void> {
   const current = await repository.read(resource.resourceType, id, access);
   const next = write(resource, { id, version: (current?.version ?? 0) + 1, lastUpdated, method: 'PUT' });
   await repository.transaction('read committed', (tx) => tx.update([next], new Map()));
 }
 
 /** Deletes the current version, whatever it is. */
-export async function remove({ repository }: TestStore, type: string, id: string, lastUpdated = new Date()): Promise<void> {
+export async function remove(
+  { repository }: TestStore,
+  type: string,
+  id: string,
+  lastUpdated = new Date(),
+): Promise<void> {
   const current = await repository.read(type, id, access);
-  await repository.transaction('read committed', (tx) => tx.delete([{ type, id, version: (current?.version ?? 0) + 1, lastUpdated }]));
+  await repository.transaction('read committed', (tx) =>
+    tx.delete([{ type, id, version: (current?.version ?? 0) + 1, lastUpdated }]),
+  );
 }

@@ -45,7 +45,10 @@ describe('migrations', () => {
   });
 
   test('relations made by hand have the columns that search asks for', async () => {
-    const { rows } = await asRole(store.database.owner, `select attname from pg_attribute where attrelid = 'audit_event'::regclass and attnum > 5 and not attisdropped order by attnum`);
+    const { rows } = await asRole(
+      store.database.owner,
+      `select attname from pg_attribute where attrelid = 'audit_event'::regclass and attnum > 5 and not attisdropped order by attnum`,
+    );
     expect(rows).toEqual(store.layout.columns('AuditEvent').map((c) => ({ attname: c.name })));
   });
 
@@ -56,18 +59,32 @@ describe('migrations', () => {
   });
 
   test('a new type is one file and a generated migration', async () => {
-    const declaration = { type: 'Flag', interactions: ['read', 'create'], profiles: [], sealed: false, indexes: [], defaultSort: ['date'], storage: 'ordinary' };
+    const declaration = {
+      type: 'Flag',
+      interactions: ['read', 'create'],
+      profiles: [],
+      sealed: false,
+      indexes: [],
+      defaultSort: ['date'],
+      storage: 'ordinary',
+    };
     const [declared, migrations] = [path.join(folder, 'resources'), path.join(folder, 'migrations')];
     await Promise.all([declared, migrations].map((f) => mkdir(f)));
     await writeFile(path.join(declared, 'Flag.ts'), `export default ${JSON.stringify(declaration)};\n`);
     const added = [...resources, ...(await loadFolder<ResourceDeclaration>(declared))];
 
     const statements = await schemaDifference(store.database.owner, { resources: added, layout: store.layout });
-    expect(statements.filter((s) => s.startsWith('create table')).map((s) => /"(\w+)"/.exec(s)?.[1])).toEqual(['flag', 'flag_history']);
+    expect(statements.filter((s) => s.startsWith('create table')).map((s) => /"(\w+)"/.exec(s)?.[1])).toEqual([
+      'flag',
+      'flag_history',
+    ]);
     expect(statements.filter((s) => !/^create (table|index) "flag/.test(s))).toEqual([]);
     const name = 'Migration29990101000000_flag';
     // Outside the project's folder, the library is found by its address alone.
-    const text = migrationFile(name, statements).replace("'@mikro-orm/migrations'", `'${import.meta.resolve('@mikro-orm/migrations')}'`);
+    const text = migrationFile(name, statements).replace(
+      "'@mikro-orm/migrations'",
+      `'${import.meta.resolve('@mikro-orm/migrations')}'`,
+    );
     await writeFile(path.join(migrations, `${name}.ts`), text);
     await applyMigrations(store.database.owner, migrations);
     expect(await schemaDifference(store.database.owner, { resources: added, layout: store.layout })).toEqual([]);
@@ -78,7 +95,12 @@ describe('migrations', () => {
       resources: new Map(added.map((r) => [r.type, r])),
       layout: store.layout,
     });
-    const flag = write({ resourceType: 'Flag', status: 'active', code: { text: 'x' }, subject: { reference: 'Patient/1' } });
+    const flag = write({
+      resourceType: 'Flag',
+      status: 'active',
+      code: { text: 'x' },
+      subject: { reference: 'Patient/1' },
+    });
     await repository.create(flag);
     expect((await repository.read('Flag', flag.id, access))?.content).toBe(flag.content);
     await repository.close();
@@ -91,7 +113,10 @@ describe('reindex', () => {
     await store.repository.transaction('read committed', (tx) => tx.insert(writes));
     const parts = { resources: store.resources, layout: store.layout, content: plainContent };
     expect((await drift(parts, store.pool, 'Slot', 2000)).drifted).toEqual([]);
-    await asRole(store.database.owner, `update slot set status = 'wrong', service_type = '{"x"}' where status = 'busy'`);
+    await asRole(
+      store.database.owner,
+      `update slot set status = 'wrong', service_type = '{"x"}' where status = 'busy'`,
+    );
     expect((await drift(parts, store.pool, 'Slot', 2000)).drifted).toHaveLength(550);
     const progress: ReindexProgress[] = [];
     for await (const step of reindex(parts, store.pool, 'Slot')) progress.push(step);

@@ -11,18 +11,31 @@ let store: TestStore;
 let hook: (tx: Transaction, change: Change) => Promise<void> = () => Promise.resolve();
 
 beforeAll(async () => {
-  store = await openStore([defineResource({ type: 'Schedule', sealed: false, project: (tx, change) => hook(tx, change) })]);
+  store = await openStore([
+    defineResource({ type: 'Schedule', sealed: false, project: (tx, change) => hook(tx, change) }),
+  ]);
 });
 afterAll(() => store.close());
 beforeEach(() => void (hook = () => Promise.resolve()));
 
-const schedule = (comment = ''): Resource => ({ resourceType: 'Schedule', actor: [{ reference: 'Practitioner/1' }], comment });
+const schedule = (comment = ''): Resource => ({
+  resourceType: 'Schedule',
+  actor: [{ reference: 'Practitioner/1' }],
+  comment,
+});
 const counts = async (): Promise<string> =>
-  JSON.stringify(await store.repository.query(sql`select (select count(*) from slot), (select count(*) from slot_history), (select count(*) from schedule), (select count(*) from outbox)`));
+  JSON.stringify(
+    await store.repository.query(
+      sql`select (select count(*) from slot), (select count(*) from slot_history), (select count(*) from schedule), (select count(*) from outbox)`,
+    ),
+  );
 
 describe('transactions (http.html#trules)', () => {
   test('creates of several types are all there, and seen inside before the end', async () => {
-    const writes = [...Array.from({ length: 60 }, () => write(slot())), ...Array.from({ length: 40 }, () => write({ resourceType: 'Basic', code: { text: 'b' } }))];
+    const writes = [
+      ...Array.from({ length: 60 }, () => write(slot())),
+      ...Array.from({ length: 40 }, () => write({ resourceType: 'Basic', code: { text: 'b' } })),
+    ];
     const references = writes.map((w) => `${w.type}/${w.id}`);
     await store.repository.transaction('read committed', async (tx) => {
       await tx.insert(writes);
@@ -48,7 +61,9 @@ describe('transactions (http.html#trules)', () => {
 
   test('an id twice in one transaction is a conflict', async () => {
     const once = write(slot());
-    await expect(store.repository.transaction('read committed', (tx) => tx.insert([once, once]))).rejects.toMatchObject({ status: 409 });
+    await expect(store.repository.transaction('read committed', (tx) => tx.insert([once, once]))).rejects.toMatchObject(
+      { status: 409 },
+    );
   });
 
   test('work that swallows a failure of the database is not taken for done', async () => {
@@ -119,14 +134,29 @@ describe('hooks of a type, and the outbox', () => {
     await store.repository.create(created);
     const next = write(schedule('two'), { id: created.id, version: 2, method: 'PUT' });
     await store.repository.transaction('read committed', (tx) => tx.update([next], new Map()));
-    await store.repository.transaction('read committed', (tx) => tx.delete([{ type: 'Schedule', id: created.id, version: 3, lastUpdated: new Date() }]));
-    expect(seen.map((c) => [c.kind, c.version, c.before && 'comment' in c.before && c.before.comment, c.after && 'comment' in c.after && c.after.comment])).toEqual([
+    await store.repository.transaction('read committed', (tx) =>
+      tx.delete([{ type: 'Schedule', id: created.id, version: 3, lastUpdated: new Date() }]),
+    );
+    expect(
+      seen.map((c) => [
+        c.kind,
+        c.version,
+        c.before && 'comment' in c.before && c.before.comment,
+        c.after && 'comment' in c.after && c.after.comment,
+      ]),
+    ).toEqual([
       ['create', 1, undefined, 'one'],
       ['update', 2, 'one', 'two'],
       ['delete', 3, 'two', undefined],
     ]);
-    const rows = await store.repository.query(sql`select topic, payload->>'version', status from outbox where payload->>'id' = ${created.id} order by id`);
-    expect(rows).toEqual([['schedule.create', '1', 'pending'], ['schedule.update', '2', 'pending'], ['schedule.delete', '3', 'pending']]);
+    const rows = await store.repository.query(
+      sql`select topic, payload->>'version', status from outbox where payload->>'id' = ${created.id} order by id`,
+    );
+    expect(rows).toEqual([
+      ['schedule.create', '1', 'pending'],
+      ['schedule.update', '2', 'pending'],
+      ['schedule.delete', '3', 'pending'],
+    ]);
   });
 
   test('a hook that throws rolls all back, a plain create included', async () => {
@@ -137,7 +167,9 @@ describe('hooks of a type, and the outbox', () => {
     const before = await counts();
     const refused = write(schedule());
     await expect(store.repository.create(refused)).rejects.toMatchObject({ status: 400, message: 'the hook says no' });
-    await expect(store.repository.transaction('read committed', (tx) => tx.insert([write(slot()), refused]))).rejects.toMatchObject({ status: 400 });
+    await expect(
+      store.repository.transaction('read committed', (tx) => tx.insert([write(slot()), refused])),
+    ).rejects.toMatchObject({ status: 400 });
     expect(await counts()).toBe(before);
   });
 
@@ -149,6 +181,8 @@ describe('hooks of a type, and the outbox', () => {
       expect(await store.repository.query(sql`select 1 from outbox where topic = 'slot.created'`)).toEqual([]);
     });
     expect(parsed(await store.repository.read('Slot', created.id, access))['comment']).toBe('outbox');
-    expect(await store.repository.query(sql`select payload->>'id' from outbox where topic = 'slot.created'`)).toEqual([[created.id]]);
+    expect(await store.repository.query(sql`select payload->>'id' from outbox where topic = 'slot.created'`)).toEqual([
+      [created.id],
+    ]);
   });
 });

@@ -26,8 +26,18 @@ function versionColumns(contentOptional: boolean) {
 }
 
 /** The index as a whole statement: the comparison with the database then goes by name alone, so a changed index needs a changed name. */
-function define(name: string, tableName: string, properties: Record<string, unknown>, indexes: readonly TableIndex[]): unknown {
-  return defineEntity({ name, tableName, properties, indexes: indexes.map((i) => ({ name: i.name, expression: i.statement })) });
+function define(
+  name: string,
+  tableName: string,
+  properties: Record<string, unknown>,
+  indexes: readonly TableIndex[],
+): unknown {
+  return defineEntity({
+    name,
+    tableName,
+    properties,
+    indexes: indexes.map((i) => ({ name: i.name, expression: i.statement })),
+  });
 }
 
 function currentEntity(declaration: ResourceDeclaration, layout: Layout): unknown {
@@ -71,10 +81,15 @@ const outboxEntity = () =>
   );
 
 /** Facts about this installation by name, such as the hash of the definitions that were loaded last. */
-const installationEntity = () => define('Installation', 'installation', { name: p.text().primary(), value: p.text() }, []);
+const installationEntity = () =>
+  define('Installation', 'installation', { name: p.text().primary(), value: p.text() }, []);
 
 /** Entities of every table that a generated migration keeps; relations made by hand have none. */
 export function entitiesOf(resources: Iterable<ResourceDeclaration>, layout: Layout): EntitySchema[] {
   const ordinary = [...resources].filter((r) => r.storage !== 'relation').sort((a, b) => (a.type < b.type ? -1 : 1));
-  return [...ordinary.flatMap((r) => [currentEntity(r, layout), historyEntity(r.type)]), outboxEntity(), installationEntity()] as EntitySchema[];
+  return [
+    ...ordinary.flatMap((r) => [currentEntity(r, layout), historyEntity(r.type)]),
+    outboxEntity(),
+    installationEntity(),
+  ] as EntitySchema[];
 }

@@ -67,7 +67,8 @@ export function historyStatement(sources: readonly HistorySource[], query: Histo
 export function historyTotalStatement(sources: readonly HistorySource[], query: Filter, access: Access): Sql {
   const counts = sources.flatMap((source) =>
     tables(source).map(
-      ([alias, table]) => sql`(select count(*) from ${table} ${raw(alias)} where ${conditions(source.type, alias, query, access)})`,
+      ([alias, table]) =>
+        sql`(select count(*) from ${table} ${raw(alias)} where ${conditions(source.type, alias, query, access)})`,
     ),
   );
   return sql`select ${join(counts, ' + ')}`;

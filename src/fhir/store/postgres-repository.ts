@@ -8,7 +8,7 @@ import { createCreateLanes } from './create-lane.ts';
 import type { Layout } from './layout.ts';
 import { createReadLanes } from './read-lane.ts';
 import { createReader, type Run } from './reader.ts';
-import type { PreparedWrite, Repository } from './repository.ts';
+import { ConcurrentChange, type PreparedWrite, type Repository } from './repository.ts';
 import { clientError, takenId } from './sqlstate.ts';
 import { writeStatements, type WriteStatements } from './statement.ts';
 import { runTransaction, type TransactionParts } from './transaction.ts';
@@ -32,7 +32,11 @@ function refused(writes: readonly PreparedWrite[], error: unknown): unknown {
   const taken = takenId(error);
   const write = writes.find((w) => w.id === taken);
   if (!write) return clientError(error);
-  return new FhirError(409, [errorIssue('duplicate', `${write.type}/${write.id} exists already: update it, or leave the choice of an id to the server.`)]);
+  // The id was free when the request looked: it can look again, and update.
+  if (write.method !== 'POST') return new ConcurrentChange(`${write.type}/${write.id} was created by another request`);
+  return new FhirError(409, [
+    errorIssue('duplicate', `${write.type}/${write.id} exists already: send the request again.`),
+  ]);
 }
 
 export function createRepository(options: RepositoryOptions): PostgresRepository {
@@ -41,7 +45,8 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
   const statements = (type: string): WriteStatements => {
     let known = prepared.get(type);
     if (!known) {
-      if (!resources.has(type) || resources.get(type)?.storage === 'relation') throw new Error(`${type} cannot be written`);
+      if (!resources.has(type) || resources.get(type)?.storage === 'relation')
+        throw new Error(`${type} cannot be written`);
       prepared.set(type, (known = writeStatements(layout, type)));
     }
     return known;

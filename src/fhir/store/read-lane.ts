@@ -53,7 +53,9 @@ export function createReadLanes(parts: StoreParts, open: () => Promise<pg.Client
         });
         if (await lane(id)) there.add(`${type}/${id}`);
       };
-      await Promise.all([...byType(parts, references)].flatMap(([type, ids]) => [...new Set(ids)].map((id) => ask(type, id))));
+      await Promise.all(
+        [...byType(parts, references)].flatMap(([type, ids]) => [...new Set(ids)].map((id) => ask(type, id))),
+      );
       return there;
     },
 

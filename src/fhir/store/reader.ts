@@ -27,11 +27,11 @@ export type Run = (text: string, values: readonly unknown[]) => Promise<readonly
 const hasHistory = (parts: StoreParts, type: string): boolean => parts.resources.get(type)?.storage !== 'relation';
 
 /** Current versions of some ids. */
-export const currentStatement = (type: string, ids: readonly string[], access: Access): Sql =>
+const currentStatement = (type: string, ids: readonly string[], access: Access): Sql =>
   sql`select ${raw(versionColumns('r'))} from ${id(tableOf(type))} r where r.id = any(${ids}) and ${currentVisible(type, access)}`;
 
 /** Last versions in the history of some ids; a deletion if the resource is deleted. */
-export const lastStatement = (type: string, ids: readonly string[], access: Access): Sql =>
+const lastStatement = (type: string, ids: readonly string[], access: Access): Sql =>
   sql`select distinct on (h.id) ${raw(versionColumns('h'))} from ${id(historyTableOf(type))} h
     where h.id = any(${ids}) and ${historyVisible(type, access)} order by h.id, h.version desc`;
 
@@ -48,7 +48,13 @@ function vreadStatement(type: string, resourceId: string, version: number, acces
 }
 
 /** Current versions of ids, deletions included. */
-export async function readIds(parts: StoreParts, run: Run, type: string, ids: readonly string[], access: Access): Promise<Map<string, StoredVersion>> {
+export async function readIds(
+  parts: StoreParts,
+  run: Run,
+  type: string,
+  ids: readonly string[],
+  access: Access,
+): Promise<Map<string, StoredVersion>> {
   const found = new Map<string, StoredVersion>();
   const send = async (statement: Sql): Promise<readonly Row[]> => {
     const { text, values } = compile(statement);
@@ -87,7 +93,10 @@ export function createReader(parts: StoreParts, run: Run): Reader {
     return run(text, values);
   };
   const sources = (type: string | undefined): HistorySource[] =>
-    [...parts.resources.keys()].filter((t) => type === undefined || t === type).sort().map((t) => ({ type: t, hasHistory: hasHistory(parts, t) }));
+    [...parts.resources.keys()]
+      .filter((t) => type === undefined || t === type)
+      .sort()
+      .map((t) => ({ type: t, hasHistory: hasHistory(parts, t) }));
 
   return {
     read: async (type, resourceId, access) => (await readIds(parts, run, type, [resourceId], access)).get(resourceId),
@@ -114,7 +123,9 @@ export function createReader(parts: StoreParts, run: Run): Reader {
     async existing(references, access) {
       const groups = [...byType(parts, references)].sort(([a], [b]) => (a < b ? -1 : 1));
       if (groups.length === 0) return new Set();
-      const each = groups.map(([type, ids]) => sql`select ${raw(`'${type}/'`)} || x.id from (${idsStatement(type, ids, access)}) x`);
+      const each = groups.map(
+        ([type, ids]) => sql`select ${raw(`'${type}/'`)} || x.id from (${idsStatement(type, ids, access)}) x`,
+      );
       return new Set((await send(join(each, ' union all '))).map(([reference]) => reference ?? ''));
     },
 

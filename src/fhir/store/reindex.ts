@@ -24,7 +24,11 @@ const computed = (parts: StoreParts, type: string, rows: readonly Row[]): string
   columnRows(
     rows.map(([id, version, content]) => {
       const text = parts.content.decode(type, id ?? '', Number(version), content ?? '');
-      return { id: id ?? '', version: Number(version), columns: parts.layout.extract(type, JSON.parse(text) as Resource) };
+      return {
+        id: id ?? '',
+        version: Number(version),
+        columns: parts.layout.extract(type, JSON.parse(text) as Resource),
+      };
     }),
   );
 
@@ -32,12 +36,17 @@ const computed = (parts: StoreParts, type: string, rows: readonly Row[]): string
  * Refreshes the columns of a type in key order, a batch at a time, each in its own short statement.
  * @param after continue behind this id
  */
-export async function* reindex(parts: StoreParts, pool: pg.Pool, type: string, after = ''): AsyncGenerator<ReindexProgress> {
+export async function* reindex(
+  parts: StoreParts,
+  pool: pg.Pool,
+  type: string,
+  after = '',
+): AsyncGenerator<ReindexProgress> {
   if (parts.layout.columns(type).length === 0) return;
   const page = `select id, version, content from "${tableOf(type)}" where id > $1 order by id limit ${BATCH}`;
   const refresh = refreshStatement(parts.layout, type);
   let [changed, seen] = [0, 0];
-  for (let from = after; ; ) {
+  for (let from = after; ;) {
     const { rows } = await poolNamed(pool, page, [from]);
     const last = rows.at(-1)?.[0];
     if (last === undefined || last === null) return;
@@ -49,13 +58,25 @@ export async function* reindex(parts: StoreParts, pool: pg.Pool, type: string, a
 }
 
 /** Ids, of about `size` rows chosen at random, whose columns are other than the resource says. */
-export async function drift(parts: StoreParts, pool: pg.Pool, type: string, size = 200): Promise<{ readonly sampled: number; readonly drifted: readonly string[] }> {
+export async function drift(
+  parts: StoreParts,
+  pool: pg.Pool,
+  type: string,
+  size = 200,
+): Promise<{ readonly sampled: number; readonly drifted: readonly string[] }> {
   if (parts.layout.columns(type).length === 0) return { sampled: 0, drifted: [] };
   const table = `"${tableOf(type)}"`;
-  const { rows: estimate } = await poolNamed(pool, `select greatest(reltuples, 0)::bigint from pg_class where oid = '${table}'::regclass`);
+  const { rows: estimate } = await poolNamed(
+    pool,
+    `select greatest(reltuples, 0)::bigint from pg_class where oid = '${table}'::regclass`,
+  );
   const total = Number(estimate[0]?.[0] ?? 0);
   const percent = total > size * 2 ? Math.max(0.001, (size * 200) / total) : 100;
-  const { rows } = await poolNamed(pool, `select id, version, content from ${table} tablesample bernoulli ($1) limit $2`, [percent, size]);
+  const { rows } = await poolNamed(
+    pool,
+    `select id, version, content from ${table} tablesample bernoulli ($1) limit $2`,
+    [percent, size],
+  );
   const differing = await poolNamed(pool, driftStatement(parts.layout, type), [computed(parts, type, rows)]);
   return { sampled: rows.length, drifted: differing.rows.map(([id]) => id ?? '') };
 }

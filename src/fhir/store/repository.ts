@@ -38,7 +38,7 @@ export interface Change {
 }
 
 /** A side effect to run after commit: a worker takes it from the outbox table. */
-export interface OutboxMessage {
+interface OutboxMessage {
   readonly topic: string;
   /** Ids only, never personal data. */
   readonly payload: Readonly<Record<string, unknown>>;
@@ -71,12 +71,26 @@ export interface Reader {
 }
 
 export interface Transaction extends Reader {
-  /** Inserts new resources, of any types. @throws FhirError 409 when an id is taken. */
+  /**
+   * Inserts new resources, of any types; one that comes back after a deletion continues its versions.
+   * @throws ConcurrentChange when another request gave a chosen id (method PUT) a version meanwhile
+   * @throws FhirError 409 when an id of ours (method POST) is taken
+   */
   insert(writes: readonly PreparedWrite[]): Promise<void>;
-  /** Replaces current versions, which must be `version - 1`. @throws ConcurrentChange otherwise. */
+  /**
+   * Replaces current versions, which must be `version - 1`. Hooks see what `before` holds by `Type/id`, or else the stored resource.
+   * @throws ConcurrentChange otherwise
+   */
   update(writes: readonly PreparedWrite[], before: ReadonlyMap<string, Resource>): Promise<void>;
   /** Deletes current versions; each becomes a deletion in the history with `version`. */
-  delete(entries: readonly { readonly type: string; readonly id: string; readonly version: number; readonly lastUpdated: Date }[]): Promise<void>;
+  delete(
+    entries: readonly {
+      readonly type: string;
+      readonly id: string;
+      readonly version: number;
+      readonly lastUpdated: Date;
+    }[],
+  ): Promise<void>;
   outbox(message: OutboxMessage): Promise<void>;
   /** Any statement, in this transaction. Rows are arrays. */
   execute(statement: Sql): Promise<readonly (readonly unknown[])[]>;

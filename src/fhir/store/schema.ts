@@ -15,10 +15,12 @@ export interface SchemaSource {
   readonly layout: Layout;
 }
 
-const relations = (source: SchemaSource): ResourceDeclaration[] => source.resources.filter((r) => r.storage === 'relation');
+const relations = (source: SchemaSource): ResourceDeclaration[] =>
+  source.resources.filter((r) => r.storage === 'relation');
 
 /** Hand-made relations and their partitions; the comparison leaves them alone. */
-const skipped = (source: SchemaSource): RegExp[] => relations(source).map((r) => new RegExp(`^${tableOf(r.type)}(_|$)`));
+const skipped = (source: SchemaSource): RegExp[] =>
+  relations(source).map((r) => new RegExp(`^${tableOf(r.type)}(_|$)`));
 
 /**
  * A relation partitioned by month of `last_updated`, with the columns that search asks for. Months are attached by whoever
@@ -48,10 +50,17 @@ export async function schemaDifference(connection: pg.ClientConfig, source: Sche
   const orm = await openOrm(connection, entitiesOf(source.resources, source.layout), skipped(source));
   try {
     const { up } = await orm.schema.getUpdateSchemaMigrationSQL({ wrap: false, schema: 'public' });
-    const generated = up.split(';\n').map((s) => s.trim().replace(/;$/, '')).filter((s) => s !== '');
-    const there = await orm.em.getConnection().execute<{ name: string }[]>(`select relname as name from pg_class where relkind = 'p'`);
+    const generated = up
+      .split(';\n')
+      .map((s) => s.trim().replace(/;$/, ''))
+      .filter((s) => s !== '');
+    const there = await orm.em
+      .getConnection()
+      .execute<{ name: string }[]>(`select relname as name from pg_class where relkind = 'p'`);
     const missing = relations(source).filter((r) => !there.some((t) => t.name === tableOf(r.type)));
-    const extensions = await orm.em.getConnection().execute<{ name: string }[]>('select extname as name from pg_extension');
+    const extensions = await orm.em
+      .getConnection()
+      .execute<{ name: string }[]>('select extname as name from pg_extension');
     const needed = ['pg_trgm', 'btree_gist'].filter((name) => !extensions.some((e) => e.name === name));
     return [
       ...needed.map((name) => `create extension if not exists ${name}`),

@@ -65,7 +65,10 @@ export function writeStatements(layout: Layout, type: string): WriteStatements {
 }
 
 /** Search columns of rows, as a comparison of the stored ones with those of the parameter. */
-function comparison(layout: Layout, type: string): { readonly source: string; readonly differs: string; readonly columns: readonly TableColumn[] } {
+function comparison(
+  layout: Layout,
+  type: string,
+): { readonly source: string; readonly differs: string; readonly columns: readonly TableColumn[] } {
   const columns = tableColumns(layout, type);
   const searched = columns.slice(BASE_COLUMNS.length);
   const stored = searched.map((c) => `r.${quote(c.name)}`).join(', ');
@@ -96,7 +99,13 @@ type RowKeys = Record<string, unknown>;
 export function writeRows(writes: readonly PreparedWrite[], codec: ContentCodec): string {
   return JSON.stringify(
     writes.map((w) => {
-      const row: RowKeys = { c0: w.id, c1: w.version, c2: w.lastUpdated, c3: w.method, c4: codec.encode(w.type, w.id, w.version, w.content) };
+      const row: RowKeys = {
+        c0: w.id,
+        c1: w.version,
+        c2: w.lastUpdated,
+        c3: w.method,
+        c4: codec.encode(w.type, w.id, w.version, w.content),
+      };
       for (let i = 0; i < w.columns.length; i++) {
         const value = w.columns[i];
         if (value !== null && value !== undefined) row[keyOf(i + BASE_COLUMNS.length)] = value;
@@ -107,12 +116,21 @@ export function writeRows(writes: readonly PreparedWrite[], codec: ContentCodec)
 }
 
 /** Rows for `delete` and `gap`: no content, no columns. */
-export const keyRows = (entries: readonly { readonly id: string; readonly version: number; readonly lastUpdated: Date }[]): string =>
-  JSON.stringify(entries.map((e) => ({ c0: e.id, c1: e.version, c2: e.lastUpdated })));
+export const keyRows = (
+  entries: readonly { readonly id: string; readonly version: number; readonly lastUpdated: Date }[],
+): string => JSON.stringify(entries.map((e) => ({ c0: e.id, c1: e.version, c2: e.lastUpdated })));
 
 /** Rows for a comparison or refresh of search columns alone. */
-export const columnRows = (rows: readonly { readonly id: string; readonly version: number; readonly columns: readonly unknown[] }[]): string =>
-  JSON.stringify(rows.map((r) => ({ c0: r.id, c1: r.version, ...Object.fromEntries(r.columns.map((v, i) => [keyOf(i + BASE_COLUMNS.length), v])) })));
+export const columnRows = (
+  rows: readonly { readonly id: string; readonly version: number; readonly columns: readonly unknown[] }[],
+): string =>
+  JSON.stringify(
+    rows.map((r) => ({
+      c0: r.id,
+      c1: r.version,
+      ...Object.fromEntries(r.columns.map((v, i) => [keyOf(i + BASE_COLUMNS.length), v])),
+    })),
+  );
 
 /** `timestamptz` as printed in a session whose time zone is UTC. */
 export function timestamp(text: string | null | undefined): Date {
@@ -120,10 +138,16 @@ export function timestamp(text: string | null | undefined): Date {
   return text.endsWith('+00') ? new Date(`${text.slice(0, 10)}T${text.slice(11, -3)}Z`) : new Date(text);
 }
 
-const METHODS: Readonly<Record<string, StoredVersion['method']>> = { POST: 'POST', PUT: 'PUT', PATCH: 'PATCH', DELETE: 'DELETE' };
+const METHODS: Readonly<Record<string, StoredVersion['method']>> = {
+  POST: 'POST',
+  PUT: 'PUT',
+  PATCH: 'PATCH',
+  DELETE: 'DELETE',
+};
 
 /** Columns of a version in the order that `storedVersion` reads them. */
-export const versionColumns = (alias: string): string => ['id', 'version', 'last_updated', 'method', 'content'].map((c) => `${alias}.${c}`).join(', ');
+export const versionColumns = (alias: string): string =>
+  ['id', 'version', 'last_updated', 'method', 'content'].map((c) => `${alias}.${c}`).join(', ');
 
 /** A row of `versionColumns`. */
 export function storedVersion(codec: ContentCodec, type: string, row: readonly (string | null)[]): StoredVersion {

@@ -36,9 +36,7 @@ function columnIndex(table: string, column: StoreColumn, sorted: boolean): Table
   const pending = `with (gin_pending_list_limit = ${PENDING_LIMIT_KB}) where ${name} is not null`;
   switch (column.index) {
     case 'btree':
-      return sorted
-        ? make('sort', `(${name}, "id")`)
-        : make('btree', `(${name}) where ${name} is not null`);
+      return sorted ? make('sort', `(${name}, "id")`) : make('btree', `(${name}) where ${name} is not null`);
     case 'gin':
       return make('gin', `using gin (${name}) ${pending}`);
     case 'trgm':
@@ -71,7 +69,10 @@ export function indexesOf(declaration: ResourceDeclaration, columns: readonly St
     const condition = where === undefined ? '' : ` where ${where}`;
     const suffix = where === undefined ? 'key' : createHash('sha256').update(where).digest('hex').slice(0, 8);
     const name = indexName(table, ...keys, suffix);
-    indexes.push({ name, statement: `create index ${quote(name)} on ${quote(table)} (${keys.map(quote).join(', ')})${condition}` });
+    indexes.push({
+      name,
+      statement: `create index ${quote(name)} on ${quote(table)} (${keys.map(quote).join(', ')})${condition}`,
+    });
   }
   return indexes;
 }

@@ -94,7 +94,9 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
         if (gap[0]) throw new ConcurrentChange(`${type}/${gap[0][0]} was changed by another request`);
       }
       await project(
-        writes.filter((w) => hooked(w.type)).map((w) => ({ kind: 'create', type: w.type, id: w.id, version: w.version, after: w.resource })),
+        writes
+          .filter((w) => hooked(w.type))
+          .map((w) => ({ kind: 'create', type: w.type, id: w.id, version: w.version, after: w.resource })),
       );
     },
 
@@ -105,7 +107,14 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
         if (!hooked(type)) continue;
         for (const w of group) {
           const was = before.get(`${type}/${w.id}`) ?? old.get(w.id);
-          changes.push({ kind: 'update', type, id: w.id, version: w.version, after: w.resource, ...(was ? { before: was } : {}) });
+          changes.push({
+            kind: 'update',
+            type,
+            id: w.id,
+            version: w.version,
+            after: w.resource,
+            ...(was ? { before: was } : {}),
+          });
         }
       }
       await project(changes);
@@ -125,7 +134,10 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
     },
 
     async outbox({ topic, payload }) {
-      await runForClient('insert into outbox (topic, payload) values ($1, $2::jsonb)', [topic, JSON.stringify(payload)]);
+      await runForClient('insert into outbox (topic, payload) values ($1, $2::jsonb)', [
+        topic,
+        JSON.stringify(payload),
+      ]);
     },
 
     execute(statement) {
@@ -139,7 +151,12 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
 type Outcome<T> = { readonly done: true; readonly value: T } | { readonly done: false; readonly error: unknown };
 
 /** One attempt. The connection goes back to the pool unless it broke. */
-async function attempt<T>(parts: TransactionParts, begin: string, work: (tx: Transaction) => Promise<T>, trouble: Trouble): Promise<Outcome<T>> {
+async function attempt<T>(
+  parts: TransactionParts,
+  begin: string,
+  work: (tx: Transaction) => Promise<T>,
+  trouble: Trouble,
+): Promise<Outcome<T>> {
   let client: pg.PoolClient;
   try {
     client = await parts.pool.connect();

@@ -54,7 +54,7 @@ function takeBatch<In, Out>(queue: Waiting<In, Out>[], { cap, key, weight }: Lan
  * @param run answers a batch: one outcome an item, in order; what it throws fails the whole batch
  * @param onIdle called when nothing waits any more
  */
-export function createLane<In, Out>(
+function createLane<In, Out>(
   run: (items: readonly In[]) => Promise<readonly (Out | Failure)[]>,
   options: LaneOptions<In>,
   onIdle?: () => void,
