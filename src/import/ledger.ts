@@ -8,6 +8,8 @@ export interface Dangling {
   readonly key: string;
   readonly target: string;
   readonly expression: string;
+  /** The input holds the target, but it was refused. */
+  readonly refused: boolean;
 }
 
 interface Link {
@@ -22,6 +24,7 @@ export class Ledger {
   /** By the number of the target. */
   private readonly links = new Map<number, Link[]>();
   private readonly refusedNumbers = new Set<number>();
+  private readonly invalid = new Set<string>();
   private added = 0;
   private readonly taken = new Set<number>();
   private readonly expressions = new Map<string, string>();
@@ -46,6 +49,11 @@ export class Ledger {
     this.fingerprints[number] = fingerprint;
     this.added++;
     return 'new';
+  }
+
+  /** Notes a resource that is refused for itself, so that those that refer to it can be told why they are. */
+  refuse(key: string): void {
+    this.invalid.add(key);
   }
 
   /** Whether the input holds this resource, and nothing speaks against it. */
@@ -131,13 +139,16 @@ export class Ledger {
     });
     const refuse = (target: number): void => {
       for (const { from, expression } of this.links.get(target) ?? []) {
-        dangling.push({ key: this.keys[from] ?? '', target: this.keys[target] ?? '', expression });
+        const key = this.keys[target] ?? '';
+        const refused = this.invalid.has(key) || this.refusedNumbers.has(target);
+        dangling.push({ key: this.keys[from] ?? '', target: key, expression, refused });
         if (this.refusedNumbers.has(from)) continue;
         this.refusedNumbers.add(from);
         gone.push(from);
       }
     };
-    for (let next = gone.pop(); next !== undefined; next = gone.pop()) refuse(next);
+    // It grows while it is gone through.
+    for (const target of gone) refuse(target);
     return dangling;
   }
 }

@@ -74,5 +74,5 @@ export function summary({ counts, refusals }: ImportReport, ms: number): string 
   );
   const handled = sums.reduce((a, b) => a + b, 0);
   const rate = Math.round((handled * 1000) / Math.max(1, ms));
-  return `${lines.join('\n')}\n${handled} resources in ${(ms / 1000).toFixed(1)} s (${rate} a second)${refusals > 0 ? `; ${refusals} refused` : ''}.\n`;
+  return `${lines.join('\n')}\n${handled} resource${handled === 1 ? '' : 's'} in ${(ms / 1000).toFixed(1)} s (${rate} a second)${refusals > 0 ? `; ${refusals} refused` : ''}.\n`;
 }

@@ -10,7 +10,7 @@ import { demandValid } from '../fhir/interaction/write.ts';
 import { errorIssue, FhirError, type Issue } from '../fhir/outcome.ts';
 import { collectReferences } from '../fhir/validation/references.ts';
 import { fingerprint, idOf, isUrn, keyOf, withResolved } from './identity.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type Dangling } from './ledger.ts';
 import { readFileItems, type Item, type Place, type ReadLimits, type SourceFile } from './source.ts';
 
 /** A resource, line or file that was not imported, and why. */
@@ -40,7 +40,10 @@ export interface ImportObserver {
 }
 
 const LOCAL = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9.-]{1,64})(?:\/_history\/[A-Za-z0-9.-]{1,64})?$/;
+const ID = /^[A-Za-z0-9.-]{1,64}$/;
 const CONDITIONAL = /^[A-Z][A-Za-z]+\?/;
+/** Marks a conditional reference in the ledger: never the name of anything. */
+const CONDITIONAL_MARK = 'urn:uuid:conditional:';
 const ASKED_AT_ONCE = 2000;
 const STORED_AT_ONCE = 500;
 /** While one batch is written the next is read and made ready. */
@@ -74,6 +77,9 @@ function closed(engine: Engine, type: string): Issue | undefined {
   return undefined;
 }
 
+const badId = (type: string): Issue =>
+  errorIssue('value', 'An id has 1 to 64 letters A-Z and a-z, digits, - and . only.', `${type}.id`);
+
 /** `urn:` references to entries of the same Bundle as `Type/id`; others through `fallback`. */
 const resolver =
   (item: Item, fallback: (urn: string) => string | undefined) =>
@@ -93,8 +99,10 @@ function check(run: Run, item: Item): void {
   const type = typeof item.tree['resourceType'] === 'string' ? item.tree['resourceType'] : '';
   const id = idOf(item);
   const key = `${type}/${id}`;
-  const shut = closed(engine, type);
+  // R4 defines Resource.id as a string; the rules of `id` stand in its description only.
+  const shut = closed(engine, type) ?? (ID.test(id) ? undefined : badId(type));
   if (shut) {
+    ledger.refuse(key);
     run.refuse(item.place, type, key, [shut]);
     return;
   }
@@ -113,6 +121,7 @@ function check(run: Run, item: Item): void {
     );
   } catch (error) {
     if (!(error instanceof FhirError)) throw error;
+    ledger.refuse(key);
     run.refuse(item.place, type, key, error.issues);
     return;
   }
@@ -133,24 +142,36 @@ function check(run: Run, item: Item): void {
   for (const { reference, expression } of collectReferences(resource)) {
     const relative = reference.startsWith(base) ? reference.slice(base.length) : reference;
     const match = LOCAL.exec(relative);
-    if (match ? engine.resources.has(match[1] ?? '') : isUrn(relative))
-      ledger.link(key, match ? `${match[1]}/${match[2]}` : relative, expression);
-    else if (CONDITIONAL.test(relative)) ledger.link(key, `urn:conditional:${relative}`, expression);
+    const target = match
+      ? `${match[1]}/${match[2]}`
+      : CONDITIONAL.test(relative)
+        ? CONDITIONAL_MARK + relative
+        : relative;
+    const checked = match ? engine.resources.has(match[1] ?? '') : isUrn(target);
+    // What refers to itself has its target as soon as it is there.
+    if (checked && target !== key) ledger.link(key, target, expression);
   }
 }
 
-const danglingIssue = (target: string, expression: string): Issue =>
-  target.startsWith('urn:conditional:')
-    ? errorIssue(
-        'not-supported',
-        'Conditional references work only in transactions sent to the server: name the resource as Type/id.',
-        expression,
-      )
-    : errorIssue(
-        'not-found',
-        `${target} is neither in the input nor stored already${target.startsWith('urn:') ? '' : ', or was refused'}: import it too, or correct the reference.`,
-        expression,
-      );
+function danglingIssue({ target, expression, refused }: Dangling): Issue {
+  if (target.startsWith(CONDITIONAL_MARK)) {
+    return errorIssue(
+      'not-supported',
+      'Conditional references work only in transactions sent to the server: name the resource as Type/id.',
+      expression,
+    );
+  }
+  const reason = refused
+    ? 'was refused'
+    : target.startsWith('urn:')
+      ? 'is the fullUrl of no entry of the input'
+      : 'is neither in the input nor stored already';
+  return errorIssue(
+    'not-found',
+    `${target} ${reason}: ${refused ? 'mend it' : 'import it too'}, or correct the reference.`,
+    expression,
+  );
+}
 
 /** What the database holds of the targets that the input does not. */
 async function storedTargets({ engine, ctx, ledger }: Run): Promise<Set<string>> {
@@ -244,12 +265,7 @@ export async function importFiles(
         const mark = fingerprint(item.tree);
         const missing = dangling.get(key);
         if (missing && ledger.isFirst(key, mark)) {
-          refuse(
-            item.place,
-            String(item.tree['resourceType']),
-            key,
-            missing.map((d) => danglingIssue(d.target, d.expression)),
-          );
+          refuse(item.place, String(item.tree['resourceType']), key, missing.map(danglingIssue));
           dangling.delete(key);
         } else if (ledger.take(key, mark)) {
           // Validated in the first pass; a reference that is resolved since names a resource in place of an entry.
