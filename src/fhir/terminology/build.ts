@@ -28,12 +28,13 @@ export function typesInUse(definitions: DefinitionsFile, served: readonly string
   return found;
 }
 
-/** Canonicals, without version, of the value sets that elements of these types are bound to, and own profiles and value sets. */
+/** Canonicals, without version, of the value sets that elements of these types, parameters of operations and own profiles are bound to. */
 function boundValueSets(definitions: DefinitionsFile, types: ReadonlySet<string>, own: readonly Resource[]): ReadonlySet<string> {
   const urls = new Set<string>();
   for (const type of definitions.types) {
     if (types.has(type.name)) for (const element of type.elements) if (element.binding) urls.add(element.binding.valueSet);
   }
+  for (const parameter of definitions.operations.flatMap((o) => o.parameters)) if (parameter.valueSet) urls.add(parameter.valueSet);
   for (const resource of own) {
     if (resource.resourceType === 'ValueSet' && resource.url) urls.add(resource.url);
     if (resource.resourceType !== 'StructureDefinition') continue;
