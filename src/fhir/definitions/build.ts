@@ -6,15 +6,11 @@ import { fileURLToPath } from 'node:url';
 import type { Bundle, CompartmentDefinition, OperationDefinition, Resource, SearchParameter, StructureDefinition } from '@medplum/fhirtypes';
 import { compactCompartment, compactOperation, compactSearchParameter, compactType } from './compact.ts';
 import type { DefinitionsFile } from './model.ts';
+import { applyOverrides, type Overrides } from './overrides.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 export const buildFolder = path.join(root, '.build');
 export const profilesFolder = path.join(root, 'fhir-profiles');
-
-/** Corrections to the published definitions, by invariant key; listed in docs/definitions.md. */
-interface Overrides {
-  readonly invariants: Readonly<Record<string, { readonly expression: string; readonly why: string }>>;
-}
 
 /** Reads one of the published bundles: `profiles-types`, `search-parameters`, … */
 export async function readPublished(name: string): Promise<Resource[]> {
@@ -44,7 +40,7 @@ export async function buildDefinitions(own: readonly Resource[], overrides: Over
     (r): r is SearchParameter => r.resourceType === 'SearchParameter',
   );
   return {
-    types: published.filter(isBase).flatMap((sd) => compactType(sd, expressions)),
+    types: applyOverrides(published.filter(isBase).flatMap((sd) => compactType(sd, expressions)), overrides),
     searchParameters: parameters.map(compactSearchParameter),
     compartments: published
       .filter((r): r is CompartmentDefinition => r.resourceType === 'CompartmentDefinition')

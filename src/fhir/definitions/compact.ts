@@ -84,13 +84,16 @@ export function compactType(sd: StructureDefinition, overrides: Readonly<Record<
   const types: TypeDef[] = [...byParent].map(([path, elements]) => ({
     name: path === rootPath ? (sd.type ?? rootPath) : path,
     kind: path === rootPath ? kind : 'backbone',
-    ...(path === rootPath ? base : { base: 'BackboneElement' }),
+    ...(path === rootPath ? base : { base: backboneBase(all.find((e) => e.path === path)) }),
     elements: elements.map(toElement),
     constraints: path === rootPath ? constraintsOf(root, overrides) : [],
     ...(kind === 'primitive' ? regexOf(all) : {}),
   }));
   return types;
 }
+
+/** Parts of resources are BackboneElements, parts of datatypes plain Elements. */
+const backboneBase = (element: ElementDefinition | undefined): string => (element?.type?.[0]?.code === 'Element' ? 'Element' : 'BackboneElement');
 
 function regexOf(elements: readonly ElementDefinition[]): { regex?: string } {
   const value = elements.find((e) => e.path?.endsWith('.value'));
