@@ -16,12 +16,15 @@ export interface OutboxRow {
 /** Claims after which a row is given up. */
 const ATTEMPTS = 10;
 
-/** Takes up to `count` waiting rows for a minute: a relay that dies leaves them to the next one. */
+/**
+ * Takes up to `count` waiting rows for a minute: a relay that dies leaves them to the next one. `available_at` is rounded to
+ * milliseconds, so that of a row just written may lie a little ahead.
+ */
 export async function claimOutbox(database: pg.Pool, count: number): Promise<OutboxRow[]> {
   const { rows } = await poolNamed(
     database,
     `update outbox set attempts = attempts + 1, available_at = now() + interval '1 minute'
-     where id in (select id from outbox where status = 'pending' and available_at <= now()
+     where id in (select id from outbox where status = 'pending' and available_at <= now() + interval '1 ms'
                   order by available_at, id limit $1 for update skip locked)
      returning id, topic, payload, attempts`,
     [count],

@@ -82,8 +82,15 @@ function makeQueue(connection: QueueConnection, log: Log): AnyQueue {
   return queue;
 }
 
-function makeWorker(connection: QueueConnection, process: Processor<JobPayload>, log: Log): AnyWorker {
-  const error = (error: Error): void => log.error('The worker failed', errorFields(error));
+/** @param stopping once aborted, broken connections are no news */
+function makeWorker(
+  connection: QueueConnection,
+  process: Processor<JobPayload>,
+  log: Log,
+  stopping: AbortSignal,
+): AnyWorker {
+  const error = (error: Error): void =>
+    log[stopping.aborted ? 'debug' : 'error']('The worker failed', errorFields(error));
   const failed = (job: { name: string; attemptsMade: number } | undefined, error: Error): void =>
     log.error('Job failed', { ...(job ? { job: job.name, attempt: job.attemptsMade } : {}), ...errorFields(error) });
   const options = { concurrency: 4 };
@@ -136,7 +143,7 @@ export function openQueue(connection: QueueConnection, jobs: readonly JobDeclara
         });
         log.debug('Job done', { job: job.name, durationMs: Math.round(performance.now() - started) });
       };
-      const worker = makeWorker(connection, process, log);
+      const worker = makeWorker(connection, process, log, stopping.signal);
       await worker.waitUntilReady();
       return {
         async idle() {

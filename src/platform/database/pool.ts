@@ -37,6 +37,8 @@ export function openPool(connection: pg.ClientConfig, options: PoolOptions): pg.
   });
   // A broken idle connection is replaced at the next use.
   pool.on('error', () => undefined);
+  // One that breaks while it is lent out fails the statement that runs; without a listener it would end the process as well.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 
