@@ -126,6 +126,7 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
     baseUrl: BASE,
   });
   const versions = new Map<string, number>();
+  const live = new Set<string>();
   const server: SearchServer = {
     engine,
     context,
@@ -137,14 +138,16 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
           versions.set(name, version);
           const lastUpdated = new Date(resource.meta?.lastUpdated ?? NOW);
           const write = prepareWrite(layout, resource, { id: resource.id ?? '', version, lastUpdated, method: 'PUT' });
-          if (version === 1) await tx.insert([write]);
-          else await tx.update([write], new Map());
+          if (live.has(name)) await tx.update([write], new Map());
+          else await tx.insert([write]);
+          live.add(name);
         }
       });
     },
     async remove(type, id) {
       const version = (versions.get(`${type}/${id}`) ?? 0) + 1;
       versions.set(`${type}/${id}`, version);
+      live.delete(`${type}/${id}`);
       await repository.transaction('read committed', (tx) => tx.delete([{ type, id, version, lastUpdated: new Date(NOW) }]));
     },
     async ask(url, { strict = false, access } = {}) {

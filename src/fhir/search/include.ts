@@ -42,7 +42,7 @@ async function take(gathering: Gathering, type: string, condition: (alias: strin
   for (const columns of found) {
     const id = String(columns[0]);
     const version = Number(columns[1]);
-    const row = { type, id, version, content: run.reader.decode(type, id, version, String(columns[2])), more: [], keys: [] };
+    const row = { type, id, version, content: run.reader.decode(type, id, version, String(columns[2])), more: [], keys: [], snapshot: null };
     if (gathering.seen.has(nameOf(row))) continue;
     if (gathering.left === 0) {
       gathering.cut = true;

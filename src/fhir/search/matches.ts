@@ -31,6 +31,8 @@ export interface Row {
   /** Further columns as PostgreSQL prints them, in the order asked for. */
   readonly more: readonly (string | null)[];
   readonly keys: readonly (string | null)[];
+  /** What the first page was read under. */
+  readonly snapshot: string | null;
 }
 
 /** A planned type with its order. */
@@ -47,14 +49,16 @@ const CONTENT = ['id', 'version', 'content'];
 /** At most `limit` candidates after the position. */
 async function candidates(run: Run, sought: readonly Sought[], after: Position | undefined, limit: number, more: readonly string[]): Promise<Row[]> {
   const what = more.length === 0 ? CONTENT : [...CONTENT, ...more];
+  // The first page of rows that may change their place notes what it saw.
+  const snapshot = after === undefined && (sought[0]?.keys.length ?? 0) > 0;
   const [first] = sought;
   if (!first) return [];
   const { type } = first.plan.scope;
   const one = sought.length === 1;
   const statement = one
-    ? pageSelect(first.plan, what, first.keys, after, limit)
+    ? pageSelect(first.plan, what, first.keys, after, limit, snapshot)
     : unionSelect(
-        sought.map((s) => ({ type: s.plan.scope.type, page: pageSelect(s.plan, what, s.keys, after, limit) })),
+        sought.map((s) => ({ type: s.plan.scope.type, page: pageSelect(s.plan, what, s.keys, after, limit, snapshot) })),
         what,
         first.keys,
         limit,
@@ -62,6 +66,7 @@ async function candidates(run: Run, sought: readonly Sought[], after: Position |
   const rows = await run.reader.query(statement);
   const at = one ? 0 : 1;
   const keysAt = at + what.length;
+  const keysEnd = keysAt + first.keys.length;
   return rows.map((row) => {
     const rowType = one ? type : String(row[0]);
     const id = String(row[at]);
@@ -72,7 +77,8 @@ async function candidates(run: Run, sought: readonly Sought[], after: Position |
       version,
       content: run.reader.decode(rowType, id, version, String(row[at + 2])),
       more: more.length === 0 ? NO_TEXTS : row.slice(at + CONTENT.length, keysAt).map(text),
-      keys: row.length === keysAt ? NO_TEXTS : row.slice(keysAt).map(text),
+      keys: keysEnd === keysAt ? NO_TEXTS : row.slice(keysAt, keysEnd).map(text),
+      snapshot: snapshot ? text(row[keysEnd]) : null,
     };
   });
 }

@@ -24,16 +24,25 @@ export interface Position {
   readonly type: string;
 }
 
+/** What the database was when the first page was read. */
+export interface Moment {
+  /** pg_snapshot, as PostgreSQL prints it. */
+  readonly snapshot: string;
+  readonly atMs: number;
+}
+
 /** A page link, opened. */
 export interface Cursor extends Position {
   /** Number of matches, where the first page knew it. */
   readonly total: number | undefined;
+  /** Undefined where rows keep their place: ordered by id alone. */
+  readonly began: Moment | undefined;
 }
 
 const order = (key: OrderKey, expression: Sql): Sql => (key.descending ? sql`${expression} desc nulls last` : expression);
 
 /** Rows after the position. Missing values come last, whatever the direction. */
-function afterPosition(keys: readonly OrderKey[], expressions: readonly Sql[], idColumn: Sql, type: string, after: Position): Sql {
+export function afterPosition(keys: readonly OrderKey[], expressions: readonly Sql[], idColumn: Sql, type: string, after: Position): Sql {
   // Equal ids of several types come in the order of the types' names.
   const tie = type > after.type ? sql`${idColumn} >= ${after.id}` : sql`${idColumn} > ${after.id}`;
   const from = (index: number): Sql => {
@@ -56,9 +65,11 @@ const keyName = (index: number): string => `k${index}`;
 /**
  * The matches of one type in order: what is asked for, then the sort values. Fenced plans find all matches before they sort.
  * @param what columns besides the sort values, by their names
+ * @param snapshot whether each row ends with the snapshot it was read under
  */
-export function pageSelect(plan: Plan, what: readonly string[], keys: readonly OrderKey[], after: Position | undefined, limit: number): Sql {
+export function pageSelect(plan: Plan, what: readonly string[], keys: readonly OrderKey[], after: Position | undefined, limit: number, snapshot: boolean): Sql {
   const { scope } = plan;
+  const last = snapshot ? [raw('(select pg_current_snapshot()::text)')] : [];
   const alias = plan.fenced ? 'x' : scope.alias;
   const inner = what.map((name) => sql`${raw(scope.alias)}.${identifier(name)}`);
   const expressions = plan.fenced ? keys.map((_, i) => raw(`x.${keyName(i)}`)) : keys.map((k) => k.sql);
@@ -67,11 +78,11 @@ export function pageSelect(plan: Plan, what: readonly string[], keys: readonly O
   const ordered = join([...keys.map((k, i) => order(k, expressions[i] ?? k.sql)), idColumn], ', ');
   const tail = sql` order by ${ordered} limit ${raw(String(limit))}`;
   if (!plan.fenced) {
-    return selectFrom(scope, join([...inner, ...expressions], ', '), [...plan.where, ...place], { tail });
+    return selectFrom(scope, join([...inner, ...expressions, ...last], ', '), [...plan.where, ...place], { tail });
   }
   const keyed = keys.map((k, i) => sql`${k.sql} as ${raw(keyName(i))}`);
   const all = selectFrom(scope, join([...inner, ...keyed], ', '), plan.where, { tail: raw(' offset 0') });
-  const outer = join([...what.map((name) => sql`x.${identifier(name)}`), ...expressions], ', ');
+  const outer = join([...what.map((name) => sql`x.${identifier(name)}`), ...expressions, ...last], ', ');
   return sql`select ${outer} from (${all}) x where ${and(place)}${tail}`;
 }
 
@@ -93,7 +104,8 @@ function sign(key: Uint8Array, binding: string, payload: string): Buffer {
 
 /** @param binding the query that the cursor is good for */
 export function sealCursor(key: Uint8Array, binding: string, cursor: Cursor): string {
-  const payload = JSON.stringify([cursor.id, cursor.type, cursor.total ?? null, ...cursor.keys]);
+  const { id, type, total, began } = cursor;
+  const payload = JSON.stringify([id, type, total ?? null, began?.snapshot ?? null, began?.atMs ?? null, ...cursor.keys]);
   return `${Buffer.from(payload).toString('base64url')}.${sign(key, binding, payload).toString('base64url')}`;
 }
 
@@ -107,7 +119,13 @@ export function openCursor(key: Uint8Array, binding: string, text: string, keyCo
   const expected = sign(key, binding, payload);
   const refused = badRequest('value', 'The page link does not belong to this search, or was changed: follow links as they are, or search again.', '_cursor');
   if (text.length > 20_000 || given.length !== expected.length || !timingSafeEqual(given, expected)) throw refused;
-  const [id, type, total, ...keys] = JSON.parse(payload) as unknown[];
+  const [id, type, total, snapshot, atMs, ...keys] = JSON.parse(payload) as unknown[];
   if (typeof id !== 'string' || typeof type !== 'string' || keys.length !== keyCount || !keys.every(isText)) throw refused;
-  return { id, type, total: typeof total === 'number' ? total : undefined, keys };
+  return {
+    id,
+    type,
+    total: typeof total === 'number' ? total : undefined,
+    began: typeof snapshot === 'string' && typeof atMs === 'number' ? { snapshot, atMs } : undefined,
+    keys,
+  };
 }

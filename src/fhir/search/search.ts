@@ -11,12 +11,13 @@ import type { ParsedSearch, SortKey } from './criteria.ts';
 import { includeFor, type Included } from './include.ts';
 import { countMatches, matchesAfter, settledPlan, type Row, type Run, type Sought } from './matches.ts';
 import { defaultSort, orderKeys } from './order.ts';
-import { openCursor, sealCursor, type Cursor } from './page.ts';
+import { openCursor, sealCursor, type Cursor, type Moment } from './page.ts';
 import { parseSearch } from './parse.ts';
 import type { PlannedCondition } from './plan.ts';
 import { runOf } from './run.ts';
 import { encodePairs, printSearch, type Pair } from './print.ts';
 import { demandConsistent } from './result-options.ts';
+import { steadyMatches } from './steady.ts';
 import { subsetText } from './subset.ts';
 
 /** Types that a search looks into. */
@@ -80,6 +81,9 @@ function entriesOf(engine: Engine, parsed: ParsedSearch, rows: readonly Row[]): 
   return rows.map((r) => ({ type: r.type, id: r.id, content: subsetText(engine.definitions, r.type, r.content, { summary, elements }) }));
 }
 
+/** What later pages must know of the first one. */
+const momentOf = (row: Row | undefined, atMs: number): Moment | undefined => (row?.snapshot ? { snapshot: row.snapshot, atMs } : undefined);
+
 const COUNT = '_count';
 
 /** What a cursor is good for: the search, whatever the page size. */
@@ -109,7 +113,9 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   const binding = bindingOf(path, pairs);
   const cursor = result.cursor === undefined ? undefined : openCursor(engine.cursorKey, binding, result.cursor, sought[0]?.keys.length ?? 0);
   const count = result.count ?? engine.limits.pageSize;
-  const rows = await matchesAfter(run, sought, cursor, count + 1);
+  const startedMs = ctx.clock.now();
+  const rows = await (cursor?.began ? steadyMatches(run, sought, cursor, cursor.began, count + 1) : matchesAfter(run, sought, cursor, count + 1));
+  const began = cursor ? cursor.began : momentOf(rows[0], startedMs);
   const hasMore = rows.length > count;
   if (hasMore) rows.pop();
   const [total, included] = await Promise.all([
@@ -123,7 +129,7 @@ export const search: Search = async (engine, ctx, target, query, options) => {
       baseUrl: engine.baseUrl,
       total,
       self: result.cursor === undefined ? self : page(encodeURIComponent(result.cursor)),
-      next: hasMore && last ? page(sealCursor(engine.cursorKey, binding, { ...last, total })) : undefined,
+      next: hasMore && last ? page(sealCursor(engine.cursorKey, binding, { ...last, total, began })) : undefined,
       matches: entriesOf(engine, parsed, rows),
       included: entriesOf(engine, parsed, included.rows),
       issues: issuesOf(parsed, included.cut, engine.limits.includes),
