@@ -46,9 +46,12 @@ function servedParameter(parameter: SearchParameter, byUrl: ReadonlyMap<string, 
   const common = (lists: readonly (readonly string[])[]): string[] => (lists[0] ?? []).filter((m) => lists.every((l) => l.includes(m)));
   const modifier = common(uses.map((p) => sources.modifiers(p))) as SearchParameter['modifier'];
   const comparator = common(uses.map((p) => sources.comparators(p))) as SearchParameter['comparator'];
-  const { modifier: _m, comparator: _c, ...rest } = parameter;
+  const { modifier: _m, comparator: _c, target, ...rest } = parameter;
+  // Published targets that no served type's element may refer to are left out: `encounter` of ServiceRequest leads to no EpisodeOfCare.
+  const targets = target?.filter((t) => uses.some((p) => p.targets.includes(t)));
   return {
     ...rest,
+    ...(targets?.length ? { target: targets } : {}),
     multipleOr: true,
     multipleAnd: true,
     ...(comparator?.length ? { comparator } : {}),
