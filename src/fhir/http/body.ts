@@ -17,14 +17,14 @@ export interface BodyOptions {
 }
 
 const tooLarge = (limitBytes: number): FhirError =>
-  new FhirError(
-    413,
-    [errorIssue('too-long', `The body is larger than ${limitBytes} bytes: send less, or split it.`)],
-    { Connection: 'close' },
-  );
+  new FhirError(413, [errorIssue('too-long', `The body is larger than ${limitBytes} bytes: send less, or split it.`)], {
+    Connection: 'close',
+  });
 
 const tooSlow = (): FhirError =>
-  new FhirError(408, [errorIssue('timeout', 'The body did not arrive in time: send it without pauses.')], { Connection: 'close' });
+  new FhirError(408, [errorIssue('timeout', 'The body did not arrive in time: send it without pauses.')], {
+    Connection: 'close',
+  });
 
 const brokenOff = (): FhirError => badRequest('incomplete', 'The body broke off before its end: send it again.');
 
@@ -59,7 +59,11 @@ function readIncoming(incoming: IncomingMessage, limitBytes: number, options: Bo
   });
 }
 
-async function readWeb(stream: ReadableStream<Uint8Array>, limitBytes: number, options: BodyOptions): Promise<Uint8Array> {
+async function readWeb(
+  stream: ReadableStream<Uint8Array>,
+  limitBytes: number,
+  options: BodyOptions,
+): Promise<Uint8Array> {
   const reader = stream.getReader();
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -100,10 +104,14 @@ export function bodyOf(
     async read(limitBytes) {
       const encoding = header('content-encoding');
       if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-        throw new FhirError(415, [errorIssue('not-supported', 'Compressed bodies are not read: send it plain.', 'http.Content-Encoding')], {
-          'Accept-Encoding': 'identity',
-          Connection: 'close',
-        });
+        throw new FhirError(
+          415,
+          [errorIssue('not-supported', 'Compressed bodies are not read: send it plain.', 'http.Content-Encoding')],
+          {
+            'Accept-Encoding': 'identity',
+            Connection: 'close',
+          },
+        );
       }
       const length = header('content-length');
       if (length !== undefined && Number(length) > limitBytes) throw tooLarge(limitBytes);
@@ -117,7 +125,11 @@ export function bodyOf(
 const missing = (): FhirError => badRequest('required', 'The body is empty: send the resource as JSON.');
 
 /** The JSON value that was sent. @throws FhirError 400, 408, 413, 415 */
-export async function readJson(engine: Engine, request: FhirRequest, limitBytes: number = engine.limits.resourceBytes): Promise<unknown> {
+export async function readJson(
+  engine: Engine,
+  request: FhirRequest,
+  limitBytes: number = engine.limits.resourceBytes,
+): Promise<unknown> {
   const { body } = request;
   if (body.kind === 'tree') return body.value;
   if (body.kind === 'none') throw missing();
@@ -132,7 +144,9 @@ export async function readForm(engine: Engine, request: FhirRequest): Promise<Qu
   const { body } = request;
   if (body.kind !== 'stream') return [];
   if (body.contentType !== undefined && mediaTypeOf(body.contentType) !== 'application/x-www-form-urlencoded') {
-    throw unsupported(`${mediaTypeOf(body.contentType)} is not read here: send Content-Type: application/x-www-form-urlencoded.`);
+    throw unsupported(
+      `${mediaTypeOf(body.contentType)} is not read here: send Content-Type: application/x-www-form-urlencoded.`,
+    );
   }
   const bytes = await body.read(engine.limits.resourceBytes);
   if (body.contentType === undefined && bytes.length > 0) {

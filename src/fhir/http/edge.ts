@@ -68,9 +68,18 @@ class Context implements RequestContext {
 }
 
 const busy = (): FhirError =>
-  new FhirError(503, [errorIssue('throttled', 'The server has as many requests under way as it takes: send this one again in a second.')], {
-    'Retry-After': '1',
-  });
+  new FhirError(
+    503,
+    [
+      errorIssue(
+        'throttled',
+        'The server has as many requests under way as it takes: send this one again in a second.',
+      ),
+    ],
+    {
+      'Retry-After': '1',
+    },
+  );
 
 export interface Edge {
   /** @param incoming Node's request, when there is a socket */
@@ -86,7 +95,9 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
     if (error instanceof FhirError) return error;
     const errorId = newId();
     log.error('unexpected error', { errorId, requestId: ctx.requestId, ...errorFields(error) });
-    return new FhirError(500, [errorIssue('exception', `Something went wrong on our side; it is in our log as ${errorId}.`)]);
+    return new FhirError(500, [
+      errorIssue('exception', `Something went wrong on our side; it is in our log as ${errorId}.`),
+    ]);
   };
 
   const match = createRoutes(engine, toFhirError);
@@ -110,7 +121,12 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
     const given = header('x-request-id');
     const requestId = given !== undefined && REQUEST_ID.test(given) ? given : newId();
     const { method } = request;
-    const rendering = { requestId, isHead: method === 'HEAD', crossOrigin: header('origin') !== undefined, acceptEncoding: header('accept-encoding') };
+    const rendering = {
+      requestId,
+      isHead: method === 'HEAD',
+      crossOrigin: header('origin') !== undefined,
+      acceptEncoding: header('accept-encoding'),
+    };
     let ctx: Context | undefined;
     let interaction: Interaction | undefined;
     let type: string | undefined;
@@ -121,7 +137,9 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
       const granted = options.accessOf(header);
       ctx = new Context(requestId, granted instanceof Promise ? await granted : granted, engine.clock, engine.baseUrl);
       if (!METHODS.has(method)) {
-        throw new FhirError(405, [errorIssue('not-supported', `${method.slice(0, 20)} is not served.`)], { Allow: [...METHODS].join(', ') });
+        throw new FhirError(405, [errorIssue('not-supported', `${method.slice(0, 20)} is not served.`)], {
+          Allow: [...METHODS].join(', '),
+        });
       }
       const { route, target } = match(method as Method, splitPath(path.slice(basePath.length)));
       interaction = route.interaction;
@@ -130,13 +148,19 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
       if (!route.negotiates) demandJson(header('accept'), query);
       const pretty = wantsPretty(query);
       const hasBody = method === 'POST' || method === 'PUT' || method === 'PATCH';
-      const body = hasBody ? bodyOf(header, incoming, () => request.body, { timeoutMs: options.bodyTimeoutMs }) : NO_BODY;
+      const body = hasBody
+        ? bodyOf(header, incoming, () => request.body, { timeoutMs: options.bodyTimeoutMs })
+        : NO_BODY;
       reply = await route.handle(engine, ctx, { ...target, method: method as Method, query, header, body });
       if (pretty && typeof reply.body === 'string') reply = { ...reply, body: prettyBody(reply.body) };
     } catch (error) {
       const failure = toFhirError(error, { requestId });
       if (ctx && interaction) {
-        ctx.emit({ interaction, ...(type === undefined ? {} : { type }), outcome: failure.status === 401 || failure.status === 403 ? 'denied' : 'failure' });
+        ctx.emit({
+          interaction,
+          ...(type === undefined ? {} : { type }),
+          outcome: failure.status === 401 || failure.status === 403 ? 'denied' : 'failure',
+        });
       }
       reply = errorReply(failure);
     }

@@ -24,30 +24,46 @@ export function homePage(engine: Engine, version: string): string {
   const base = engine.baseUrl;
   const types = [...engine.resources.keys()].sort();
   const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Kairos</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<h1>Kairos</h1>
-<p>A FHIR R4 server for appointment scheduling, version ${version}. It speaks JSON; programs talk to <a href="${base}/metadata?_pretty=true"><code>${base}</code></a>.</p>
-<h2>Where to go</h2>
-<ul>
-<li><a href="${base}/metadata?_pretty=true">What it can do</a> (CapabilityStatement), and <a href="${base}/metadata?mode=terminology&_pretty=true">with which codes</a></li>
-<li><a href="https://hl7.org/fhir/R4/http.html">The FHIR R4 REST interface</a> that it follows; this server's own documents are in the folder <code>docs</code> of its source</li>
-<li>Health: <a href="/livez">alive</a>, <a href="/readyz">ready</a>, <a href="/metrics">metrics</a></li>
-</ul>
-<h2>Searches to try</h2>
-<ul>
-${EXAMPLES.map(([what, path]) => html`<li><a href="${`${base}/${path}&_pretty=true`}">${what}</a><br><code>GET ${path}</code></li>
-`)}</ul>
-<h2>Types</h2>
-<p>${types.map((type, i) => html`${i === 0 ? '' : ', '}<a href="${`${base}/${type}?_count=10&_pretty=true`}">${type}</a>`)}</p>
-</body>
-</html>
-`;
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>Kairos</title>
+        <style>
+          ${STYLE}
+        </style>
+      </head>
+      <body>
+        <h1>Kairos</h1>
+        <p>
+          A FHIR R4 server for appointment scheduling, version ${version}. It speaks JSON; programs talk to
+          <a href="${base}/metadata?_pretty=true"><code>${base}</code></a
+          >.
+        </p>
+        <h2>Where to go</h2>
+        <ul>
+          <li>
+            <a href="${base}/metadata?_pretty=true">What it can do</a> (CapabilityStatement), and
+            <a href="${base}/metadata?mode=terminology&_pretty=true">with which codes</a>
+          </li>
+          <li>
+            <a href="https://hl7.org/fhir/R4/http.html">The FHIR R4 REST interface</a> that it follows; this server's
+            own documents are in the folder <code>docs</code> of its source
+          </li>
+          <li>Health: <a href="/livez">alive</a>, <a href="/readyz">ready</a>, <a href="/metrics">metrics</a></li>
+        </ul>
+        <h2>Searches to try</h2>
+        <ul>
+          ${EXAMPLES.map(
+            ([what, path]) =>
+              html`<li><a href="${`${base}/${path}&_pretty=true`}">${what}</a><br /><code>GET ${path}</code></li> `,
+          )}
+        </ul>
+        <h2>Types</h2>
+        <p>
+          ${types.map((type, i) => html`${i === 0 ? '' : ', '}<a href="${`${base}/${type}?_count=10&_pretty=true`}">${type}</a>`)}
+        </p>
+      </body>
+    </html> `;
   return String(page);
 }

@@ -8,7 +8,13 @@ import { parameter } from './url.ts';
 
 export const FHIR_JSON = 'application/fhir+json; charset=utf-8';
 
-const JSON_TYPES: ReadonlySet<string> = new Set(['application/fhir+json', 'application/json', 'text/json', 'json', 'application/json+fhir']);
+const JSON_TYPES: ReadonlySet<string> = new Set([
+  'application/fhir+json',
+  'application/json',
+  'text/json',
+  'json',
+  'application/json+fhir',
+]);
 const ANY_TYPES: ReadonlySet<string> = new Set(['*/*', 'application/*', '*']);
 
 /** A media type in lower case, without parameters. */
@@ -16,7 +22,8 @@ export const mediaTypeOf = (value: string): string => (value.split(';')[0] ?? ''
 
 const versionOf = (value: string): string | undefined => /;\s*fhirversion\s*=\s*"?([\d.]+)"?/i.exec(value)?.[1];
 
-const isR4 = (version: string | undefined): boolean => version === undefined || version === '4.0' || version === '4.0.1';
+const isR4 = (version: string | undefined): boolean =>
+  version === undefined || version === '4.0' || version === '4.0.1';
 
 const notAcceptable = (diagnostics: string, expression: string): FhirError =>
   new FhirError(406, [errorIssue('not-supported', diagnostics, expression)]);
@@ -73,8 +80,14 @@ export type ReturnPreference = 'minimal' | 'representation' | 'OperationOutcome'
 /** `Prefer: return=…`; unknown preferences are ignored (RFC 7240). */
 export function preferredReturn(prefer: string | undefined): ReturnPreference | undefined {
   if (prefer === undefined) return undefined;
-  const value = /(?:^|[,;\s])return\s*=\s*"?(minimal|representation|OperationOutcome)/i.exec(prefer)?.[1]?.toLowerCase();
-  return value === 'minimal' || value === 'representation' ? value : value === 'operationoutcome' ? 'OperationOutcome' : undefined;
+  const value = /(?:^|[,;\s])return\s*=\s*"?(minimal|representation|OperationOutcome)/i
+    .exec(prefer)?.[1]
+    ?.toLowerCase();
+  return value === 'minimal' || value === 'representation'
+    ? value
+    : value === 'operationoutcome'
+      ? 'OperationOutcome'
+      : undefined;
 }
 
 /** `Prefer: handling=strict`. */

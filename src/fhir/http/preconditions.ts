@@ -16,7 +16,8 @@ function tags(value: string, header: string): readonly string[] | '*' {
   if (value.trim() === '*') return '*';
   return value.split(',').map((part) => {
     const tag = TAG.exec(part)?.[1];
-    if (tag === undefined) throw badRequest('value', `${header} must be an entity tag such as W/"3", or *.`, `http.${header}`);
+    if (tag === undefined)
+      throw badRequest('value', `${header} must be an entity tag such as W/"3", or *.`, `http.${header}`);
     return tag;
   });
 }
@@ -44,7 +45,9 @@ export function demandNone(value: string | undefined, current: StoredVersion | u
   const unwanted = tags(value, 'If-None-Match');
   if (current?.content === undefined) return;
   if (unwanted === '*' || unwanted.includes(String(current.version))) {
-    throw new FhirError(412, [errorIssue('conflict', 'If-None-Match is given, and the resource exists.', 'http.If-None-Match')]);
+    throw new FhirError(412, [
+      errorIssue('conflict', 'If-None-Match is given, and the resource exists.', 'http.If-None-Match'),
+    ]);
   }
 }
 

@@ -35,7 +35,8 @@ export const errorReply = (error: FhirError): Reply => ({
 });
 
 /** Lines and indents for people. */
-export const prettyBody = (body: string): string => stringify(parseJson(body, { maxDepth: Number.MAX_SAFE_INTEGER }).value, 2);
+export const prettyBody = (body: string): string =>
+  stringify(parseJson(body, { maxDepth: Number.MAX_SAFE_INTEGER }).value, 2);
 
 /** The encoding to use, if the client takes one. */
 function encodingOf(accept: string | undefined): 'br' | 'gzip' | undefined {
@@ -49,7 +50,9 @@ function encodingOf(accept: string | undefined): 'br' | 'gzip' | undefined {
 }
 
 const compress = (body: string | Uint8Array, encoding: 'br' | 'gzip'): Promise<Buffer> =>
-  encoding === 'br' ? compressBrotli(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }) : compressGzip(body, { level: 5 });
+  encoding === 'br'
+    ? compressBrotli(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } })
+    : compressGzip(body, { level: 5 });
 
 export interface RenderOptions {
   readonly requestId: string;

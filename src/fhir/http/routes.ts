@@ -70,7 +70,13 @@ function typeRoutes(declaration: ResourceDeclaration): ReadonlyMap<TypeLevel, Me
   return levels;
 }
 
-const NOWHERE: Target = { type: undefined, id: undefined, versionId: undefined, compartmentType: undefined, operation: undefined };
+const NOWHERE: Target = {
+  type: undefined,
+  id: undefined,
+  versionId: undefined,
+  compartmentType: undefined,
+  operation: undefined,
+};
 
 const unknownPath = (diagnostics: string): FhirError => new FhirError(404, [errorIssue('not-found', diagnostics)]);
 
@@ -81,7 +87,14 @@ function choose(methods: Methods, method: Method, target: Target, what: string):
   const allowed = Object.keys(methods);
   throw new FhirError(
     405,
-    [errorIssue('not-supported', allowed.length === 0 ? `${what} is not served.` : `${method} is not served on ${what}: use ${allowed.join(', ')}.`)],
+    [
+      errorIssue(
+        'not-supported',
+        allowed.length === 0
+          ? `${what} is not served.`
+          : `${method} is not served on ${what}: use ${allowed.join(', ')}.`,
+      ),
+    ],
     { Allow: allowed.join(', ') },
   );
 }
@@ -89,12 +102,20 @@ function choose(methods: Methods, method: Method, target: Target, what: string):
 /** @throws FhirError 404; 400 where the client chooses the id */
 function demandId(id: string, method: Method, type: string): void {
   if (ID.test(id)) return;
-  if (method === 'PUT') throw badRequest('value', 'The id in the address may have 1 to 64 letters, digits, hyphens and dots.', `${type}.id`);
+  if (method === 'PUT')
+    throw badRequest(
+      'value',
+      'The id in the address may have 1 to 64 letters, digits, hyphens and dots.',
+      `${type}.id`,
+    );
   throw unknownPath(`There is no such ${type}: an id has 1 to 64 letters, digits, hyphens and dots.`);
 }
 
 /** @param toFhirError makes any error one that a client may see */
-export function createRoutes(engine: Engine, toFhirError: (error: unknown, ctx: RequestContext) => FhirError): MatchRoute {
+export function createRoutes(
+  engine: Engine,
+  toFhirError: (error: unknown, ctx: RequestContext) => FhirError,
+): MatchRoute {
   const operations: Methods = {};
   addRoute(operations, 'GET', { interaction: 'operation', handle: operation });
   addRoute(operations, 'POST', { interaction: 'operation', handle: operation });
@@ -103,7 +124,9 @@ export function createRoutes(engine: Engine, toFhirError: (error: unknown, ctx: 
   const compartmentSearch: Methods = { POST: { interaction: 'search-type', handle: searchCompartment } };
   const system: Methods = {};
   addRoute(system, 'GET', { interaction: 'search-system', handle: searchSystem });
-  const types = new Map([...engine.resources.values()].map((declaration) => [declaration.type, typeRoutes(declaration)]));
+  const types = new Map(
+    [...engine.resources.values()].map((declaration) => [declaration.type, typeRoutes(declaration)]),
+  );
   const level = (type: string, name: TypeLevel): Methods => types.get(type)?.get(name) ?? {};
 
   const metadata: Methods = {};
@@ -117,7 +140,8 @@ export function createRoutes(engine: Engine, toFhirError: (error: unknown, ctx: 
     if (segment === 'metadata') return choose(metadata, method, NOWHERE, 'metadata');
     if (segment === '_history') return choose(systemHistory, method, NOWHERE, '_history');
     if (segment === '_search') return choose(systemSearch, method, NOWHERE, '_search');
-    if (segment.startsWith('$')) return choose(operations, method, { ...NOWHERE, operation: segment.slice(1) }, segment);
+    if (segment.startsWith('$'))
+      return choose(operations, method, { ...NOWHERE, operation: segment.slice(1) }, segment);
     return undefined;
   };
 
@@ -127,7 +151,8 @@ export function createRoutes(engine: Engine, toFhirError: (error: unknown, ctx: 
     if (segment === undefined) return choose(level(type, 'type'), method, target, type);
     if (segment === '_search') return choose(level(type, 'type/_search'), method, target, `${type}/_search`);
     if (segment === '_history') return choose(level(type, 'type/_history'), method, target, `${type}/_history`);
-    if (segment.startsWith('$')) return choose(operations, method, { ...target, operation: segment.slice(1) }, `${type}/${segment}`);
+    if (segment.startsWith('$'))
+      return choose(operations, method, { ...target, operation: segment.slice(1) }, `${type}/${segment}`);
     return undefined;
   };
 
@@ -139,14 +164,22 @@ export function createRoutes(engine: Engine, toFhirError: (error: unknown, ctx: 
     if (first === '_history' && second !== undefined && more.length === 0) {
       return choose(level(type, 'version'), method, { ...target, versionId: second }, 'a version');
     }
-    if (first !== undefined && engine.definitions.compartments.has(type) && (first === '*' || engine.resources.has(first))) {
+    if (
+      first !== undefined &&
+      engine.definitions.compartments.has(type) &&
+      (first === '*' || engine.resources.has(first))
+    ) {
       const inside = { ...target, compartmentType: first };
       if (second === undefined) return choose(compartment, method, inside, 'a compartment');
       if (second === '_search' && more.length === 0) return choose(compartmentSearch, method, inside, '_search');
     }
-    if (second === undefined && first === '_history') return choose(level(type, 'instance/_history'), method, target, `${type}/[id]/_history`);
-    if (second === undefined && first?.startsWith('$')) return choose(operations, method, { ...target, operation: first.slice(1) }, `${type}/[id]/${first}`);
-    throw unknownPath(`Nothing is served at this address below ${type}/[id]: there are _history, operations, and types of its compartment.`);
+    if (second === undefined && first === '_history')
+      return choose(level(type, 'instance/_history'), method, target, `${type}/[id]/_history`);
+    if (second === undefined && first?.startsWith('$'))
+      return choose(operations, method, { ...target, operation: first.slice(1) }, `${type}/[id]/${first}`);
+    throw unknownPath(
+      `Nothing is served at this address below ${type}/[id]: there are _history, operations, and types of its compartment.`,
+    );
   };
 
   const match: MatchRoute = (method, segments) => {
@@ -159,7 +192,11 @@ export function createRoutes(engine: Engine, toFhirError: (error: unknown, ctx: 
       const found = id === undefined ? onSystem(method, type) : undefined;
       if (found) return found;
       const known = type !== undefined && engine.definitions.resourceTypes.includes(type);
-      throw unknownPath(known ? `${type} is not served here: /metadata lists the types that are.` : `There is no type ${JSON.stringify((type ?? '').slice(0, 64))}: /metadata lists the types that are served.`);
+      throw unknownPath(
+        known
+          ? `${type} is not served here: /metadata lists the types that are.`
+          : `There is no type ${JSON.stringify((type ?? '').slice(0, 64))}: /metadata lists the types that are served.`,
+      );
     }
     if (rest.length === 0) {
       const found = onType(method, type, id);

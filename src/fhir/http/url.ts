@@ -14,7 +14,11 @@ export function decodePart(text: string, where: string): string {
   try {
     decoded = decodeURIComponent(text);
   } catch {
-    throw badRequest('value', `The percent-encoding in ${where} is broken: encode as UTF-8, %25 for a percent sign.`, where);
+    throw badRequest(
+      'value',
+      `The percent-encoding in ${where} is broken: encode as UTF-8, %25 for a percent sign.`,
+      where,
+    );
   }
   if (decoded.includes('\0')) throw badRequest('value', `${where} holds a NUL character: remove it.`, where);
   return decoded;
@@ -28,7 +32,8 @@ export function parseQuery(text: string): Query {
     if (part === '') continue;
     const equals = part.indexOf('=');
     const name = decodePart((equals === -1 ? part : part.slice(0, equals)).replaceAll('+', ' '), 'a parameter name');
-    const value = equals === -1 ? '' : decodePart(part.slice(equals + 1).replaceAll('+', ' '), name === '' ? 'the URL' : name);
+    const value =
+      equals === -1 ? '' : decodePart(part.slice(equals + 1).replaceAll('+', ' '), name === '' ? 'the URL' : name);
     pairs.push([name, value]);
   }
   return pairs;

@@ -27,10 +27,13 @@ export async function batch(
     try {
       if (!('method' in entry.request) || !entry.route) throw entry.request;
       const reply = await entry.route.handle(engine, ctx, entry.request);
-      answers[entry.index] = replyEntry(entry.request.method === 'HEAD' ? { status: reply.status, headers: reply.headers ?? {} } : reply);
+      answers[entry.index] = replyEntry(
+        entry.request.method === 'HEAD' ? { status: reply.status, headers: reply.headers ?? {} } : reply,
+      );
     } catch (error) {
       const failure = toFhirError(error, ctx);
-      if (entry.route) ctx.emit({ interaction: entry.route.interaction, outcome: failure.status === 403 ? 'denied' : 'failure' });
+      if (entry.route)
+        ctx.emit({ interaction: entry.route.interaction, outcome: failure.status === 403 ? 'denied' : 'failure' });
       answers[entry.index] = errorEntry(inEntry(entry.index, failure));
     }
   };

@@ -49,29 +49,52 @@ export function inEntry(index: number, error: FhirError): FhirError {
     if (rest) return `${entry}.resource${expression.slice(rest[0].length)}`;
     return expression === 'resourceType' ? `${entry}.resource.resourceType` : `${entry}.request`;
   };
-  const issues = error.issues.map((issue): Issue => ({ ...issue, expression: issue.expression?.map(place) ?? [entry] }));
+  const issues = error.issues.map((issue): Issue => ({
+    ...issue,
+    expression: issue.expression?.map(place) ?? [entry],
+  }));
   return new FhirError(error.status, issues, error.headers);
 }
 
 /** Path and parameters of an entry's url, relative to the base. */
 function splitEntryUrl(engine: Engine, url: string): { readonly path: string; readonly query: string } {
   const relative = url.startsWith(`${engine.baseUrl}/`) ? url.slice(engine.baseUrl.length + 1) : url;
-  if (/^[a-z][a-z0-9+.-]*:/i.test(relative)) throw badRequest('value', 'The url leads to another server: write it relative to the base, such as Patient/1.', 'http.url');
+  if (/^[a-z][a-z0-9+.-]*:/i.test(relative))
+    throw badRequest(
+      'value',
+      'The url leads to another server: write it relative to the base, such as Patient/1.',
+      'http.url',
+    );
   const mark = relative.indexOf('?');
-  return mark === -1 ? { path: relative, query: '' } : { path: relative.slice(0, mark), query: relative.slice(mark + 1) };
+  return mark === -1
+    ? { path: relative, query: '' }
+    : { path: relative.slice(0, mark), query: relative.slice(mark + 1) };
 }
 
 /** Replies to writes are minimal unless the client asks for more: a transaction of a thousand creates needs no echo. */
-const preferOf = (outer: string | undefined): string => (preferredReturn(outer) ? (outer ?? '') : [outer, 'return=minimal'].filter(Boolean).join(', '));
+const preferOf = (outer: string | undefined): string =>
+  preferredReturn(outer) ? (outer ?? '') : [outer, 'return=minimal'].filter(Boolean).join(', ');
 
-function toRequest(engine: Engine, entry: Readonly<Record<string, unknown>>, prefer: string, match: MatchRoute): { request: FhirRequest; route: Route } {
+function toRequest(
+  engine: Engine,
+  entry: Readonly<Record<string, unknown>>,
+  prefer: string,
+  match: MatchRoute,
+): { request: FhirRequest; route: Route } {
   const { request, resource } = entry;
   if (!isObject(request)) throw badRequest('required', 'request is missing: add its method and url.', 'http.request');
   const { method, url } = request;
-  if (!METHODS.has(method)) throw badRequest('value', 'request.method must be GET, HEAD, POST, PUT, PATCH or DELETE.', 'http.method');
-  if (typeof url !== 'string') throw badRequest('required', 'request.url is missing: write it relative to the base, such as Patient/1.', 'http.url');
+  if (!METHODS.has(method))
+    throw badRequest('value', 'request.method must be GET, HEAD, POST, PUT, PATCH or DELETE.', 'http.method');
+  if (typeof url !== 'string')
+    throw badRequest(
+      'required',
+      'request.url is missing: write it relative to the base, such as Patient/1.',
+      'http.url',
+    );
   for (const name of Object.values(HEADERS)) {
-    if (request[name] !== undefined && typeof request[name] !== 'string') throw badRequest('value', `request.${name} must be a string.`, `http.${name}`);
+    if (request[name] !== undefined && typeof request[name] !== 'string')
+      throw badRequest('value', `request.${name} must be a string.`, `http.${name}`);
   }
   const { path, query } = splitEntryUrl(engine, url);
   const verb = method as Method;
@@ -82,7 +105,10 @@ function toRequest(engine: Engine, entry: Readonly<Record<string, unknown>>, pre
       ...target,
       method: verb,
       query: parseQuery(query),
-      body: resource === undefined || verb === 'GET' || verb === 'HEAD' || verb === 'DELETE' ? NO_BODY : { kind: 'tree', value: resource },
+      body:
+        resource === undefined || verb === 'GET' || verb === 'HEAD' || verb === 'DELETE'
+          ? NO_BODY
+          : { kind: 'tree', value: resource },
       header: (name) => {
         if (name === 'prefer') return prefer;
         const value = HEADERS[name] === undefined ? undefined : request[HEADERS[name]];
@@ -96,12 +122,24 @@ function toRequest(engine: Engine, entry: Readonly<Record<string, unknown>>, pre
  * Reads the entries of a Bundle.
  * @throws FhirError 400 when the Bundle itself is malformed or too large
  */
-export function readEntries(engine: Engine, bundle: Readonly<Record<string, unknown>>, outerPrefer: string | undefined, match: MatchRoute): readonly BundleEntry[] {
+export function readEntries(
+  engine: Engine,
+  bundle: Readonly<Record<string, unknown>>,
+  outerPrefer: string | undefined,
+  match: MatchRoute,
+): readonly BundleEntry[] {
   const entries = bundle['entry'] ?? [];
   if (!Array.isArray(entries)) throw badRequest('structure', 'Bundle.entry must be an array.', 'Bundle.entry');
   const { bundleEntries } = engine.limits;
   if (entries.length > bundleEntries) {
-    throw new FhirError(413, [{ severity: 'error', code: 'too-costly', diagnostics: `The Bundle has ${entries.length} entries, at most ${bundleEntries} are taken: split it.`, expression: ['Bundle.entry'] }]);
+    throw new FhirError(413, [
+      {
+        severity: 'error',
+        code: 'too-costly',
+        diagnostics: `The Bundle has ${entries.length} entries, at most ${bundleEntries} are taken: split it.`,
+        expression: ['Bundle.entry'],
+      },
+    ]);
   }
   const prefer = preferOf(outerPrefer);
   return entries.map((entry: unknown, index): BundleEntry => {
@@ -110,7 +148,8 @@ export function readEntries(engine: Engine, bundle: Readonly<Record<string, unkn
     const base = { index, fullUrl: typeof fullUrl === 'string' ? fullUrl : undefined, resource };
     try {
       if (!isObject(entry)) throw badRequest('structure', 'An entry must be an object.');
-      if (fullUrl !== undefined && typeof fullUrl !== 'string') throw badRequest('value', 'fullUrl must be a string.', 'http.fullUrl');
+      if (fullUrl !== undefined && typeof fullUrl !== 'string')
+        throw badRequest('value', 'fullUrl must be a string.', 'http.fullUrl');
       return { ...base, ...toRequest(engine, entry, prefer, match) };
     } catch (error) {
       if (!(error instanceof FhirError)) throw error;
@@ -127,10 +166,12 @@ export function replyEntry(reply: Reply): string {
   const response: Record<string, unknown> = { status: line(status) };
   if (headers['Location'] !== undefined) response['location'] = headers['Location'];
   if (headers['ETag'] !== undefined) response['etag'] = headers['ETag'];
-  if (headers['Last-Modified'] !== undefined) response['lastModified'] = new Date(headers['Last-Modified']).toISOString();
+  if (headers['Last-Modified'] !== undefined)
+    response['lastModified'] = new Date(headers['Last-Modified']).toISOString();
   const text = JSON.stringify(response);
   if (typeof body !== 'string' || status === 304) return `{"response":${text}}`;
-  if (body.startsWith('{"resourceType":"OperationOutcome"')) return `{"response":${text.slice(0, -1)},"outcome":${body}}}`;
+  if (body.startsWith('{"resourceType":"OperationOutcome"'))
+    return `{"response":${text.slice(0, -1)},"outcome":${body}}}`;
   return `{"resource":${body},"response":${text}}`;
 }
 
@@ -141,7 +182,13 @@ export const errorEntry = (error: FhirError): string =>
 export function withBufferedEvents(ctx: RequestContext): { readonly ctx: RequestContext; release(): void } {
   const events: Parameters<RequestContext['emit']>[0][] = [];
   return {
-    ctx: { requestId: ctx.requestId, access: ctx.access, clock: ctx.clock, baseUrl: ctx.baseUrl, emit: (event) => void events.push(event) },
+    ctx: {
+      requestId: ctx.requestId,
+      access: ctx.access,
+      clock: ctx.clock,
+      baseUrl: ctx.baseUrl,
+      emit: (event) => void events.push(event),
+    },
     release: () => events.forEach((event) => ctx.emit(event)),
   };
 }

@@ -12,17 +12,23 @@ export const createBundleHandler =
   (match: MatchRoute, toFhirError: (error: unknown, ctx: RequestContext) => FhirError): Handler =>
   async (engine, ctx, request) => {
     const sent = await readJson(engine, request, engine.limits.bundleBytes);
-    if (typeof sent !== 'object' || sent === null || Array.isArray(sent)) throw badRequest('structure', 'The body must be a Bundle.');
+    if (typeof sent !== 'object' || sent === null || Array.isArray(sent))
+      throw badRequest('structure', 'The body must be a Bundle.');
     const bundle = sent as Readonly<Record<string, unknown>>;
     if (bundle['resourceType'] !== 'Bundle') {
-      throw badRequest('invalid', 'Only a Bundle is posted here; a resource goes to its type, such as [base]/Patient.', 'resourceType');
+      throw badRequest(
+        'invalid',
+        'Only a Bundle is posted here; a resource goes to its type, such as [base]/Patient.',
+        'resourceType',
+      );
     }
     const { type } = bundle;
     if (type !== 'batch' && type !== 'transaction') {
       throw badRequest('value', 'Bundle.type must be batch or transaction to be run.', 'Bundle.type');
     }
     const entries = readEntries(engine, bundle, request.header('prefer'), match);
-    const reply = type === 'batch' ? await batch(engine, ctx, entries, toFhirError) : await transaction(engine, ctx, entries);
+    const reply =
+      type === 'batch' ? await batch(engine, ctx, entries, toFhirError) : await transaction(engine, ctx, entries);
     ctx.emit({ interaction: type, outcome: 'success' });
     return reply;
   };

@@ -3,7 +3,12 @@
  * @see https://hl7.org/fhir/R4/http.html#capabilities
  */
 import { createHash } from 'node:crypto';
-import type { CapabilityStatement, CapabilityStatementRestResource, CapabilityStatementRestResourceOperation, Resource } from '@medplum/fhirtypes';
+import type {
+  CapabilityStatement,
+  CapabilityStatementRestResource,
+  CapabilityStatementRestResourceOperation,
+  Resource,
+} from '@medplum/fhirtypes';
 import type { Engine } from '../engine.ts';
 import type { Handler, Reply } from '../http/request.ts';
 import { parameter } from '../http/url.ts';
@@ -17,21 +22,43 @@ import { JSON_PATCH } from './patch.ts';
 export const VERSION = '0.1.0';
 const DEFINITIONS = 'http://hl7.org/fhir/StructureDefinition/';
 /** Served types whose content R4 has frozen. @see https://hl7.org/fhir/R4/resourcelist.html */
-const NORMATIVE: ReadonlySet<string> = new Set(['Patient', 'StructureDefinition', 'ValueSet', 'CodeSystem', 'OperationDefinition', 'Binary']);
+const NORMATIVE: ReadonlySet<string> = new Set([
+  'Patient',
+  'StructureDefinition',
+  'ValueSet',
+  'CodeSystem',
+  'OperationDefinition',
+  'Binary',
+]);
 /** Parameters that whole-system searches understand. */
-const SYSTEM_PARAMETERS: ReadonlySet<string> = new Set(['_id', '_lastUpdated', '_profile', '_security', '_source', '_tag']);
+const SYSTEM_PARAMETERS: ReadonlySet<string> = new Set([
+  '_id',
+  '_lastUpdated',
+  '_profile',
+  '_security',
+  '_source',
+  '_tag',
+]);
 
 type Level = 'system' | 'type' | 'instance';
 type Mode = 'full' | 'normative' | 'terminology';
 
-function operationsOf(engine: Engine, levels: readonly Level[], type: string | undefined): CapabilityStatementRestResourceOperation[] {
+function operationsOf(
+  engine: Engine,
+  levels: readonly Level[],
+  type: string | undefined,
+): CapabilityStatementRestResourceOperation[] {
   return engine.operations
     .filter((o) => levels.some((level) => offers(o, level, type)))
     .map((o) => ({ name: o.code, definition: o.url }));
 }
 
 function searchParamsOf(engine: Engine, type: string): NonNullable<CapabilityStatementRestResource['searchParam']> {
-  return [...engine.definitions.searchParams(type).values()].map((p) => ({ name: p.code, definition: p.url, type: p.type }));
+  return [...engine.definitions.searchParams(type).values()].map((p) => ({
+    name: p.code,
+    definition: p.url,
+    type: p.type,
+  }));
 }
 
 function resourceOf(engine: Engine, declaration: ResourceDeclaration): CapabilityStatementRestResource {
@@ -88,10 +115,16 @@ function statementOf(engine: Engine, normativeOnly: boolean, date: string): Capa
     rest: [
       {
         mode: 'server',
-        documentation: 'All writes are validated; unknown search parameters are ignored and named, or refused under Prefer: handling=strict.',
+        documentation:
+          'All writes are validated; unknown search parameters are ignored and named, or refused under Prefer: handling=strict.',
         security: { cors: true, description: 'No authentication yet: the server answers this machine only.' },
         resource: declarations.filter((d) => !normativeOnly || NORMATIVE.has(d.type)).map((d) => resourceOf(engine, d)),
-        interaction: [{ code: 'transaction' }, { code: 'batch' }, { code: 'search-system' }, { code: 'history-system' }],
+        interaction: [
+          { code: 'transaction' },
+          { code: 'batch' },
+          { code: 'search-system' },
+          { code: 'history-system' },
+        ],
         searchParam: searchParamsOf(engine, 'Resource').filter((p) => SYSTEM_PARAMETERS.has(p.name ?? '')),
         ...(operation.length > 0 ? { operation } : {}),
         ...(compartments.length > 0 ? { compartment: compartments.map((c) => c.url) } : {}),
@@ -106,11 +139,17 @@ const MODES: ReadonlySet<string> = new Set<Mode>(['full', 'normative', 'terminol
 export function createCapabilities(engine: Engine): Handler {
   const date = new Date(engine.clock.now()).toISOString();
   const written = new Map<string, { readonly body: string; readonly etag: string }>();
-  const write = (mode: Mode): Resource => (mode === 'terminology' ? terminologyCapabilities(engine) : statementOf(engine, mode === 'normative', date));
+  const write = (mode: Mode): Resource =>
+    mode === 'terminology' ? terminologyCapabilities(engine) : statementOf(engine, mode === 'normative', date);
   return async (_, ctx, request): Promise<Reply> => {
     ctx.access.demand('capabilities');
     const mode = parameter(request.query, 'mode') ?? 'full';
-    if (!MODES.has(mode)) throw badRequest('value', `mode=${mode.slice(0, 40)} is not offered: use full, normative or terminology.`, 'mode');
+    if (!MODES.has(mode))
+      throw badRequest(
+        'value',
+        `mode=${mode.slice(0, 40)} is not offered: use full, normative or terminology.`,
+        'mode',
+      );
     let known = written.get(mode);
     if (!known) {
       const body = JSON.stringify(write(mode as Mode));
@@ -119,7 +158,11 @@ export function createCapabilities(engine: Engine): Handler {
     }
     ctx.emit({ interaction: 'capabilities', outcome: 'success' });
     const headers = { ETag: known.etag, 'Cache-Control': 'no-cache' };
-    const unchanged = request.header('if-none-match')?.split(',').some((tag) => tag.trim() === known.etag) ?? false;
+    const unchanged =
+      request
+        .header('if-none-match')
+        ?.split(',')
+        .some((tag) => tag.trim() === known.etag) ?? false;
     return unchanged ? { status: 304, headers } : { status: 200, headers, body: known.body };
   };
 }

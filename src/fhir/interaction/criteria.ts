@@ -29,11 +29,18 @@ export async function onlyMatch(
 ): Promise<LiveVersion | undefined> {
   const criteria = criteriaOf(query);
   if (criteria.length === 0) {
-    throw new FhirError(412, [errorIssue('required', `Criteria are missing: add search parameters of ${type}, such as identifier=system|value.`)]);
+    throw new FhirError(412, [
+      errorIssue(
+        'required',
+        `Criteria are missing: add search parameters of ${type}, such as identifier=system|value.`,
+      ),
+    ]);
   }
   const [first, second] = await matchCriteria(engine, ctx, reader, type, criteria, 2);
   if (second) {
-    throw new FhirError(412, [errorIssue('multiple-matches', `More than one ${type} matches the criteria: narrow them to one.`)]);
+    throw new FhirError(412, [
+      errorIssue('multiple-matches', `More than one ${type} matches the criteria: narrow them to one.`),
+    ]);
   }
   return isLive(first) ? first : undefined;
 }

@@ -16,7 +16,9 @@ export const remove: Handler = async (engine, ctx, request) => {
     if (!isLive(current)) return current?.version;
     const next = current.version + 1;
     const lastUpdated = new Date(ctx.clock.now());
-    await engine.repository.transaction('read committed', (tx) => tx.delete([{ type, id, version: next, lastUpdated }]));
+    await engine.repository.transaction('read committed', (tx) =>
+      tx.delete([{ type, id, version: next, lastUpdated }]),
+    );
     ctx.emit({ interaction: 'delete', type, resources: [`${type}/${id}`], outcome: 'success' });
     return next;
   });

@@ -30,7 +30,11 @@ function readCursor(engine: Engine, scope: string, cursor: string): Position {
   const given = Buffer.from(signature, 'base64url');
   const [at = '', type = '', id = '', version = ''] = text.split('|');
   if (given.length !== TAG_BYTES || !timingSafeEqual(given, tagOf(engine, scope, text))) {
-    throw badRequest('value', 'This page link is not one of ours, or for another history: follow the link "next" as it stands.', '_cursor');
+    throw badRequest(
+      'value',
+      'This page link is not one of ours, or for another history: follow the link "next" as it stands.',
+      '_cursor',
+    );
   }
   return { lastUpdated: new Date(Number(at)), type, id, version: Number(version) };
 }
@@ -47,7 +51,11 @@ const IGNORED: ReadonlySet<string> = new Set(['_format', '_pretty', '_summary', 
 function momentOf(name: string, value: string): { readonly low: number; readonly high: number } {
   const moment = parseMoment(value.replace(' ', '+'));
   if (moment) return moment;
-  throw badRequest('value', `${name}=${value.slice(0, 60)} is no date or time: write 2026-11-22 or 2026-11-22T09:00:00Z.`, name);
+  throw badRequest(
+    'value',
+    `${name}=${value.slice(0, 60)} is no date or time: write 2026-11-22 or 2026-11-22T09:00:00Z.`,
+    name,
+  );
 }
 
 function ask(engine: Engine, request: FhirRequest, scope: string): Asked {
@@ -60,7 +68,8 @@ function ask(engine: Engine, request: FhirRequest, scope: string): Asked {
   for (const [name, value] of request.query) {
     if (name === '_cursor') after = readCursor(engine, scope, value);
     else if (name === '_count') {
-      if (!/^\d{1,9}$/.test(value)) throw badRequest('value', `_count=${value.slice(0, 40)} is not a whole number from 0 to 999999999.`, '_count');
+      if (!/^\d{1,9}$/.test(value))
+        throw badRequest('value', `_count=${value.slice(0, 40)} is not a whole number from 0 to 999999999.`, '_count');
       count = Math.min(Number(value), limits.maxPageSize);
       echo.push([name, String(count)]);
     } else if (name === '_since') {
@@ -71,7 +80,11 @@ function ask(engine: Engine, request: FhirRequest, scope: string): Asked {
       at = { from: new Date(low), to: new Date(high) };
       echo.push([name, value.replace(' ', '+')]);
     } else if (!IGNORED.has(name) && strictHandling(request.header('prefer'))) {
-      throw badRequest('not-supported', `${name.slice(0, 64)} is no parameter of history: it knows _count, _since and _at.`, name.slice(0, 64));
+      throw badRequest(
+        'not-supported',
+        `${name.slice(0, 64)} is no parameter of history: it knows _count, _since and _at.`,
+        name.slice(0, 64),
+      );
     }
   }
   return { query: { count, ...(since ? { since } : {}), ...(at ? { at } : {}), ...(after ? { after } : {}) }, echo };
@@ -90,34 +103,53 @@ const urlOf = (engine: Engine, scope: string, parameters: readonly (readonly [st
   return `${engine.baseUrl}/${scope === '' ? '' : `${scope}/`}_history${query === '' ? '' : `?${query}`}`;
 };
 
-async function show(engine: Engine, ctx: RequestContext, request: FhirRequest, target: Pick<HistoryQuery, 'type' | 'id'>): Promise<Reply> {
+async function show(
+  engine: Engine,
+  ctx: RequestContext,
+  request: FhirRequest,
+  target: Pick<HistoryQuery, 'type' | 'id'>,
+): Promise<Reply> {
   const scope = [target.type, target.id].filter((part) => part !== undefined).join('/');
   const { query, echo } = ask(engine, request, scope);
   const { count } = query;
-  const found = count === 0 ? [] : await engine.repository.history({ ...target, ...query, count: count + 1 }, ctx.access);
+  const found =
+    count === 0 ? [] : await engine.repository.history({ ...target, ...query, count: count + 1 }, ctx.access);
   const page = found.slice(0, count);
   if (target.type !== undefined && target.id !== undefined && page.length === 0) {
     // A filter may leave nothing of a history; without one there is no such resource.
-    if ((await engine.repository.read(target.type, target.id, ctx.access)) === undefined) throw notFound(target.type, target.id);
+    if ((await engine.repository.read(target.type, target.id, ctx.access)) === undefined)
+      throw notFound(target.type, target.id);
   }
   // Counting an instance's versions is cheap; those of a type or the system are counted when asked for.
-  const counted = target.id !== undefined || count === 0 || request.query.some(([n, v]) => n === '_total' && v === 'accurate');
+  const counted =
+    target.id !== undefined || count === 0 || request.query.some(([n, v]) => n === '_total' && v === 'accurate');
   const { count: _, after: __, ...filter } = query;
   const total = counted ? `"total":${await engine.repository.historyTotal({ ...target, ...filter }, ctx.access)},` : '';
-  const self = urlOf(engine, scope, query.after ? [...echo, ['_cursor', writeCursor(engine, scope, query.after)]] : echo);
+  const self = urlOf(
+    engine,
+    scope,
+    query.after ? [...echo, ['_cursor', writeCursor(engine, scope, query.after)]] : echo,
+  );
   const last = page.at(-1);
   const links = [{ relation: 'self', url: self }];
   if (found.length > count && last) {
-    links.push({ relation: 'next', url: urlOf(engine, scope, [...echo, ['_cursor', writeCursor(engine, scope, last)]]) });
+    links.push({
+      relation: 'next',
+      url: urlOf(engine, scope, [...echo, ['_cursor', writeCursor(engine, scope, last)]]),
+    });
   }
   ctx.emit({
-    interaction: target.id !== undefined ? 'history-instance' : target.type !== undefined ? 'history-type' : 'history-system',
+    interaction:
+      target.id !== undefined ? 'history-instance' : target.type !== undefined ? 'history-type' : 'history-system',
     ...(target.type === undefined ? {} : { type: target.type }),
     resources: page.map((v) => `${v.type}/${v.id}/_history/${v.version}`),
     outcome: 'success',
   });
   const entries = page.length === 0 ? '' : `,"entry":[${page.map((v) => entryOf(engine, v)).join(',')}]`;
-  return { status: 200, body: `{"resourceType":"Bundle","type":"history",${total}"link":${JSON.stringify(links)}${entries}}` };
+  return {
+    status: 200,
+    body: `{"resourceType":"Bundle","type":"history",${total}"link":${JSON.stringify(links)}${entries}}`,
+  };
 }
 
 export const historyInstance: Handler = async (engine, ctx, request) => {

@@ -37,32 +37,43 @@ const unprocessable = (diagnostics: string, at: string): FhirError =>
   new FhirError(422, [errorIssue('processing', `Patch operation ${at}: ${diagnostics}`, at)]);
 
 function pointer(text: unknown, name: string, at: string): readonly string[] {
-  if (typeof text !== 'string') throw badRequest('structure', `Patch operation ${at}: "${name}" must be a JSON Pointer such as "/status".`, at);
+  if (typeof text !== 'string')
+    throw badRequest('structure', `Patch operation ${at}: "${name}" must be a JSON Pointer such as "/status".`, at);
   if (text === '') return [];
-  if (!text.startsWith('/')) throw badRequest('value', `Patch operation ${at}: "${name}" must begin with a slash: "/${text.slice(0, 60)}".`, at);
+  if (!text.startsWith('/'))
+    throw badRequest('value', `Patch operation ${at}: "${name}" must begin with a slash: "/${text.slice(0, 60)}".`, at);
   return text
     .slice(1)
     .split('/')
     .map((part) => {
-      if (/~(?![01])/.test(part)) throw badRequest('value', `Patch operation ${at}: in "${name}" a tilde is written ~0, a slash ~1.`, at);
+      if (/~(?![01])/.test(part))
+        throw badRequest('value', `Patch operation ${at}: in "${name}" a tilde is written ~0, a slash ~1.`, at);
       return part.replaceAll('~1', '/').replaceAll('~0', '~');
     });
 }
 
 /** @throws FhirError 400 when it is no JSON Patch */
 export function parsePatch(document: unknown): readonly Operation[] {
-  if (!Array.isArray(document)) throw badRequest('structure', 'A JSON Patch is an array of operations: [{"op":"replace","path":"/status","value":"booked"}].');
-  if (document.length > MAX_OPERATIONS) throw badRequest('too-costly', `A patch may have ${MAX_OPERATIONS} operations: send several.`);
+  if (!Array.isArray(document))
+    throw badRequest(
+      'structure',
+      'A JSON Patch is an array of operations: [{"op":"replace","path":"/status","value":"booked"}].',
+    );
+  if (document.length > MAX_OPERATIONS)
+    throw badRequest('too-costly', `A patch may have ${MAX_OPERATIONS} operations: send several.`);
   return document.map((entry: unknown, index): Operation => {
     const at = `[${index}]`;
-    if (!isHolder(entry)) throw badRequest('structure', `Patch operation ${at} must be an object with "op" and "path".`, at);
+    if (!isHolder(entry))
+      throw badRequest('structure', `Patch operation ${at} must be an object with "op" and "path".`, at);
     const { op } = entry;
-    if (!OPERATIONS.has(op)) throw badRequest('value', `Patch operation ${at}: "op" must be one of ${[...OPERATIONS].join(', ')}.`, at);
+    if (!OPERATIONS.has(op))
+      throw badRequest('value', `Patch operation ${at}: "op" must be one of ${[...OPERATIONS].join(', ')}.`, at);
     const path = pointer(entry['path'], 'path', at);
     const needsFrom = op === 'move' || op === 'copy';
     const from = needsFrom ? pointer(entry['from'], 'from', at) : [];
     const needsValue = op === 'add' || op === 'replace' || op === 'test';
-    if (needsValue && !Object.hasOwn(entry, 'value')) throw badRequest('required', `Patch operation ${at}: "${String(op)}" needs a "value".`, at);
+    if (needsValue && !Object.hasOwn(entry, 'value'))
+      throw badRequest('required', `Patch operation ${at}: "${String(op)}" needs a "value".`, at);
     if (op !== 'test') refuseForbidden(path, at);
     if (op === 'move') {
       refuseForbidden(from, at);
@@ -70,15 +81,31 @@ export function parsePatch(document: unknown): readonly Operation[] {
         throw badRequest('value', `Patch operation ${at}: a value cannot be moved into itself.`, at);
       }
     }
-    return { op: op as Operation['op'], path, from, value: { value: entry['value'], digits: entry[DIGITS]?.['value'] }, at };
+    return {
+      op: op as Operation['op'],
+      path,
+      from,
+      value: { value: entry['value'], digits: entry[DIGITS]?.['value'] },
+      at,
+    };
   });
 }
 
 function refuseForbidden(path: readonly string[], at: string): void {
-  if (path.length === 0) throw badRequest('business-rule', `Patch operation ${at}: the whole resource cannot be patched; send it by PUT.`, at);
+  if (path.length === 0)
+    throw badRequest(
+      'business-rule',
+      `Patch operation ${at}: the whole resource cannot be patched; send it by PUT.`,
+      at,
+    );
   const joined = path.slice(0, 2).join('/');
   const forbidden = FORBIDDEN.find((f) => joined === f || joined.startsWith(`${f}/`));
-  if (forbidden) throw badRequest('business-rule', `Patch operation ${at}: ${forbidden.replace('/', '.')} is set by the server alone; leave it out.`, at);
+  if (forbidden)
+    throw badRequest(
+      'business-rule',
+      `Patch operation ${at}: ${forbidden.replace('/', '.')} is set by the server alone; leave it out.`,
+      at,
+    );
 }
 
 const INDEX = /^(?:0|[1-9]\d{0,8})$/;
@@ -140,7 +167,11 @@ function add(root: Tree, path: readonly string[], value: Value, at: string): voi
   const key = path.at(-1) ?? '';
   if (Array.isArray(parent)) {
     const index = key === '-' ? parent.length : INDEX.test(key) ? Number(key) : -1;
-    if (index < 0 || index > parent.length) throw unprocessable(`${shown(path)} is no place in an array of ${parent.length}: use an index up to that, or "-".`, at);
+    if (index < 0 || index > parent.length)
+      throw unprocessable(
+        `${shown(path)} is no place in an array of ${parent.length}: use an index up to that, or "-".`,
+        at,
+      );
     splice(parent, index, 0, value);
   } else if (isHolder(parent)) {
     if (key === '__proto__') throw badRequest('value', `Patch operation ${at}: "__proto__" is no element.`, at);
@@ -176,7 +207,8 @@ interface Budget {
 }
 
 function copyOf(value: Tree, budget: Budget, at: string): Tree {
-  if (--budget.left < 0) throw new FhirError(413, [errorIssue('too-costly', `Patch operation ${at}: the patch copies too much.`, at)]);
+  if (--budget.left < 0)
+    throw new FhirError(413, [errorIssue('too-costly', `Patch operation ${at}: the patch copies too much.`, at)]);
   if (typeof value !== 'object' || value === null) return value;
   const copy: Holder | unknown[] = Array.isArray(value) ? value.map((v) => copyOf(v, budget, at)) : {};
   if (!Array.isArray(copy)) for (const [key, item] of Object.entries(value)) copy[key] = copyOf(item, budget, at);
@@ -200,7 +232,9 @@ function demandDepth(root: Tree, maxDepth: number): void {
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > maxDepth) throw unprocessable(`the result is nested more than ${maxDepth} deep.`, '[]');
     level = level.flatMap((value) =>
-      typeof value === 'object' && value !== null ? Object.values(value).filter((v) => typeof v === 'object' && v !== null) : [],
+      typeof value === 'object' && value !== null
+        ? Object.values(value).filter((v) => typeof v === 'object' && v !== null)
+        : [],
     );
   }
 }

@@ -9,11 +9,13 @@ import { badRequest, errorIssue, FhirError } from '../outcome.ts';
 
 type Level = 'system' | 'type' | 'instance';
 
-const levelOf = (request: FhirRequest): Level => (request.id !== undefined ? 'instance' : request.type !== undefined ? 'type' : 'system');
+const levelOf = (request: FhirRequest): Level =>
+  request.id !== undefined ? 'instance' : request.type !== undefined ? 'type' : 'system';
 
 /** Whether an operation is offered for a type (or on system level). */
 export const offers = (declaration: OperationDeclaration, level: Level, type: string | undefined): boolean =>
-  declaration[level] && (type === undefined || declaration.resourceTypes === undefined || declaration.resourceTypes.includes(type));
+  declaration[level] &&
+  (type === undefined || declaration.resourceTypes === undefined || declaration.resourceTypes.includes(type));
 
 function find(engine: Engine, request: FhirRequest): OperationDeclaration {
   const level = levelOf(request);
@@ -21,11 +23,16 @@ function find(engine: Engine, request: FhirRequest): OperationDeclaration {
   const named = engine.operations.filter((o) => o.code === code);
   const found = named.find((o) => offers(o, level, request.type));
   if (!found) {
-    const diagnostics = named.length === 0 ? `There is no operation $${code.slice(0, 64)}: /metadata lists those there are.` : `$${code} is not offered on this level: /metadata says where.`;
+    const diagnostics =
+      named.length === 0
+        ? `There is no operation $${code.slice(0, 64)}: /metadata lists those there are.`
+        : `$${code} is not offered on this level: /metadata says where.`;
     throw new FhirError(404, [errorIssue('not-supported', diagnostics)]);
   }
   if ((request.method === 'GET' || request.method === 'HEAD') && found.affectsState) {
-    throw new FhirError(405, [errorIssue('not-supported', `$${code} changes data: call it by POST.`)], { Allow: 'POST' });
+    throw new FhirError(405, [errorIssue('not-supported', `$${code} changes data: call it by POST.`)], {
+      Allow: 'POST',
+    });
   }
   return found;
 }
@@ -37,14 +44,19 @@ async function parametersOf(engine: Engine, request: FhirRequest): Promise<Param
   }
   const { body } = request;
   // Operations whose parameters are all optional may be called without a body.
-  if (body.kind === 'none' || (body.kind === 'stream' && body.contentType === undefined)) return { resourceType: 'Parameters' };
+  if (body.kind === 'none' || (body.kind === 'stream' && body.contentType === undefined))
+    return { resourceType: 'Parameters' };
   const sent = await readJson(engine, request);
   if (typeof sent !== 'object' || sent === null || Array.isArray(sent)) {
-    throw badRequest('structure', 'The body must be a Parameters resource, or the one resource that the operation takes.');
+    throw badRequest(
+      'structure',
+      'The body must be a Parameters resource, or the one resource that the operation takes.',
+    );
   }
   const resourceType = (sent as { resourceType?: unknown }).resourceType;
   if (resourceType === 'Parameters') return sent as Parameters;
-  if (typeof resourceType !== 'string') throw badRequest('required', 'resourceType is missing: send a Parameters resource.', 'resourceType');
+  if (typeof resourceType !== 'string')
+    throw badRequest('required', 'resourceType is missing: send a Parameters resource.', 'resourceType');
   // A bare resource stands for the parameter `resource` (its shape is the operation's to judge).
   return { resourceType: 'Parameters', parameter: [{ name: 'resource', resource: sent as Resource }] };
 }
@@ -59,7 +71,9 @@ export const operation: Handler = async (engine, ctx, request) => {
     parameters,
     query: request.query,
   });
-  const resources = reply.resources ?? (request.type !== undefined && request.id !== undefined ? [`${request.type}/${request.id}`] : undefined);
+  const resources =
+    reply.resources ??
+    (request.type !== undefined && request.id !== undefined ? [`${request.type}/${request.id}`] : undefined);
   ctx.emit({
     interaction: 'operation',
     operation: declaration.code,

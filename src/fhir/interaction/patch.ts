@@ -19,8 +19,16 @@ export type Patch = ReturnType<typeof parsePatch>;
 
 /** A Bundle carries a patch as a Binary. @see https://hl7.org/fhir/R4/http.html#patch */
 function patchInBinary(value: unknown): Uint8Array {
-  const { resourceType, contentType, data } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
-  if (resourceType !== 'Binary' || typeof data !== 'string' || typeof contentType !== 'string' || mediaTypeOf(contentType) !== JSON_PATCH) {
+  const { resourceType, contentType, data } = (typeof value === 'object' && value !== null ? value : {}) as Record<
+    string,
+    unknown
+  >;
+  if (
+    resourceType !== 'Binary' ||
+    typeof data !== 'string' ||
+    typeof contentType !== 'string' ||
+    mediaTypeOf(contentType) !== JSON_PATCH
+  ) {
     throw unsupported(`A PATCH entry takes a Binary with contentType ${JSON_PATCH} and the patch as base64 data.`);
   }
   return Buffer.from(data, 'base64');
@@ -38,7 +46,13 @@ export async function readPatch(engine: Engine, request: FhirRequest): Promise<P
 }
 
 /** The version after the patch, valid and with targets that exist. */
-export async function patched(engine: Engine, ctx: RequestContext, reader: Reader, current: LiveVersion, patch: Patch): Promise<PreparedWrite> {
+export async function patched(
+  engine: Engine,
+  ctx: RequestContext,
+  reader: Reader,
+  current: LiveVersion,
+  patch: Patch,
+): Promise<PreparedWrite> {
   const { type, id } = current;
   const tree = parseJson(current.content, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
   applyPatch(tree, patch, engine.limits.jsonDepth);
@@ -46,7 +60,9 @@ export async function patched(engine: Engine, ctx: RequestContext, reader: Reade
   await demandTargets(engine, ctx.access, reader, resource);
   const write = nextVersion(engine, ctx, resource, id, current, 'PATCH');
   if (Buffer.byteLength(write.content) > engine.limits.resourceBytes) {
-    throw new FhirError(413, [errorIssue('too-long', `The patched resource is larger than ${engine.limits.resourceBytes} bytes.`)]);
+    throw new FhirError(413, [
+      errorIssue('too-long', `The patched resource is larger than ${engine.limits.resourceBytes} bytes.`),
+    ]);
   }
   return write;
 }

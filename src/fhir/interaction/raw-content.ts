@@ -8,7 +8,12 @@ import { acceptedTypes, demandJson, mediaTypeOf } from '../http/negotiate.ts';
 import type { FhirRequest, Handler, Reply } from '../http/request.ts';
 import { badRequest, errorIssue, FhirError } from '../outcome.ts';
 
-const FHIR_TYPES: ReadonlySet<string> = new Set(['application/fhir+json', 'application/json', 'application/json+fhir', 'text/json']);
+const FHIR_TYPES: ReadonlySet<string> = new Set([
+  'application/fhir+json',
+  'application/json',
+  'application/json+fhir',
+  'text/json',
+]);
 const MEDIA_TYPE = /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}(?:; ?[\w-]{1,40}="?[\w.:+-]{1,80}"?){0,4}$/;
 
 const SAFE_HEADERS = {
@@ -37,9 +42,12 @@ function accepts(accept: string | undefined, contentType: string): boolean {
 function unwrap(request: FhirRequest, reply: Reply): Reply {
   if (typeof reply.body !== 'string') return reply;
   const { contentType, data } = JSON.parse(reply.body) as { contentType?: unknown; data?: unknown };
-  const own = typeof contentType === 'string' && MEDIA_TYPE.test(contentType) ? contentType : 'application/octet-stream';
+  const own =
+    typeof contentType === 'string' && MEDIA_TYPE.test(contentType) ? contentType : 'application/octet-stream';
   if (!accepts(request.header('accept'), own)) {
-    throw new FhirError(406, [errorIssue('not-supported', `The content is ${own}: accept that, or application/fhir+json.`, 'http.Accept')]);
+    throw new FhirError(406, [
+      errorIssue('not-supported', `The content is ${own}: accept that, or application/fhir+json.`, 'http.Accept'),
+    ]);
   }
   return {
     status: reply.status,
@@ -60,8 +68,14 @@ export const servedRaw =
   };
 
 /** Wraps raw bytes as the resource that they are the content of. */
-async function wrap(engine: Engine, request: FhirRequest, contentType: string, body: Extract<FhirRequest['body'], { kind: 'stream' }>): Promise<FhirRequest> {
-  if (!MEDIA_TYPE.test(contentType)) throw badRequest('value', 'Content-Type is no media type: send one such as application/pdf.', 'http.Content-Type');
+async function wrap(
+  engine: Engine,
+  request: FhirRequest,
+  contentType: string,
+  body: Extract<FhirRequest['body'], { kind: 'stream' }>,
+): Promise<FhirRequest> {
+  if (!MEDIA_TYPE.test(contentType))
+    throw badRequest('value', 'Content-Type is no media type: send one such as application/pdf.', 'http.Content-Type');
   // As base64 the content takes a third more.
   const bytes = await body.read(Math.floor((engine.limits.resourceBytes * 3) / 4));
   const context = request.header('x-security-context');

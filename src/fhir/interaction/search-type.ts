@@ -11,7 +11,8 @@ import type { Query, SearchTarget } from '../search/contract.ts';
 import { search } from '../search/search.ts';
 
 /** For the record: the search as one query string. */
-const written = (query: Query): string => query.map(([n, v]) => `${encodeURIComponent(n)}=${encodeURIComponent(v)}`).join('&');
+const written = (query: Query): string =>
+  query.map(([n, v]) => `${encodeURIComponent(n)}=${encodeURIComponent(v)}`).join('&');
 
 async function run(engine: Engine, ctx: RequestContext, request: FhirRequest, target: SearchTarget): Promise<Reply> {
   const form = request.method === 'POST' ? await readForm(engine, request) : [];

@@ -16,7 +16,12 @@ function wantedOf(query: Query): Wanted {
   const elements: string[] = [];
   for (const [name, value] of query) {
     if (name === '_summary') {
-      if (!SUMMARIES.has(value)) throw badRequest('value', `_summary=${value.slice(0, 40)} is not offered on a read: use true, text, data or false.`, '_summary');
+      if (!SUMMARIES.has(value))
+        throw badRequest(
+          'value',
+          `_summary=${value.slice(0, 40)} is not offered on a read: use true, text, data or false.`,
+          '_summary',
+        );
       summary = value as Wanted['summary'];
     } else if (name === '_elements') {
       for (const element of value.split(',')) if (element.trim() !== '') elements.push(element.trim());

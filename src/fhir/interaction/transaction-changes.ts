@@ -79,7 +79,8 @@ function identify(ctx: RequestContext, entry: WriteEntry, id: string, before: St
   if (entry.kind !== 'create') {
     demandMatch(entry.request.header('if-match'), before);
     demandNone(entry.request.header('if-none-match'), before);
-    if (before === undefined && id !== undefined && (entry.id !== undefined || entry.claimed !== undefined)) demandOwnIds(ctx.access, entry.type, id);
+    if (before === undefined && id !== undefined && (entry.id !== undefined || entry.claimed !== undefined))
+      demandOwnIds(ctx.access, entry.type, id);
   }
   return { entry, id, before };
 }
@@ -116,7 +117,9 @@ async function demandAllTargets(
   const known = { has: (target: string): boolean => own.has(target) || (!deleted.has(target) && existing.has(target)) };
   const failures = found
     .filter(({ targets, unresolved }) => unresolved || targets.some((t) => !known.has(t.target)))
-    .flatMap(({ index, resource }) => inEntry(index, new FhirError(422, danglingIssues(engine, resource, known))).issues);
+    .flatMap(
+      ({ index, resource }) => inEntry(index, new FhirError(422, danglingIssues(engine, resource, known))).issues,
+    );
   if (failures.length > 0) throw new FhirError(422, failures);
 }
 
@@ -139,8 +142,16 @@ async function settleAll(
     const { entry, id, before } = item;
     const { index } = entry;
     const resource = within(index, () => resourceOf(engine, item, links));
-    const isPost = entry.kind === 'create' || (entry.id === undefined && entry.claimed === undefined && before === undefined);
-    const write = nextVersion(engine, ctx, resource, id, before, isPost ? 'POST' : entry.kind === 'patch' ? 'PATCH' : 'PUT');
+    const isPost =
+      entry.kind === 'create' || (entry.id === undefined && entry.claimed === undefined && before === undefined);
+    const write = nextVersion(
+      engine,
+      ctx,
+      resource,
+      id,
+      before,
+      isPost ? 'POST' : entry.kind === 'patch' ? 'PATCH' : 'PUT',
+    );
     resources.push([index, resource]);
     (isLive(before) ? updates : inserts).push(write);
     applied.written.set(index, { version: write, created: !isLive(before) });
@@ -151,7 +162,10 @@ async function settleAll(
 }
 
 /** Which text leads to which resource, and all resources that the Bundle writes. */
-function addressesOf(identified: readonly Identified[], found: readonly (readonly [WriteEntry, LiveVersion])[]): { links: Map<string, string>; own: Set<string> } {
+function addressesOf(
+  identified: readonly Identified[],
+  found: readonly (readonly [WriteEntry, LiveVersion])[],
+): { links: Map<string, string>; own: Set<string> } {
   const links = new Map<string, string>();
   const own = new Set<string>();
   const add = (entry: WriteEntry, id: string): void => {
@@ -170,7 +184,12 @@ const newApplied = (): Applied => ({ written: new Map(), deleted: new Map() });
  * Makes all changes ready, when no entry is conditional.
  * @param current versions of the resources that entries name
  */
-async function prepare(engine: Engine, ctx: RequestContext, plan: TransactionPlan, current: ReadonlyMap<string, StoredVersion>): Promise<Ready> {
+async function prepare(
+  engine: Engine,
+  ctx: RequestContext,
+  plan: TransactionPlan,
+  current: ReadonlyMap<string, StoredVersion>,
+): Promise<Ready> {
   const applied = newApplied();
   const deletes: Deletion[] = [];
   for (const entry of plan.deletes) {
@@ -180,11 +199,22 @@ async function prepare(engine: Engine, ctx: RequestContext, plan: TransactionPla
     applied.deleted.set(entry.index, deletion);
   }
   const identified = plan.writes.map((entry) =>
-    within(entry.index, () => identify(ctx, entry, entry.id ?? '', entry.kind === 'create' ? undefined : current.get(keyOf(entry.type, entry.id ?? '')))),
+    within(entry.index, () =>
+      identify(
+        ctx,
+        entry,
+        entry.id ?? '',
+        entry.kind === 'create' ? undefined : current.get(keyOf(entry.type, entry.id ?? '')),
+      ),
+    ),
   );
   const { links, own } = addressesOf(identified, []);
   const deleted = new Set(deletes.map((d) => keyOf(d.type, d.id)));
-  return { deletes, applied, ...(await settleAll(engine, ctx, engine.repository, identified, links, own, deleted, applied)) };
+  return {
+    deletes,
+    applied,
+    ...(await settleAll(engine, ctx, engine.repository, identified, links, own, deleted, applied)),
+  };
 }
 
 async function write(tx: Transaction, changes: Pick<Ready, 'inserts' | 'updates'>): Promise<void> {
@@ -204,42 +234,84 @@ function demandNoOverlap(entries: readonly (readonly [ChangeEntry, string])[]): 
   for (const [{ index, type }, id] of entries) {
     const other = seen.get(keyOf(type, id));
     if (other !== undefined) {
-      throw new FhirError(400, [errorIssue('duplicate', `Entry ${other} is about ${type}/${id} as well: one entry for each resource.`, `Bundle.entry[${index}]`)]);
+      throw new FhirError(400, [
+        errorIssue(
+          'duplicate',
+          `Entry ${other} is about ${type}/${id} as well: one entry for each resource.`,
+          `Bundle.entry[${index}]`,
+        ),
+      ]);
     }
     seen.set(keyOf(type, id), index);
   }
 }
 
 /** The write that criteria lead to, or the version that a conditional create found. */
-async function identifyByCriteria(engine: Engine, ctx: RequestContext, tx: Transaction, entry: WriteEntry): Promise<Identified | LiveVersion> {
+async function identifyByCriteria(
+  engine: Engine,
+  ctx: RequestContext,
+  tx: Transaction,
+  entry: WriteEntry,
+): Promise<Identified | LiveVersion> {
   const { type, kind, claimed } = entry;
   const match = await onlyMatch(engine, ctx, tx, type, entry.criteria ?? []);
   if (kind === 'create') return match ?? identify(ctx, entry, newId(ctx.clock.now()), undefined);
   if (kind === 'patch') return identify(ctx, entry, demandMatched(match, type).id, match);
   if (match) {
     if (claimed !== undefined && claimed !== match.id) {
-      throw badRequest('invalid', `The criteria match ${type}/${match.id}, the body has the id ${claimed.slice(0, 64)}: make them agree.`, `${type}.id`);
+      throw badRequest(
+        'invalid',
+        `The criteria match ${type}/${match.id}, the body has the id ${claimed.slice(0, 64)}: make them agree.`,
+        `${type}.id`,
+      );
     }
     return identify(ctx, entry, match.id, match);
   }
   if (claimed === undefined) return identify(ctx, entry, newId(ctx.clock.now()), undefined);
   const before = await tx.read(type, claimed, ctx.access);
-  if (isLive(before)) throw new FhirError(409, [errorIssue('duplicate', `${type}/${claimed} exists, but does not match the criteria: correct the id or the criteria.`, `${type}.id`)]);
+  if (isLive(before))
+    throw new FhirError(409, [
+      errorIssue(
+        'duplicate',
+        `${type}/${claimed} exists, but does not match the criteria: correct the id or the criteria.`,
+        `${type}.id`,
+      ),
+    ]);
   return identify(ctx, entry, claimed, before);
 }
 
 /** What a reference such as `Patient?identifier=sys|1` means now. @throws FhirError 412, 422 */
-async function resolveReference(engine: Engine, ctx: RequestContext, tx: Transaction, reference: string): Promise<string> {
+async function resolveReference(
+  engine: Engine,
+  ctx: RequestContext,
+  tx: Transaction,
+  reference: string,
+): Promise<string> {
   const mark = reference.indexOf('?');
   const type = reference.slice(0, mark);
-  if (!engine.resources.has(type)) throw new FhirError(422, [errorIssue('not-supported', `${type} is not served here: a conditional reference must name a served type.`)]);
+  if (!engine.resources.has(type))
+    throw new FhirError(422, [
+      errorIssue('not-supported', `${type} is not served here: a conditional reference must name a served type.`),
+    ]);
   const match = await onlyMatch(engine, ctx, tx, type, parseQuery(reference.slice(mark + 1)));
-  if (!match) throw new FhirError(422, [errorIssue('not-found', `The conditional reference to ${type} matches nothing: create the resource first, or correct the criteria.`)]);
+  if (!match)
+    throw new FhirError(422, [
+      errorIssue(
+        'not-found',
+        `The conditional reference to ${type} matches nothing: create the resource first, or correct the criteria.`,
+      ),
+    ]);
   return keyOf(type, match.id);
 }
 
 /** Resolves criteria and conditional references inside the transaction, and writes. Conditional references see what the Bundle wrote. */
-async function resolve(engine: Engine, ctx: RequestContext, tx: Transaction, plan: TransactionPlan, current: ReadonlyMap<string, StoredVersion>): Promise<Applied> {
+async function resolve(
+  engine: Engine,
+  ctx: RequestContext,
+  tx: Transaction,
+  plan: TransactionPlan,
+  current: ReadonlyMap<string, StoredVersion>,
+): Promise<Applied> {
   const applied = newApplied();
   const deletes: Deletion[] = [];
   for (const entry of plan.deletes) {
@@ -264,7 +336,12 @@ async function resolve(engine: Engine, ctx: RequestContext, tx: Transaction, pla
     const known = await withinAsync(entry.index, async () =>
       entry.criteria
         ? identifyByCriteria(engine, ctx, tx, entry)
-        : identify(ctx, entry, entry.id ?? '', entry.kind === 'create' ? undefined : current.get(keyOf(entry.type, entry.id ?? ''))),
+        : identify(
+            ctx,
+            entry,
+            entry.id ?? '',
+            entry.kind === 'create' ? undefined : current.get(keyOf(entry.type, entry.id ?? '')),
+          ),
     );
     if ('entry' in known) identified.push(known);
     else {
@@ -281,7 +358,8 @@ async function resolve(engine: Engine, ctx: RequestContext, tx: Transaction, pla
   const later = identified.filter((i) => i.entry.conditionalReferences.size > 0);
   for (const { entry } of later) {
     for (const reference of entry.conditionalReferences) {
-      if (!links.has(reference)) links.set(reference, await withinAsync(entry.index, () => resolveReference(engine, ctx, tx, reference)));
+      if (!links.has(reference))
+        links.set(reference, await withinAsync(entry.index, () => resolveReference(engine, ctx, tx, reference)));
     }
   }
   await write(tx, await settleAll(engine, ctx, tx, later, links, own, deleted, applied));

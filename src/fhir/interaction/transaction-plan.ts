@@ -62,11 +62,22 @@ export interface TransactionPlan {
   readonly conditional: boolean;
 }
 
-async function planWrite(engine: Engine, ctx: RequestContext, entry: BundleEntry, request: FhirRequest, kind: WriteEntry['kind']): Promise<WriteEntry> {
+async function planWrite(
+  engine: Engine,
+  ctx: RequestContext,
+  entry: BundleEntry,
+  request: FhirRequest,
+  kind: WriteEntry['kind'],
+): Promise<WriteEntry> {
   const type = request.type ?? '';
   ctx.access.demand(kind, type);
   const ifNoneExist = kind === 'create' ? request.header('if-none-exist') : undefined;
-  const criteria = ifNoneExist !== undefined ? noneExistCriteria(ifNoneExist) : kind !== 'create' && request.id === undefined ? criteriaOf(request.query) : undefined;
+  const criteria =
+    ifNoneExist !== undefined
+      ? noneExistCriteria(ifNoneExist)
+      : kind !== 'create' && request.id === undefined
+        ? criteriaOf(request.query)
+        : undefined;
   if (entry.resource === undefined) throw badRequest('required', 'The entry has no resource: add it.', type);
   const patch = kind === 'patch' ? await readPatch(engine, request) : undefined;
   const resource = patch ? undefined : demandValid(engine, type, entry.resource);
@@ -94,7 +105,11 @@ const planDelete = (ctx: RequestContext, entry: BundleEntry, request: FhirReques
 };
 
 /** Everything that can be judged without the database. @throws FhirError with the errors of all entries */
-export async function planTransaction(engine: Engine, ctx: RequestContext, entries: readonly BundleEntry[]): Promise<TransactionPlan> {
+export async function planTransaction(
+  engine: Engine,
+  ctx: RequestContext,
+  entries: readonly BundleEntry[],
+): Promise<TransactionPlan> {
   const deletes: DeleteEntry[] = [];
   const writes: WriteEntry[] = [];
   const reads: ReadEntry[] = [];
@@ -122,11 +137,21 @@ export async function planTransaction(engine: Engine, ctx: RequestContext, entri
   }
   if (failures.length > 0) {
     const denied = failures.find((f) => f.status === 403);
-    const status = denied ? 403 : failures.every((f) => f.status === 422) ? 422 : (failures.find((f) => f.status !== 422)?.status ?? 422);
-    throw new FhirError(status, failures.flatMap((f) => f.issues), failures[0]?.headers);
+    const status = denied
+      ? 403
+      : failures.every((f) => f.status === 422)
+        ? 422
+        : (failures.find((f) => f.status !== 422)?.status ?? 422);
+    throw new FhirError(
+      status,
+      failures.flatMap((f) => f.issues),
+      failures[0]?.headers,
+    );
   }
   demandDistinct([...deletes, ...writes]);
-  const conditional = [...deletes, ...writes].some((e) => e.criteria !== undefined) || writes.some((w) => w.conditionalReferences.size > 0);
+  const conditional =
+    [...deletes, ...writes].some((e) => e.criteria !== undefined) ||
+    writes.some((w) => w.conditionalReferences.size > 0);
   return { deletes, writes, reads, conditional };
 }
 
@@ -140,9 +165,20 @@ function demandDistinct(entries: readonly ChangeEntry[]): void {
     seen.set(key, index);
   };
   for (const { index, type, id, kind, criteria, names } of entries) {
-    if (id !== undefined) claim(`id ${type}/${id}`, index, (other) => `Entry ${other} is about ${type}/${id} as well: one entry for each resource.`);
-    if (kind === 'create' && criteria) claim(`criteria ${type}?${JSON.stringify(criteria)}`, index, (other) => `Entry ${other} has the same ifNoneExist: keep one of them.`);
-    if (names[0] !== undefined && kind !== 'delete') claim(`url ${names[0]}`, index, (other) => `Entry ${other} has the same fullUrl: give each its own.`);
+    if (id !== undefined)
+      claim(
+        `id ${type}/${id}`,
+        index,
+        (other) => `Entry ${other} is about ${type}/${id} as well: one entry for each resource.`,
+      );
+    if (kind === 'create' && criteria)
+      claim(
+        `criteria ${type}?${JSON.stringify(criteria)}`,
+        index,
+        (other) => `Entry ${other} has the same ifNoneExist: keep one of them.`,
+      );
+    if (names[0] !== undefined && kind !== 'delete')
+      claim(`url ${names[0]}`, index, (other) => `Entry ${other} has the same fullUrl: give each its own.`);
   }
   if (issues.length > 0) throw new FhirError(400, issues);
 }

@@ -19,7 +19,11 @@ function repositoryInside(tx: Transaction): Repository {
 }
 
 /** Current versions of what the entries name, read together. */
-async function currentVersions(reader: Reader, ctx: RequestContext, entries: readonly ChangeEntry[]): Promise<ReadonlyMap<string, StoredVersion>> {
+async function currentVersions(
+  reader: Reader,
+  ctx: RequestContext,
+  entries: readonly ChangeEntry[],
+): Promise<ReadonlyMap<string, StoredVersion>> {
   const named = entries.filter((e) => e.id !== undefined && e.kind !== 'create');
   const found = await Promise.all(named.map((e) => reader.read(e.type, e.id ?? '', ctx.access)));
   return new Map(found.flatMap((v) => (v ? [[`${v.type}/${v.id}`, v] as const] : [])));
@@ -41,7 +45,11 @@ function emitChanges(ctx: RequestContext, plan: TransactionPlan, applied: Applie
   }
 }
 
-export async function transaction(engine: Engine, ctx: RequestContext, entries: readonly BundleEntry[]): Promise<Reply> {
+export async function transaction(
+  engine: Engine,
+  ctx: RequestContext,
+  entries: readonly BundleEntry[],
+): Promise<Reply> {
   ctx.access.demand('transaction');
   const work = await planTransaction(engine, ctx, entries);
   const changes: readonly ChangeEntry[] = [...work.deletes, ...work.writes];
@@ -52,7 +60,9 @@ export async function transaction(engine: Engine, ctx: RequestContext, entries: 
     // Without conditions all can be made ready before the transaction begins, which then holds its locks for a few statements only.
     const ready = work.conditional ? undefined : await applyChanges.prepare(engine, ctx, work, current);
     return engine.repository.transaction(work.conditional ? 'serializable' : 'read committed', async (tx) => {
-      const applied = ready ? await applyChanges.run(tx, ready) : await applyChanges.resolve(engine, ctx, tx, work, current);
+      const applied = ready
+        ? await applyChanges.run(tx, ready)
+        : await applyChanges.resolve(engine, ctx, tx, work, current);
       const answers: string[] = [];
       for (const entry of work.deletes) answers[entry.index] = replyEntry({ status: 204 });
       for (const entry of work.writes) answers[entry.index] = replyEntry(changeReply(engine, entry, applied));
@@ -61,7 +71,9 @@ export async function transaction(engine: Engine, ctx: RequestContext, entries: 
       for (const { index, request, route } of work.reads) {
         try {
           const reply = await route.handle(inside, events.ctx, request);
-          answers[index] = replyEntry(request.method === 'HEAD' ? { status: reply.status, headers: reply.headers ?? {} } : reply);
+          answers[index] = replyEntry(
+            request.method === 'HEAD' ? { status: reply.status, headers: reply.headers ?? {} } : reply,
+          );
         } catch (error) {
           throw error instanceof FhirError ? inEntry(index, error) : error;
         }
@@ -75,4 +87,3 @@ export async function transaction(engine: Engine, ctx: RequestContext, entries: 
   release();
   return bundleReply('transaction-response', answers);
 }
-

@@ -20,7 +20,12 @@ export function demandOwnIds(access: Access, type: string, id: string): void {
   if (access.principal.kind === 'system') return;
   throw new FhirError(
     405,
-    [errorIssue('not-supported', `${type}/${id} does not exist, and clients cannot choose ids: create it by POST ${type}.`)],
+    [
+      errorIssue(
+        'not-supported',
+        `${type}/${id} does not exist, and clients cannot choose ids: create it by POST ${type}.`,
+      ),
+    ],
     { Allow: 'GET, HEAD, DELETE' },
   );
 }
@@ -34,14 +39,25 @@ export function nextVersion(
   current: StoredVersion | undefined,
   method: PreparedWrite['method'],
 ): PreparedWrite {
-  return settle(engine, resource, { id, version: (current?.version ?? 0) + 1, lastUpdated: new Date(ctx.clock.now()), method });
+  return settle(engine, resource, {
+    id,
+    version: (current?.version ?? 0) + 1,
+    lastUpdated: new Date(ctx.clock.now()),
+    method,
+  });
 }
 
 /** Writes a version over a current one, or where there is none. @throws ConcurrentChange */
 export const put = (tx: Transaction, write: PreparedWrite, current: StoredVersion | undefined): Promise<void> =>
   isLive(current) ? tx.update([write], NONE) : tx.insert([write]);
 
-function done(engine: Engine, ctx: RequestContext, request: FhirRequest, write: PreparedWrite, current: StoredVersion | undefined): Reply {
+function done(
+  engine: Engine,
+  ctx: RequestContext,
+  request: FhirRequest,
+  write: PreparedWrite,
+  current: StoredVersion | undefined,
+): Reply {
   ctx.emit({ interaction: 'update', type: write.type, resources: [`${write.type}/${write.id}`], outcome: 'success' });
   return replyToWrite(engine, request, isLive(current) ? 200 : 201, write);
 }
@@ -52,7 +68,9 @@ export function demandSameId(tree: unknown, type: string, id: string): void {
   if (claimed === id) return;
   throw badRequest(
     claimed === undefined ? 'required' : 'invalid',
-    claimed === undefined ? `The body has no id: add "id": "${id}".` : `The body has the id ${claimed.slice(0, 64)}, the address ${id}: make them equal.`,
+    claimed === undefined
+      ? `The body has no id: add "id": "${id}".`
+      : `The body has the id ${claimed.slice(0, 64)}, the address ${id}: make them equal.`,
     `${type}.id`,
   );
 }
@@ -95,7 +113,13 @@ export const conditionalUpdate: Handler = async (engine, ctx, request) => {
       const id = match?.id ?? claimed ?? newId(ctx.clock.now());
       const before = match ?? (claimed === undefined ? undefined : await tx.read(type, id, ctx.access));
       if (!match && isLive(before)) {
-        throw new FhirError(409, [errorIssue('duplicate', `${type}/${id} exists, but does not match the criteria: correct the id or the criteria.`, `${type}.id`)]);
+        throw new FhirError(409, [
+          errorIssue(
+            'duplicate',
+            `${type}/${id} exists, but does not match the criteria: correct the id or the criteria.`,
+            `${type}.id`,
+          ),
+        ]);
       }
       const next = nextVersion(engine, ctx, resource, id, before, before ? 'PUT' : 'POST');
       await put(tx, next, before);

@@ -13,9 +13,15 @@ export const vread: Handler = async (engine, ctx, request) => {
   const id = request.id ?? '';
   ctx.access.demand('vread', type);
   const number = /^[1-9]\d{0,9}$/.test(request.versionId ?? '') ? Number(request.versionId) : 0;
-  const found = number > 0 && number <= MAX_VERSION ? await engine.repository.vread(type, id, number, ctx.access) : undefined;
+  const found =
+    number > 0 && number <= MAX_VERSION ? await engine.repository.vread(type, id, number, ctx.access) : undefined;
   if (found === undefined) {
-    throw new FhirError(404, [errorIssue('not-found', `${type}/${id} has no version ${(request.versionId ?? '').slice(0, 64)}: see its _history.`)]);
+    throw new FhirError(404, [
+      errorIssue(
+        'not-found',
+        `${type}/${id} has no version ${(request.versionId ?? '').slice(0, 64)}: see its _history.`,
+      ),
+    ]);
   }
   const version = demandLive(found, type, id);
   ctx.emit({ interaction: 'vread', type, resources: [`${type}/${id}/_history/${number}`], outcome: 'success' });

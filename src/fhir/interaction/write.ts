@@ -65,7 +65,11 @@ const UNRESOLVED = /^urn:(?:uuid|oid):/i;
  * References to elsewhere and to types that are not served stay unchecked.
  * @param exact name elements as the definitions do; costs more, so only where there is something to tell
  */
-export function targetsOf(engine: Engine, resource: Resource, exact = false): { readonly targets: readonly Target[]; readonly issues: readonly Issue[] } {
+export function targetsOf(
+  engine: Engine,
+  resource: Resource,
+  exact = false,
+): { readonly targets: readonly Target[]; readonly issues: readonly Issue[] } {
   const targets: Target[] = [];
   const issues: Issue[] = [];
   const base = `${engine.baseUrl}/`;
@@ -75,21 +79,39 @@ export function targetsOf(engine: Engine, resource: Resource, exact = false): { 
     if (match) {
       if (engine.resources.has(match[1] ?? '')) targets.push({ target: `${match[1]}/${match[2]}`, expression });
     } else if (UNRESOLVED.test(relative)) {
-      issues.push(errorIssue('not-found', `${reference.slice(0, 100)} is the fullUrl of no entry here: such references work only within a transaction.`, expression));
+      issues.push(
+        errorIssue(
+          'not-found',
+          `${reference.slice(0, 100)} is the fullUrl of no entry here: such references work only within a transaction.`,
+          expression,
+        ),
+      );
     } else if (/^[A-Z][A-Za-z]+\?/.test(relative)) {
-      issues.push(errorIssue('not-supported', 'Conditional references work only within a transaction: name the resource as Type/id.', expression));
+      issues.push(
+        errorIssue(
+          'not-supported',
+          'Conditional references work only within a transaction: name the resource as Type/id.',
+          expression,
+        ),
+      );
     }
   }
   return { targets, issues };
 }
 
 /** Every reference of a resource that leads nowhere. */
-export function danglingIssues(engine: Engine, resource: Resource, known: { has(target: string): boolean }): readonly Issue[] {
+export function danglingIssues(
+  engine: Engine,
+  resource: Resource,
+  known: { has(target: string): boolean },
+): readonly Issue[] {
   const { targets, issues } = targetsOf(engine, resource, true);
   const missing = targets.filter((t) => !known.has(t.target));
   return [
     ...issues,
-    ...missing.map(({ target, expression }) => errorIssue('not-found', `${target} is not known here: create it first, or correct the reference.`, expression)),
+    ...missing.map(({ target, expression }) =>
+      errorIssue('not-found', `${target} is not known here: create it first, or correct the reference.`, expression),
+    ),
   ];
 }
 
@@ -99,8 +121,10 @@ const NOTHING: ReadonlySet<string> = new Set();
 export async function demandTargets(engine: Engine, access: Access, reader: Reader, resource: Resource): Promise<void> {
   if (!engine.validateReferences) return;
   const { targets, issues } = targetsOf(engine, resource);
-  const existing = targets.length === 0 ? NOTHING : await reader.existing([...new Set(targets.map((t) => t.target))], access);
-  if (issues.length > 0 || targets.some((t) => !existing.has(t.target))) throw new FhirError(422, danglingIssues(engine, resource, existing));
+  const existing =
+    targets.length === 0 ? NOTHING : await reader.existing([...new Set(targets.map((t) => t.target))], access);
+  if (issues.length > 0 || targets.some((t) => !existing.has(t.target)))
+    throw new FhirError(422, danglingIssues(engine, resource, existing));
 }
 
 /** Id, version and time set by the server; text and search columns made. */
@@ -140,7 +164,11 @@ export function replyToWrite(
   if (wanted === 'minimal') return { status, headers };
   if (wanted === 'OperationOutcome') {
     const text = `${written.type}/${written.id} was ${status === 201 ? 'created' : 'updated'} as version ${written.version}.`;
-    return { status, headers, body: stringify(toOutcome([{ severity: 'information', code: 'informational', diagnostics: text }])) };
+    return {
+      status,
+      headers,
+      body: stringify(toOutcome([{ severity: 'information', code: 'informational', diagnostics: text }])),
+    };
   }
   return { status, headers, body: written.content };
 }
