@@ -2,14 +2,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getRequestListener } from '@hono/node-server';
+import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import type { IssueCode } from './fhir/outcome.ts';
 import { StartError } from './platform/start-error.ts';
 
 export interface Listener {
   readonly port: number;
   /** From now on answers with this instead of 503. */
-  serve(fetch: (request: Request) => Response | Promise<Response>): void;
+  serve(fetch: (request: Request, env: HttpBindings) => Response | Promise<Response>): void;
   /** Accepts nothing more and waits for the requests that run, `limitMs` at most. */
   drain(limitMs: number): Promise<void>;
   /** Ends every connection. */
@@ -73,7 +73,7 @@ export async function listen(host: string, port: number): Promise<Listener> {
   return {
     port: (server.address() as AddressInfo).port,
     serve(fetch) {
-      handle = getRequestListener(fetch);
+      handle = getRequestListener((request, env) => fetch(request, env as HttpBindings));
     },
     async drain(limitMs) {
       const closed = new Promise<'closed'>((resolve) => server.close(() => resolve('closed')));

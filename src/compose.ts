@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
+import { buildApp } from './app.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
 import type { Engine } from './fhir/engine.ts';
@@ -30,6 +31,7 @@ const POOL = 8;
 export interface Kairos {
   readonly config: Config;
   readonly engine: Engine;
+  readonly app: ReturnType<typeof buildApp>;
   /** What the repository is made of, for jobs that go through whole tables. */
   readonly store: StoreParts;
   readonly database: OpenDatabase;
@@ -37,6 +39,8 @@ export interface Kairos {
   readonly pool: pg.Pool;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** From now on `/readyz` says no. */
+  unready(): void;
   /** Ends the connections, and an embedded database that no other process uses. */
   close(): Promise<void>;
 }
@@ -64,6 +68,20 @@ async function cursorKey(pool: pg.Pool): Promise<Uint8Array> {
   ]);
   const { rows } = await poolNamed(pool, `select value from installation where name = 'cursor-key'`);
   return Buffer.from(rows[0]?.[0] ?? '', 'base64');
+}
+
+const answers = (pool: pg.Pool): Promise<boolean> =>
+  poolNamed(pool, 'select 1').then(
+    () => true,
+    () => false,
+  );
+
+function observePool(metrics: Metrics, pool: pg.Pool): void {
+  metrics.gauge('db_pool_connections', 'Connections of the pool, by what they do.', () => [
+    [{ state: 'idle' }, pool.idleCount],
+    [{ state: 'busy' }, pool.totalCount - pool.idleCount],
+  ]);
+  metrics.gauge('db_pool_waiting', 'Requests that wait for a connection.', () => [[{}, pool.waitingCount]]);
 }
 
 /**
@@ -121,7 +139,14 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       cursorKey: await cursorKey(pool),
     };
     await loadConformance(engine);
-    return { config, engine, store, database, pool, log: createLog(config.logLevel), metrics: createMetrics(), close };
+    const log = createLog(config.logLevel);
+    const metrics = createMetrics();
+    observePool(metrics, pool);
+    let stopping = false;
+    const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
+    const app = buildApp(engine, { log, metrics, ready });
+    const unready = (): void => void (stopping = true);
+    return { config, engine, app, store, database, pool, log, metrics, unready, close };
   } catch (error) {
     await close();
     throw error;

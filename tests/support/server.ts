@@ -1,17 +1,23 @@
-/** The application on a fresh database, called without a socket. */
-import { buildApp, type AppParts } from '../../src/app.ts';
+/** The HTTP application on a fresh database: requests go to it without a socket. */
+import type { Engine } from '../../src/fhir/engine.ts';
 import { openTestKairos, type TestKairos, type TestKairosOptions } from './kairos.ts';
 
-export interface TestServer extends TestKairos {
-  readonly app: ReturnType<typeof buildApp>;
-  /** @param path with the base: `/fhir/R4/Patient` */
+export interface TestServer {
+  readonly app: TestKairos['app'];
+  readonly engine: Engine;
+  readonly kairos: TestKairos;
+  /** @param path from the root, `/fhir/R4/Patient/1` */
   request(path: string, init?: RequestInit): Promise<Response>;
+  close(): Promise<void>;
 }
 
-export async function createTestServer(
-  options: TestKairosOptions & { readonly parts?: Partial<AppParts> } = {},
-): Promise<TestServer> {
+export async function createTestServer(options: TestKairosOptions = {}): Promise<TestServer> {
   const kairos = await openTestKairos(options);
-  const app = buildApp(kairos.engine, { log: kairos.log, metrics: kairos.metrics, ready: () => true, ...options.parts });
-  return { ...kairos, app, request: async (path, init) => app.request(path, init) };
+  return {
+    app: kairos.app,
+    engine: kairos.engine,
+    kairos,
+    request: async (path, init) => kairos.app.request(`http://localhost${path}`, init),
+    close: kairos.close,
+  };
 }
