@@ -28,6 +28,8 @@ export interface TestStore {
   readonly database: TestDatabase;
   readonly pool: pg.Pool;
   readonly repository: PostgresRepository;
+  /** As another process on the same database has it. */
+  readonly sibling: PostgresRepository;
   readonly layout: Layout;
   readonly resources: ReadonlyMap<string, ResourceDeclaration>;
   close(): Promise<void>;
@@ -43,20 +45,23 @@ export async function openStore(declarations: readonly ResourceDeclaration[] = [
   const all = [...TYPES.map((type) => defineResource({ type, sealed: false })), relation, ...declarations];
   const resources = new Map(all.map((r) => [r.type, r]));
   const layout = searchLayout(definitions, 'http://localhost/fhir/R4');
-  const repository = createRepository({
-    pool,
-    openClient: () => openClient(database.app, 'test lane', 20_000),
-    resources,
-    layout,
-  });
+  const open = (): PostgresRepository =>
+    createRepository({
+      pool,
+      openClient: () => openClient(database.app, 'test lane', 20_000),
+      resources,
+      layout,
+    });
+  const [repository, sibling] = [open(), open()];
   return {
     database,
     pool,
     repository,
+    sibling,
     layout,
     resources,
     async close() {
-      await repository.close();
+      await Promise.all([repository.close(), sibling.close()]);
       await pool.end();
       await database.drop();
     },

@@ -3,7 +3,7 @@ import type { Resource } from '@medplum/fhirtypes';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { badRequest } from '../../src/fhir/outcome.ts';
 import { defineResource } from '../../src/fhir/resource.ts';
-import type { Change, Transaction } from '../../src/fhir/store/repository.ts';
+import type { Change, Repository, Transaction } from '../../src/fhir/store/repository.ts';
 import { sql } from '../../src/platform/database/sql.ts';
 import { access, openStore, parsed, slot, write, type TestStore } from './open-store.ts';
 
@@ -76,22 +76,33 @@ describe('transactions (http.html#trules)', () => {
     expect(await counts()).toBe(before);
   });
 
-  test('serializable: of conditional creates at the same time one creates, the others find it', async () => {
-    const attempts: number[] = [];
-    let meet: () => void = () => undefined;
-    const all = new Promise<void>((resolve) => (meet = resolve));
-    const conditional = async (n: number): Promise<boolean> =>
-      store.repository.transaction('serializable', async (tx) => {
-        if (attempts.push(n) === 4) meet();
+  test('serializable: of processes that create under one condition at the same time one creates, the other finds it', async () => {
+    let [attempts, meet] = [0, (): void => undefined];
+    const both = new Promise<void>((resolve) => (meet = resolve));
+    const conditional = (repository: Repository): Promise<boolean> =>
+      repository.transaction('serializable', async (tx) => {
         const found = await tx.query(sql`select id from basic where content like ${'%only once%'}`);
+        if (++attempts === 2) meet();
+        await both;
         if (found.length > 0) return false;
-        await all;
         await tx.insert([write({ resourceType: 'Basic', code: { text: 'only once' } })]);
         return true;
       });
-    const created = await Promise.all([1, 2, 3, 4].map(conditional));
-    expect(created.filter(Boolean)).toHaveLength(1);
-    expect(attempts.length).toBeGreaterThan(4);
+    const created = await Promise.all([store.repository, store.sibling].map(conditional));
+    expect([created.filter(Boolean).length, attempts]).toEqual([1, 3]);
+  });
+
+  test('serializable: conditional creates of different resources do not fail one another', async () => {
+    const attempts = Array.from({ length: 60 }, (_, i) =>
+      store.repository.transaction('serializable', async (tx) => {
+        const identifier = `{"urn:x|${i}"}`;
+        const found = await tx.query(sql`select id from patient where identifier @> ${identifier}::text[]`);
+        if (found.length === 0)
+          await tx.insert([write({ resourceType: 'Patient', identifier: [{ system: 'urn:x', value: String(i) }] })]);
+      }),
+    );
+    await Promise.all(attempts);
+    expect(await store.repository.query(sql`select count(*) from patient`)).toEqual([['60']]);
   });
 
   test('a deadlock is resolved by running the loser again', async () => {

@@ -104,6 +104,7 @@ export interface Repository extends Reader {
   create(write: PreparedWrite): Promise<void>;
   /**
    * Runs in one database transaction; retried on serialization failures and deadlocks (so `work` may run more than once).
+   * `work` must not begin another: it would wait for its own turn.
    * @throws FhirError 503 `transient` when the retries are used up
    */
   transaction<T>(isolation: 'read committed' | 'serializable', work: (tx: Transaction) => Promise<T>): Promise<T>;
