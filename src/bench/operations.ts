@@ -45,7 +45,7 @@ const spread = (n: number, range: number): number => (n * 2_654_435_761) % range
 
 /** Body of a patient that is new, as a client would send it. */
 function newPatient(n: number): Record<string, unknown> {
-  const { id: _id, meta: _meta, ...rest } = patient(n, `Zz${familyName(n)}`);
+  const { id: _id, ...rest } = patient(n, `Zz${familyName(n)}`);
   return rest;
 }
 

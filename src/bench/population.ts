@@ -152,7 +152,6 @@ export function patient(n: number, family: string = familyName(n)): Patient & { 
   return {
     resourceType: 'Patient',
     id: patientId(n),
-    meta: {},
     identifier: [
       { use: 'usual', system: 'https://kairos.example/fhir/identifier/mrn', value: `B${String(n).padStart(8, '0')}` },
     ],
@@ -197,7 +196,6 @@ const instant = (ms: number): string => new Date(ms).toISOString();
 const practitioner = (n: number): Practitioner => ({
   resourceType: 'Practitioner',
   id: practitionerId(n),
-  meta: {},
   active: true,
   name: [{ family: familyName(n + 1_000_000), given: [at(GIVEN, n)] }],
 });
@@ -205,7 +203,6 @@ const practitioner = (n: number): Practitioner => ({
 const schedule = (n: number, practitioners: number): Schedule => ({
   resourceType: 'Schedule',
   id: scheduleId(n),
-  meta: {},
   active: true,
   actor: [{ reference: `Practitioner/${practitionerId(n % practitioners)}` }],
 });
@@ -213,7 +210,6 @@ const schedule = (n: number, practitioners: number): Schedule => ({
 const slot = (scheduleNumber: number, index: number): Slot => ({
   resourceType: 'Slot',
   id: `bench-slot-${scheduleNumber}-${index}`,
-  meta: {},
   serviceType: [{ coding: [{ system: 'http://terminology.hl7.org/CodeSystem/service-type', code: '124' }] }],
   schedule: { reference: `Schedule/${scheduleId(scheduleNumber)}` },
   status: (scheduleNumber + index) % 3 === 0 ? 'busy' : 'free',
@@ -224,7 +220,6 @@ const slot = (scheduleNumber: number, index: number): Slot => ({
 const appointment = (practitionerNumber: number, index: number, patients: number): Appointment => ({
   resourceType: 'Appointment',
   id: `bench-appointment-${practitionerNumber}-${index}`,
-  meta: {},
   status: 'booked',
   serviceType: [{ coding: [{ system: 'http://terminology.hl7.org/CodeSystem/service-type', code: '124' }] }],
   start: instant(startOf(index)),

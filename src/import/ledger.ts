@@ -5,7 +5,8 @@
 
 /** A missing target, and the resource that names it. */
 export interface Dangling {
-  readonly key: string;
+  /** Number of the resource that names it. */
+  readonly from: number;
   readonly target: string;
   readonly expression: string;
   /** The input holds the target, but it was refused. */
@@ -26,7 +27,6 @@ export class Ledger {
   private readonly refusedNumbers = new Set<number>();
   private readonly invalid = new Set<string>();
   private added = 0;
-  private readonly taken = new Set<number>();
   private readonly expressions = new Map<string, string>();
   /** Keys as the Map holds them, by number. */
   private readonly keys: string[] = [];
@@ -41,14 +41,14 @@ export class Ledger {
     return number;
   }
 
-  /** @returns `taken`: another resource of the input has the id; `again`: the same resource was met before */
-  add(key: string, fingerprint: number): 'new' | 'again' | 'taken' {
+  /** @returns its number; or `taken`: another resource of the input has the id, `again`: the same resource was met before */
+  add(key: string, fingerprint: number): number | 'again' | 'taken' {
     const number = this.number(key);
     const known = this.fingerprints[number];
     if (known !== undefined && !Number.isNaN(known)) return known === fingerprint ? 'again' : 'taken';
     this.fingerprints[number] = fingerprint;
     this.added++;
-    return 'new';
+    return number;
   }
 
   /** Notes a resource that is refused for itself, so that those that refer to it can be told why they are. */
@@ -67,22 +67,6 @@ export class Ledger {
   /** Resources of the input that are valid by themselves. */
   get size(): number {
     return this.added;
-  }
-
-  /** Whether it is this very resource that the input holds under the key. */
-  isFirst(key: string, fingerprint: number): boolean {
-    const number = this.numbers.get(key);
-    return number !== undefined && this.fingerprints[number] === fingerprint;
-  }
-
-  /** Whether this very resource is to be stored; yes only once. */
-  take(key: string, fingerprint: number): boolean {
-    const number = this.numbers.get(key);
-    if (number === undefined || this.fingerprints[number] !== fingerprint || this.refusedNumbers.has(number))
-      return false;
-    if (this.taken.has(number)) return false;
-    this.taken.add(number);
-    return true;
   }
 
   /** The name `urn` of a resource in its Bundle; the first to bear it keeps it. */
@@ -141,7 +125,7 @@ export class Ledger {
       for (const { from, expression } of this.links.get(target) ?? []) {
         const key = this.keys[target] ?? '';
         const refused = this.invalid.has(key) || this.refusedNumbers.has(target);
-        dangling.push({ key: this.keys[from] ?? '', target: key, expression, refused });
+        dangling.push({ from, target: key, expression, refused });
         if (this.refusedNumbers.has(from)) continue;
         this.refusedNumbers.add(from);
         gone.push(from);

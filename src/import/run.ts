@@ -6,12 +6,11 @@ import type { Resource } from '@medplum/fhirtypes';
 import type { RequestContext } from '../fhir/context.ts';
 import type { Engine } from '../fhir/engine.ts';
 import { storeAll, type StoreOutcome } from '../fhir/interaction/store-all.ts';
-import { demandValid } from '../fhir/interaction/write.ts';
 import { errorIssue, FhirError, type Issue } from '../fhir/outcome.ts';
-import { collectReferences } from '../fhir/validation/references.ts';
-import { fingerprint, idOf, isUrn, keyOf, withResolved } from './identity.ts';
+import { CONDITIONAL_MARK, firstPass, settled, type FirstPass } from './first-pass.ts';
+import { idOf, keyOf } from './identity.ts';
 import { Ledger, type Dangling } from './ledger.ts';
-import { readFileItems, type Item, type Place, type ReadLimits, type SourceFile } from './source.ts';
+import { readFileItems, type Place, type ReadLimits, type SourceFile } from './source.ts';
 
 /** A resource, line or file that was not imported, and why. */
 export interface Refusal {
@@ -39,118 +38,20 @@ export interface ImportObserver {
   refused(refusal: Refusal): void;
 }
 
-const LOCAL = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9.-]{1,64})(?:\/_history\/[A-Za-z0-9.-]{1,64})?$/;
-const ID = /^[A-Za-z0-9.-]{1,64}$/;
-const CONDITIONAL = /^[A-Z][A-Za-z]+\?/;
-/** Marks a conditional reference in the ledger: never the name of anything. */
-const CONDITIONAL_MARK = 'urn:uuid:conditional:';
 const ASKED_AT_ONCE = 2000;
 const STORED_AT_ONCE = 500;
 /** While one batch is written the next is read and made ready. */
 const BATCHES_UNDER_WAY = 2;
 
-interface Run {
-  readonly engine: Engine;
+interface Run extends FirstPass {
   readonly ctx: RequestContext;
-  readonly ledger: Ledger;
   readonly counts: Map<string, TypeCount>;
-  refuse(place: Place, type: string, key: string | undefined, issues: readonly Issue[]): void;
 }
 
 function countOf(counts: Map<string, TypeCount>, type: string): TypeCount {
   let count = counts.get(type);
   if (!count) counts.set(type, (count = { created: 0, updated: 0, unchanged: 0, refused: 0 }));
   return count;
-}
-
-/** Why resources of this type cannot come in at all. */
-function closed(engine: Engine, type: string): Issue | undefined {
-  const declaration = engine.resources.get(type);
-  if (!declaration)
-    return errorIssue(
-      'not-supported',
-      type === '' ? 'resourceType is missing.' : `${type} is not served here.`,
-      'resourceType',
-    );
-  if (!declaration.interactions.includes('create'))
-    return errorIssue('not-supported', `${type} is read-only here: the server alone writes it.`, 'resourceType');
-  return undefined;
-}
-
-const badId = (type: string): Issue =>
-  errorIssue('value', 'An id has 1 to 64 letters A-Z and a-z, digits, - and . only.', `${type}.id`);
-
-/** `urn:` references to entries of the same Bundle as `Type/id`; others through `fallback`. */
-const resolver =
-  (item: Item, fallback: (urn: string) => string | undefined) =>
-  (urn: string): string | undefined => {
-    const sibling = item.siblings?.get(urn);
-    return sibling ? keyOf(sibling) : fallback(urn);
-  };
-
-const withId = (tree: unknown, id: string): unknown =>
-  typeof tree === 'object' && tree !== null && !('id' in tree)
-    ? Object.assign({ resourceType: undefined, id }, tree)
-    : tree;
-
-/** First pass: validates one resource and notes it and its references. */
-function check(run: Run, item: Item): void {
-  const { engine, ledger } = run;
-  const type = typeof item.tree['resourceType'] === 'string' ? item.tree['resourceType'] : '';
-  const id = idOf(item);
-  const key = `${type}/${id}`;
-  // R4 defines Resource.id as a string; the rules of `id` stand in its description only.
-  const shut = closed(engine, type) ?? (ID.test(id) ? undefined : badId(type));
-  if (shut) {
-    ledger.refuse(key);
-    run.refuse(item.place, type, key, [shut]);
-    return;
-  }
-  let resource: Resource;
-  try {
-    resource = demandValid(
-      engine,
-      type,
-      withId(
-        withResolved(
-          item.tree,
-          resolver(item, () => undefined),
-        ),
-        id,
-      ),
-    );
-  } catch (error) {
-    if (!(error instanceof FhirError)) throw error;
-    ledger.refuse(key);
-    run.refuse(item.place, type, key, error.issues);
-    return;
-  }
-  const added = ledger.add(key, fingerprint(item.tree));
-  if (added === 'taken') {
-    run.refuse(item.place, type, key, [
-      errorIssue(
-        'duplicate',
-        `Another resource of the input has the id ${id} and other content: give one of them another id.`,
-        `${type}.id`,
-      ),
-    ]);
-  }
-  if (added !== 'new') return;
-  if (item.fullUrl !== undefined && isUrn(item.fullUrl)) ledger.name(item.fullUrl, key);
-  if (!engine.validateReferences) return;
-  const base = `${engine.baseUrl}/`;
-  for (const { reference, expression } of collectReferences(resource)) {
-    const relative = reference.startsWith(base) ? reference.slice(base.length) : reference;
-    const match = LOCAL.exec(relative);
-    const target = match
-      ? `${match[1]}/${match[2]}`
-      : CONDITIONAL.test(relative)
-        ? CONDITIONAL_MARK + relative
-        : relative;
-    const checked = match ? engine.resources.has(match[1] ?? '') : isUrn(target);
-    // What refers to itself has its target as soon as it is there.
-    if (checked && target !== key) ledger.link(key, target, expression);
-  }
 }
 
 function danglingIssue({ target, expression, refused }: Dangling): Issue {
@@ -230,19 +131,21 @@ export async function importFiles(
 
   const allBytes = files.reduce((sum, f) => sum + f.bytes, 0);
   let readBytes = 0;
-  let valid = 0;
+  // By item, in the order of reading: the number of a resource to be stored, doubled, plus one if it has names to resolve; else -1.
+  const verdicts: number[] = [];
   for (const file of files) {
     for await (const items of readFileItems(file, limits, (bytes) => (readBytes += bytes))) {
       for (const item of items) {
         if (item.kind === 'unreadable') refuse(item.place, '', undefined, item.issues);
-        else check(run, item);
+        const verdict = item.kind === 'unreadable' ? 'left out' : firstPass(run, item);
+        verdicts.push(verdict === 'left out' ? -1 : verdict.number * 2 + (verdict.named ? 1 : 0));
       }
       observer.progress('check', readBytes, allBytes);
     }
   }
   ledger.resolveNames();
-  const dangling = Map.groupBy(ledger.refuseDangling(await storedTargets(run)), (d) => d.key);
-  valid = ledger.size - dangling.size;
+  const dangling = Map.groupBy(ledger.refuseDangling(await storedTargets(run)), (d) => d.from);
+  const valid = ledger.size - dangling.size;
 
   let stored = 0;
   let batch: Waiting[] = [];
@@ -256,28 +159,21 @@ export async function importFiles(
     underWay.push(work);
     if (underWay.length >= BATCHES_UNDER_WAY) await underWay.shift();
   };
+  let ordinal = 0;
   for (const file of files) {
     for await (const items of readFileItems(file, limits, () => undefined)) {
       for (const item of items) {
-        if (item.kind === 'unreadable') continue;
+        const verdict = verdicts[ordinal++] ?? -1;
+        if (verdict === -1 || item.kind === 'unreadable') continue;
         const id = idOf(item);
-        const key = keyOf(item);
-        const mark = fingerprint(item.tree);
-        const missing = dangling.get(key);
-        if (missing && ledger.isFirst(key, mark)) {
-          refuse(item.place, String(item.tree['resourceType']), key, missing.map(danglingIssue));
-          dangling.delete(key);
-        } else if (ledger.take(key, mark)) {
-          // Validated in the first pass; a reference that is resolved since names a resource in place of an entry.
-          const resource = withId(
-            withResolved(
-              item.tree,
-              resolver(item, (urn) => ledger.named(urn)),
-            ),
-            id,
-          ) as Resource;
-          if (batch.push({ place: item.place, resource }) === STORED_AT_ONCE) await flush();
+        const missing = dangling.get(verdict >> 1);
+        if (missing) {
+          refuse(item.place, String(item.tree['resourceType']), keyOf(item), missing.map(danglingIssue));
+          continue;
         }
+        // Validated in the first pass; a reference that is resolved since names a resource in place of an entry.
+        const resource = settled(item, id, verdict % 2 === 1, (urn) => ledger.named(urn)) as Resource;
+        if (batch.push({ place: item.place, resource }) === STORED_AT_ONCE) await flush();
       }
     }
   }
