@@ -56,20 +56,32 @@ function jsonType(type: string, engine: Engine): 'string' | 'number' | 'boolean'
 }
 
 const wrongType = (definition: OperationParameterDef, found: string): FhirError =>
-  badRequest('value', `Parameter ${definition.name} is ${found}: send value${capital(definition.type ?? '')}.`, definition.name);
+  badRequest(
+    'value',
+    `Parameter ${definition.name} is ${found}: send value${capital(definition.type ?? '')}.`,
+    definition.name,
+  );
 
 /** The value as JSON would hold it. @throws FhirError 400 when the text is not a value of the type */
 function fromText(text: string, definition: OperationParameterDef, engine: Engine): unknown {
   const type = definition.type ?? '';
   const json = jsonType(type, engine);
   if (json === undefined) {
-    throw badRequest('value', `Parameter ${definition.name} is a ${type || 'group'}: send it by POST in a Parameters resource.`, definition.name);
+    throw badRequest(
+      'value',
+      `Parameter ${definition.name} is a ${type || 'group'}: send it by POST in a Parameters resource.`,
+      definition.name,
+    );
   }
   const regex = engine.definitions.type(type)?.regex;
   const fits = FORMATS[type] ?? ((t: string) => regex === undefined || new RegExp(`^(?:${regex})$`, 'u').test(t));
   if (text === '' || !fits(text)) {
     const hint = FORMAT_HINTS[type];
-    throw badRequest('value', `Parameter ${definition.name} is not a ${type}${hint === undefined ? '' : `: send ${hint}`}.`, definition.name);
+    throw badRequest(
+      'value',
+      `Parameter ${definition.name} is not a ${type}${hint === undefined ? '' : `: send ${hint}`}.`,
+      definition.name,
+    );
   }
   if (json === 'boolean') return text === 'true';
   if (json === 'string') return text;
@@ -81,17 +93,29 @@ function fromText(text: string, definition: OperationParameterDef, engine: Engin
 }
 
 /** A parameter of the Parameters resource. @throws FhirError 400 */
-function fromParameter(sent: Readonly<Record<string, unknown>>, definition: OperationParameterDef, engine: Engine): unknown {
+function fromParameter(
+  sent: Readonly<Record<string, unknown>>,
+  definition: OperationParameterDef,
+  engine: Engine,
+): unknown {
   const key = Object.keys(sent).find((k) => k.startsWith('value') || k === 'resource' || k === 'part');
   const value = key === undefined ? undefined : sent[key];
   if (key === undefined || value === undefined) {
-    throw badRequest('required', `Parameter ${definition.name} has no value: send value${capital(definition.type ?? '')}.`, definition.name);
+    throw badRequest(
+      'required',
+      `Parameter ${definition.name} has no value: send value${capital(definition.type ?? '')}.`,
+      definition.name,
+    );
   }
   const type = definition.type ?? '';
   const kind = engine.definitions.type(type)?.kind;
   if (kind === 'resource' || type === 'Resource') {
     if (key !== 'resource' || !isObject(value)) {
-      throw badRequest('value', `Parameter ${definition.name} is a resource: send it as \`resource\`.`, definition.name);
+      throw badRequest(
+        'value',
+        `Parameter ${definition.name} is a resource: send it as \`resource\`.`,
+        definition.name,
+      );
     }
     if (type !== 'Resource' && value.resourceType !== type) {
       throw badRequest('value', `Parameter ${definition.name} must be a ${type}.`, definition.name);
@@ -99,7 +123,12 @@ function fromParameter(sent: Readonly<Record<string, unknown>>, definition: Oper
     return value;
   }
   if (definition.type === undefined) {
-    if (key !== 'part') throw badRequest('value', `Parameter ${definition.name} is a group: send its parts as \`part\`.`, definition.name);
+    if (key !== 'part')
+      throw badRequest(
+        'value',
+        `Parameter ${definition.name} is a group: send its parts as \`part\`.`,
+        definition.name,
+      );
     return value;
   }
   const accepted = FAMILIES.find((f) => f.includes(type)) ?? [type];
@@ -117,7 +146,8 @@ function fromParameter(sent: Readonly<Record<string, unknown>>, definition: Oper
 /** What was sent in the body's Parameters, by entry. @throws FhirError 400 when the resource is no Parameters */
 function entriesOf(parameters: unknown): readonly Readonly<Record<string, unknown>>[] {
   const list = isObject(parameters) ? (parameters.parameter ?? []) : undefined;
-  if (!Array.isArray(list)) throw badRequest('structure', 'Parameters.parameter must be an array.', 'Parameters.parameter');
+  if (!Array.isArray(list))
+    throw badRequest('structure', 'Parameters.parameter must be an array.', 'Parameters.parameter');
   return list.map((entry: unknown, i) => {
     if (!isObject(entry) || typeof entry.name !== 'string') {
       throw badRequest('required', 'A parameter has no name.', `Parameters.parameter[${i}].name`);
@@ -128,9 +158,13 @@ function entriesOf(parameters: unknown): readonly Readonly<Record<string, unknow
 
 /** Shapes of complex values (Coding …) are checked as a Parameters resource; resources are left to the operation. */
 function demandValidValues(entries: readonly Readonly<Record<string, unknown>>[], engine: Engine): void {
-  const complex = entries.filter((e) => Object.entries(e).some(([key, value]) => key.startsWith('value') && isObject(value)));
+  const complex = entries.filter((e) =>
+    Object.entries(e).some(([key, value]) => key.startsWith('value') && isObject(value)),
+  );
   if (complex.length === 0) return;
-  const issues = engine.validator.validate({ resourceType: 'Parameters', parameter: complex }).filter((i) => i.severity === 'error' || i.severity === 'fatal');
+  const issues = engine.validator
+    .validate({ resourceType: 'Parameters', parameter: complex })
+    .filter((i) => i.severity === 'error' || i.severity === 'fatal');
   if (issues.length > 0) throw new FhirError(400, issues);
 }
 
@@ -140,7 +174,11 @@ function collect(definition: OperationDef, request: OperationRequest, engine: En
   const demand = (name: string): OperationParameterDef => {
     const known = byName.get(name);
     if (known) return known;
-    throw badRequest('not-supported', `$${definition.code} has no parameter ${name.slice(0, 64)}: it knows ${names}.`, name.slice(0, 64));
+    throw badRequest(
+      'not-supported',
+      `$${definition.code} has no parameter ${name.slice(0, 64)}: it knows ${names}.`,
+      name.slice(0, 64),
+    );
   };
   const query = request.query.filter(([name]) => byName.has(name) || !GENERAL.has(name));
   // A GET's parameters arrive twice, as query and as strings in the Parameters: the query is authoritative then.
@@ -160,15 +198,31 @@ function collect(definition: OperationDef, request: OperationRequest, engine: En
   for (const parameter of definition.parameters) {
     const values = given.filter((g) => g.name === parameter.name);
     if (values.length < parameter.min) {
-      throw badRequest('required', `Parameter ${parameter.name} is missing: $${definition.code} needs it.`, parameter.name);
+      throw badRequest(
+        'required',
+        `Parameter ${parameter.name} is missing: $${definition.code} needs it.`,
+        parameter.name,
+      );
     }
     if (values.length > parameter.max) {
-      throw badRequest('invalid', `Parameter ${parameter.name} is given ${values.length} times: send it at most ${parameter.max === 1 ? 'once' : `${parameter.max} times`}.`, parameter.name);
+      throw badRequest(
+        'invalid',
+        `Parameter ${parameter.name} is given ${values.length} times: send it at most ${parameter.max === 1 ? 'once' : `${parameter.max} times`}.`,
+        parameter.name,
+      );
     }
     for (const { value } of values) {
-      if (parameter.valueSet !== undefined && typeof value === 'string' && engine.terminology.contains(parameter.valueSet, undefined, value) === false) {
+      if (
+        parameter.valueSet !== undefined &&
+        typeof value === 'string' &&
+        engine.terminology.contains(parameter.valueSet, undefined, value) === false
+      ) {
         const codes = engine.terminology.expand(parameter.valueSet)?.map((c) => c.code) ?? [];
-        throw badRequest('code-invalid', `Parameter ${parameter.name} must be one of ${codes.join(', ')}.`, parameter.name);
+        throw badRequest(
+          'code-invalid',
+          `Parameter ${parameter.name} must be one of ${codes.join(', ')}.`,
+          parameter.name,
+        );
       }
     }
   }
@@ -179,7 +233,7 @@ function collect(definition: OperationDef, request: OperationRequest, engine: En
  * The input of an operation.
  * @throws FhirError 400 naming the parameter: unknown, missing, too often, of another type, not a code of its value set
  */
-export function readOperationInput(engine: Engine, url: string, request: OperationRequest): OperationInput {
+function readOperationInput(engine: Engine, url: string, request: OperationRequest): OperationInput {
   const definition = engine.definitions.operation(url);
   if (!definition) throw new Error(`No OperationDefinition ${url}: add it to fhir-profiles/ and build again.`);
   const given = collect(definition, request, engine);
@@ -214,13 +268,19 @@ export function readOperationInput(engine: Engine, url: string, request: Operati
 
 /** An operation whose `handle` also gets its checked input. */
 export interface OperationSpec extends Omit<OperationDeclaration, 'handle'> {
-  handle(engine: Engine, ctx: RequestContext, request: OperationRequest, input: OperationInput): Promise<OperationReply>;
+  handle(
+    engine: Engine,
+    ctx: RequestContext,
+    request: OperationRequest,
+    input: OperationInput,
+  ): Promise<OperationReply>;
 }
 
 /** Declares an operation; its parameters are checked before it runs. */
 export const defineOperation = (spec: OperationSpec): OperationDeclaration => ({
   ...spec,
-  handle: async (engine, ctx, request) => spec.handle(engine, ctx, request, readOperationInput(engine, spec.url, request)),
+  handle: async (engine, ctx, request) =>
+    spec.handle(engine, ctx, request, readOperationInput(engine, spec.url, request)),
 });
 
 /** 400: the operation knows these parameters, but the server does not act on them. */

@@ -20,21 +20,39 @@ function asked(input: OperationInput): Asked {
   }
   const code = coding?.code ?? input.text('code');
   const canonical = coding?.system ?? input.text('system');
-  if (code === undefined) throw badRequest('required', 'Parameter code is missing: send code and system, or coding.', coding ? 'coding' : 'code');
-  if (canonical === undefined) throw badRequest('required', 'Parameter system is missing: send code and system, or coding.', coding ? 'coding' : 'system');
+  if (code === undefined)
+    throw badRequest(
+      'required',
+      'Parameter code is missing: send code and system, or coding.',
+      coding ? 'coding' : 'code',
+    );
+  if (canonical === undefined)
+    throw badRequest(
+      'required',
+      'Parameter system is missing: send code and system, or coding.',
+      coding ? 'coding' : 'system',
+    );
   const version = input.text('version') ?? coding?.version ?? canonical.split('|')[1];
   return { system: withoutVersion(canonical), code, ...(version === undefined ? {} : { version }) };
 }
 
-const notFound = (what: string, parameter: string): FhirError => new FhirError(404, [errorIssue('not-found', `${what} is not known here.`, parameter)]);
+const notFound = (what: string, parameter: string): FhirError =>
+  new FhirError(404, [errorIssue('not-found', `${what} is not known here.`, parameter)]);
 
 /** Properties of the concept, or those of them that were asked for. */
-function properties(terminology: Terminology, { system, code }: Asked, wanted: readonly string[]): ParametersParameter[] {
+function properties(
+  terminology: Terminology,
+  { system, code }: Asked,
+  wanted: readonly string[],
+): ParametersParameter[] {
   const relatives = terminology.relatives(system, code);
   const concept = terminology.lookup(system, code);
   const property = (name: string, value: Omit<ParametersParameter, 'name'>): ParametersParameter => ({
     name: 'property',
-    part: [{ name: 'code', valueCode: name }, { name: 'value', ...value }],
+    part: [
+      { name: 'code', valueCode: name },
+      { name: 'value', ...value },
+    ],
   });
   const all: readonly (readonly [string, Omit<ParametersParameter, 'name'>])[] = [
     ...(relatives?.parents ?? []).map((parent) => ['parent', { valueCode: parent }] as const),
@@ -42,7 +60,9 @@ function properties(terminology: Terminology, { system, code }: Asked, wanted: r
     ...(concept?.abstract ? [['notSelectable', { valueBoolean: true }] as const] : []),
     ...(concept?.inactive ? [['inactive', { valueBoolean: true }] as const] : []),
   ];
-  return all.filter(([name]) => wanted.length === 0 || wanted.includes(name)).map(([name, value]) => property(name, value));
+  return all
+    .filter(([name]) => wanted.length === 0 || wanted.includes(name))
+    .map(([name, value]) => property(name, value));
 }
 
 export default defineOperation({

@@ -15,7 +15,9 @@ export default defineOperation({
     refuseParameters(input, ['codeSystem'], 'name a code system of this server by url.');
     refuseParameters(input, ['date'], 'there is one version of each code system.');
     const { terminology } = engine;
-    const url = await targetUrl(engine, ctx, request, input, { url: 'url', version: 'version' }, (u) => terminology.codeSystem(u));
+    const url = await targetUrl(engine, ctx, request, input, { url: 'url', version: 'version' }, (u) =>
+      terminology.codeSystem(u),
+    );
     const verdict = checkAny(codingsOf(input, undefined), (coding) => checkInSystem(terminology, url, coding, input));
     return { status: 200, body: verdictParameters(verdict) };
   },

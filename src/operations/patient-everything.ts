@@ -51,9 +51,16 @@ interface Position {
 
 function readAsked(engine: Engine, id: string, input: OperationInput): Asked {
   const compartment = engine.definitions.compartments.get('Patient')?.resources ?? {};
-  const named = new Set(input.texts('_type').flatMap((t) => t.split(',')).map((t) => t.trim()).filter((t) => t !== ''));
+  const named = new Set(
+    input
+      .texts('_type')
+      .flatMap((t) => t.split(','))
+      .map((t) => t.trim())
+      .filter((t) => t !== ''),
+  );
   for (const type of named) {
-    if (!engine.resources.has(type)) throw badRequest('not-supported', `Parameter _type: ${type.slice(0, 64)} is not served here.`, '_type');
+    if (!engine.resources.has(type))
+      throw badRequest('not-supported', `Parameter _type: ${type.slice(0, 64)} is not served here.`, '_type');
   }
   const count = input.integer('_count');
   if (count !== undefined && count < 1) throw badRequest('value', 'Parameter _count must be 1 or more.', '_count');
@@ -68,7 +75,9 @@ function readAsked(engine: Engine, id: string, input: OperationInput): Asked {
       .map((r) => r.type)
       .sort(),
     // Records of access are given only to who asks for them: they grow with every read.
-    types: [...engine.resources.keys()].filter((t) => t in compartment && (named.size === 0 ? t !== 'AuditEvent' : named.has(t))).sort(),
+    types: [...engine.resources.keys()]
+      .filter((t) => t in compartment && (named.size === 0 ? t !== 'AuditEvent' : named.has(t)))
+      .sort(),
     since: input.text('_since'),
     dates: [...(start === undefined ? [] : [`ge${start}`]), ...(end === undefined ? [] : [`le${end}`])],
     count: count === undefined ? undefined : Math.min(count, engine.limits.maxPageSize),
@@ -81,7 +90,14 @@ interface Page {
 }
 
 /** One page of one type of the compartment, through search: under the access of the caller. */
-async function searchType(engine: Engine, ctx: RequestContext, asked: Asked, type: string, cursor: string | undefined, count: number): Promise<Page> {
+async function searchType(
+  engine: Engine,
+  ctx: RequestContext,
+  asked: Asked,
+  type: string,
+  cursor: string | undefined,
+  count: number,
+): Promise<Page> {
   const dated = CARE_DATE[type];
   const query: (readonly [string, string])[] = [
     ['_count', String(count)],
@@ -93,7 +109,9 @@ async function searchType(engine: Engine, ctx: RequestContext, asked: Asked, typ
     ...(asked.since === undefined ? [] : [['_lastUpdated', `ge${asked.since}`] as const]),
     ...(cursor === undefined ? [] : [[PAGE_PARAMETER, cursor] as const]),
   ];
-  const reply = await search(engine, ctx, { type, compartment: { code: 'Patient', id: asked.id } }, query, { strict: true });
+  const reply = await search(engine, ctx, { type, compartment: { code: 'Patient', id: asked.id } }, query, {
+    strict: true,
+  });
   const bundle = parseJson(reply.body, { maxDepth: engine.limits.jsonDepth + 8 }).value as Bundle;
   const next = bundle.link?.find((l) => l.relation === 'next')?.url;
   return {
@@ -107,7 +125,12 @@ function readPosition(asked: Asked, text: string | undefined): Position {
   if (text === undefined) return { at: 0, cursor: undefined };
   const [, type = '', cursor = ''] = /^([A-Za-z]+)~(.*)$/s.exec(text) ?? [];
   const at = asked.types.indexOf(type);
-  if (at < 0) throw badRequest('value', `${PAGE_PARAMETER} is not one of our page links: start again without it.`, PAGE_PARAMETER);
+  if (at < 0)
+    throw badRequest(
+      'value',
+      `${PAGE_PARAMETER} is not one of our page links: start again without it.`,
+      PAGE_PARAMETER,
+    );
   return { at, cursor: cursor === '' ? undefined : cursor };
 }
 
@@ -145,7 +168,9 @@ class Collected {
 
   /** `Type/id` of everything shown. */
   names(): string[] {
-    return [...this.entries.values()].flatMap(({ fullUrl, resource }) => (fullUrl && resource?.id ? [`${resource.resourceType}/${resource.id}`] : []));
+    return [...this.entries.values()].flatMap(({ fullUrl, resource }) =>
+      fullUrl && resource?.id ? [`${resource.resourceType}/${resource.id}`] : [],
+    );
   }
 }
 
@@ -162,7 +187,13 @@ function pageUrl(ctx: RequestContext, request: OperationRequest, position: strin
   for (const [name, value] of request.query) if (name !== PAGE_PARAMETER) query.append(name, value);
   for (const p of request.parameters.parameter ?? []) {
     const value = p.valueString ?? p.valueDate ?? p.valueInstant ?? p.valueDateTime ?? p.valueCode ?? p.valueInteger;
-    if (p.name !== undefined && value !== undefined && p.name !== PAGE_PARAMETER && !query.getAll(p.name).includes(String(value))) query.append(p.name, String(value));
+    if (
+      p.name !== undefined &&
+      value !== undefined &&
+      p.name !== PAGE_PARAMETER &&
+      !query.getAll(p.name).includes(String(value))
+    )
+      query.append(p.name, String(value));
   }
   if (position !== undefined) query.append(PAGE_PARAMETER, position);
   const text = query.toString();
@@ -170,7 +201,13 @@ function pageUrl(ctx: RequestContext, request: OperationRequest, position: strin
 }
 
 /** Fills the page. @returns where the next one begins, if there is one */
-async function collectPage(engine: Engine, ctx: RequestContext, asked: Asked, from: Position, collected: Collected): Promise<Position | undefined> {
+async function collectPage(
+  engine: Engine,
+  ctx: RequestContext,
+  asked: Asked,
+  from: Position,
+  collected: Collected,
+): Promise<Position | undefined> {
   let { at, cursor } = from;
   for (let type = asked.types[at]; type !== undefined; type = asked.types[at]) {
     const room = asked.count === undefined ? engine.limits.maxPageSize : asked.count - collected.matches;
@@ -183,7 +220,11 @@ async function collectPage(engine: Engine, ctx: RequestContext, asked: Asked, fr
       for (const entry of page.entries) if (!collected.isPatient(entry)) collected.add(entry);
     }
     if (asked.count === undefined && collected.entries.size > WHOLE) {
-      throw badRequest('too-costly', `The record has more than ${WHOLE} resources: ask for it in pages with _count.`, '_count');
+      throw badRequest(
+        'too-costly',
+        `The record has more than ${WHOLE} resources: ask for it in pages with _count.`,
+        '_count',
+      );
     }
     cursor = page.cursor;
     if (cursor === undefined) at += 1;
@@ -200,7 +241,8 @@ export default defineOperation({
   resourceTypes: ['Patient'],
   affectsState: false,
   async handle(engine, ctx, request, input) {
-    if (input.names.has('_offset')) throw badRequest('not-supported', 'Parameter _offset is not supported: follow the next link.', '_offset');
+    if (input.names.has('_offset'))
+      throw badRequest('not-supported', 'Parameter _offset is not supported: follow the next link.', '_offset');
     const id = request.id ?? '';
     const patient = await readPatient(engine, ctx, id);
     const asked = readAsked(engine, id, input);

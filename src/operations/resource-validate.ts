@@ -21,7 +21,11 @@ const ALL_OK: Issue = { severity: 'information', code: 'informational', diagnost
 function readMode(request: OperationRequest, input: OperationInput): Mode | undefined {
   const mode = input.text('mode') as Mode | undefined;
   if ((mode === 'update' || mode === 'delete') && request.id === undefined) {
-    throw badRequest('invalid', `Mode ${mode} is for one resource: call ${request.type ?? '[type]'}/[id]/$validate.`, 'mode');
+    throw badRequest(
+      'invalid',
+      `Mode ${mode} is for one resource: call ${request.type ?? '[type]'}/[id]/$validate.`,
+      'mode',
+    );
   }
   if (mode === 'profile' && input.text('profile') === undefined) {
     throw badRequest('required', 'Parameter profile is missing: mode profile needs it.', 'profile');
@@ -33,11 +37,16 @@ function readMode(request: OperationRequest, input: OperationInput): Mode | unde
   return mode;
 }
 
-async function currentVersion(engine: Engine, ctx: RequestContext, request: OperationRequest): Promise<StoredVersion | undefined> {
+async function currentVersion(
+  engine: Engine,
+  ctx: RequestContext,
+  request: OperationRequest,
+): Promise<StoredVersion | undefined> {
   if (request.type === undefined || request.id === undefined) return undefined;
   const stored = await engine.repository.read(request.type, request.id, ctx.access);
   if (!stored) throw notFound(request.type, request.id);
-  if (stored.content === undefined) throw new FhirError(410, [errorIssue('deleted', `${request.type}/${request.id} was deleted.`)]);
+  if (stored.content === undefined)
+    throw new FhirError(410, [errorIssue('deleted', `${request.type}/${request.id} was deleted.`)]);
   return stored;
 }
 
@@ -45,26 +54,41 @@ async function currentVersion(engine: Engine, ctx: RequestContext, request: Oper
 function allowed(engine: Engine, type: string, mode: Mode | undefined): readonly Issue[] {
   if (mode === undefined || mode === 'profile') return [];
   const interactions: readonly TypeInteraction[] = engine.resources.get(type)?.interactions ?? [];
-  return interactions.includes(mode) ? [] : [errorIssue('not-supported', `${type} does not support ${mode} on this server.`)];
+  return interactions.includes(mode)
+    ? []
+    : [errorIssue('not-supported', `${type} does not support ${mode} on this server.`)];
 }
 
 /** An update must name the resource that it replaces. */
 function identity(resource: Resource, current: StoredVersion | undefined, mode: Mode | undefined): readonly Issue[] {
   if (mode !== 'update' || !current) return [];
   const expression = `${current.type}.id`;
-  if (resource.id === undefined) return [errorIssue('required', `The id is missing: set it to ${current.id}.`, expression)];
-  if (resource.id !== current.id) return [errorIssue('invalid', `The id must be ${current.id}, as in the address.`, expression)];
+  if (resource.id === undefined)
+    return [errorIssue('required', `The id is missing: set it to ${current.id}.`, expression)];
+  if (resource.id !== current.id)
+    return [errorIssue('invalid', `The id must be ${current.id}, as in the address.`, expression)];
   const known = resource.meta?.versionId;
   if (known === undefined || known === String(current.version)) return [];
   const diagnostics = `Version ${known} was sent, ${current.version} is current: an update with If-Match would be refused.`;
   return [{ severity: 'warning', code: 'conflict', diagnostics, expression: [`${current.type}.meta.versionId`] }];
 }
 
-async function content(engine: Engine, ctx: RequestContext, type: string, resource: Resource, profile: string | undefined): Promise<readonly Issue[]> {
+async function content(
+  engine: Engine,
+  ctx: RequestContext,
+  type: string,
+  resource: Resource,
+  profile: string | undefined,
+): Promise<readonly Issue[]> {
   if (resource.resourceType !== type) {
-    return [errorIssue('invalid', `This is a ${String(resource.resourceType)}, the address is for ${type}.`, 'resourceType')];
+    return [
+      errorIssue('invalid', `This is a ${String(resource.resourceType)}, the address is for ${type}.`, 'resourceType'),
+    ];
   }
-  const issues = engine.validator.validate(resource, { advice: true, ...(profile === undefined ? {} : { profiles: [profile] }) });
+  const issues = engine.validator.validate(resource, {
+    advice: true,
+    ...(profile === undefined ? {} : { profiles: [profile] }),
+  });
   if (issues.some(isError)) return issues;
   const own = engine.resources.get(type)?.check?.(resource) ?? [];
   if (!engine.validateReferences) return [...issues, ...own];
@@ -87,10 +111,17 @@ export default defineOperation({
     const sent = mode === 'profile' && current ? undefined : input.resource('resource');
     // Mode delete looks at the stored resource alone; mode profile too.
     const resource =
-      mode === 'delete' ? undefined : (sent ?? (parseJson(current?.content ?? '{}', { maxDepth: engine.limits.jsonDepth }).value as Resource));
+      mode === 'delete'
+        ? undefined
+        : (sent ?? (parseJson(current?.content ?? '{}', { maxDepth: engine.limits.jsonDepth }).value as Resource));
     const issues = [
       ...allowed(engine, type, mode),
-      ...(resource === undefined ? [] : [...identity(resource, current, mode), ...(await content(engine, ctx, type, resource, input.text('profile')))]),
+      ...(resource === undefined
+        ? []
+        : [
+            ...identity(resource, current, mode),
+            ...(await content(engine, ctx, type, resource, input.text('profile'))),
+          ]),
     ];
     return { status: 200, body: toOutcome(issues.some(isError) ? issues : [...issues, ALL_OK]) };
   },

@@ -11,7 +11,12 @@ import { newId } from '../platform/id.ts';
 const UNCLOSED = 'http://hl7.org/fhir/StructureDefinition/valueset-unclosed';
 
 const words = (text: string): string[] =>
-  text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().split(/[^\p{L}\p{N}]+/u).filter((w) => w !== '');
+  text
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .toLowerCase()
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter((w) => w !== '');
 
 /** Every word of the filter begins a word of the code or its display. */
 function matcher(filter: string): (concept: Concept) => boolean {
@@ -78,9 +83,15 @@ export default defineOperation({
   affectsState: false,
   async handle(engine, ctx, request, input) {
     refuseParameters(input, ['valueSet', 'context', 'contextDirection'], 'name a value set of this server by url.');
-    refuseParameters(input, ['date', 'system-version', 'check-system-version', 'force-system-version'], 'there is one version of each code system.');
+    refuseParameters(
+      input,
+      ['date', 'system-version', 'check-system-version', 'force-system-version'],
+      'there is one version of each code system.',
+    );
     const { terminology } = engine;
-    const url = await targetUrl(engine, ctx, request, input, { url: 'url', version: 'valueSetVersion' }, (u) => terminology.valueSet(u));
+    const url = await targetUrl(engine, ctx, request, input, { url: 'url', version: 'valueSetVersion' }, (u) =>
+      terminology.valueSet(u),
+    );
     const all = terminology.expand(url);
     if (!all) throw notEnumerable(url, 'url');
     const concepts = selected(all, input);
@@ -94,7 +105,8 @@ export default defineOperation({
     });
     const id = terminology.valueSet(url)?.id;
     const stored = id === undefined ? undefined : await readStored(engine, ctx, 'ValueSet', id);
-    const definition: ValueSet = stored?.resourceType === 'ValueSet' ? stored : { resourceType: 'ValueSet', url, status: 'active' };
+    const definition: ValueSet =
+      stored?.resourceType === 'ValueSet' ? stored : { resourceType: 'ValueSet', url, status: 'active' };
     const { text: _text, contained: _contained, compose, ...head } = definition;
     const parameter = recorded(input, systems, engine);
     const body: ValueSet = {

@@ -15,7 +15,9 @@ export default defineOperation({
     refuseParameters(input, ['valueSet', 'context'], 'name a value set of this server by url.');
     refuseParameters(input, ['date', 'systemVersion'], 'there is one version of each code system.');
     const { terminology } = engine;
-    const url = await targetUrl(engine, ctx, request, input, { url: 'url', version: 'valueSetVersion' }, (u) => terminology.valueSet(u));
+    const url = await targetUrl(engine, ctx, request, input, { url: 'url', version: 'valueSetVersion' }, (u) =>
+      terminology.valueSet(u),
+    );
     const codings = codingsOf(input, input.text('system'));
     const verdict = checkAny(codings, (coding) => checkInValueSet(terminology, url, coding, input));
     return { status: 200, body: verdictParameters(verdict) };

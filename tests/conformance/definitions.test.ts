@@ -16,7 +16,11 @@ afterAll(() => server.close());
 
 const built = new URL('../../.build/conformance.ndjson', import.meta.url);
 type Canonical = Resource & { readonly id: string; readonly url: string };
-const lines = async (): Promise<Canonical[]> => (await readFile(built, 'utf8')).trim().split('\n').map((line) => JSON.parse(line) as Canonical);
+const lines = async (): Promise<Canonical[]> =>
+  (await readFile(built, 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Canonical);
 
 async function get<T>(path_: string): Promise<{ status: number; body: T }> {
   const response = await server.request(`/fhir/R4/${path_}`);
@@ -32,22 +36,29 @@ test('every definition is valid R4', async () => {
   expect(refused).toEqual([]);
 });
 
-test.each(['StructureDefinition', 'SearchParameter', 'OperationDefinition', 'ValueSet', 'CodeSystem', 'CompartmentDefinition'])(
-  '%s is read by id and found by url, name and status',
-  async (type) => {
-    const [definition] = (await lines()).filter((r) => r.resourceType === type);
-    if (!definition) throw new Error(`no ${type} was built`);
-    const read = await get<Canonical & { name: string; status: string }>(`${type}/${definition.id}`);
-    expect(read.status).toBe(200);
-    const { meta: _, ...content } = read.body;
-    const { meta: __, ...expected } = definition;
-    expect(content).toEqual(expected);
-    for (const query of [`url=${definition.url}`, `url=${definition.url}&status=${read.body.status}&name:exact=${encodeURIComponent(read.body.name)}`]) {
-      const found = await get<Bundle>(`${type}?${query}`);
-      expect(found.body.entry?.map((e) => e.resource?.id)).toContain(definition.id);
-    }
-  },
-);
+test.each([
+  'StructureDefinition',
+  'SearchParameter',
+  'OperationDefinition',
+  'ValueSet',
+  'CodeSystem',
+  'CompartmentDefinition',
+])('%s is read by id and found by url, name and status', async (type) => {
+  const definition = (await lines()).find((r) => r.resourceType === type);
+  if (!definition) throw new Error(`no ${type} was built`);
+  const read = await get<Canonical & { name: string; status: string }>(`${type}/${definition.id}`);
+  expect(read.status).toBe(200);
+  const { meta: _, ...content } = read.body;
+  const { meta: __, ...expected } = definition;
+  expect(content).toEqual(expected);
+  for (const query of [
+    `url=${definition.url}`,
+    `url=${definition.url}&status=${read.body.status}&name:exact=${encodeURIComponent(read.body.name)}`,
+  ]) {
+    const found = await get<Bundle>(`${type}?${query}`);
+    expect(found.body.entry?.map((e) => e.resource?.id)).toContain(definition.id);
+  }
+});
 
 test('clients cannot change definitions', async () => {
   const response = await server.request('/fhir/R4/ValueSet/appointmentstatus', { method: 'DELETE' });

@@ -1,5 +1,13 @@
 /** Patient/$everything. @see https://hl7.org/fhir/R4/patient-operation-everything.html */
-import type { Appointment, Bundle, Coverage, OperationOutcome, Organization, Patient, Practitioner } from '@medplum/fhirtypes';
+import type {
+  Appointment,
+  Bundle,
+  Coverage,
+  OperationOutcome,
+  Organization,
+  Patient,
+  Practitioner,
+} from '@medplum/fhirtypes';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTestServer, type TestServer } from '../support/server.ts';
 import { create, get } from './request.ts';
@@ -28,17 +36,25 @@ beforeAll(async () => {
   practitioner = name(await create<Practitioner>(server, { resourceType: 'Practitioner', name: [{ family: 'Kind' }] }));
   patient = name(await create<Patient>(server, { resourceType: 'Patient', managingOrganization: ref(organization) }));
   other = name(await create<Patient>(server, { resourceType: 'Patient' }));
-  for (const day of ['2026-01-10', '2026-02-10', '2026-03-10']) shared.push(name(await create(server, appointment(day, patient, practitioner))));
+  for (const day of ['2026-01-10', '2026-02-10', '2026-03-10'])
+    shared.push(name(await create(server, appointment(day, patient, practitioner))));
   shared.push(name(await create(server, appointment('2026-04-10', patient, other))));
   await create(server, appointment('2026-04-11', other, practitioner));
-  await create<Coverage>(server, { resourceType: 'Coverage', status: 'active', beneficiary: ref(patient), payor: [ref(organization)] });
+  await create<Coverage>(server, {
+    resourceType: 'Coverage',
+    status: 'active',
+    beneficiary: ref(patient),
+    payor: [ref(organization)],
+  });
 });
 afterAll(() => server.close());
 
 const everything = (query = '') => get<Bundle>(server, `${patient}/$everything${query}`);
-const entries = (bundle: Bundle): string[] => (bundle.entry ?? []).map((e) => `${e.resource?.resourceType}/${e.resource?.id}`);
+const entries = (bundle: Bundle): string[] =>
+  (bundle.entry ?? []).map((e) => `${e.resource?.resourceType}/${e.resource?.id}`);
 const ofType = (bundle: Bundle, type: string): string[] => entries(bundle).filter((e) => e.startsWith(`${type}/`));
-const matches = (bundle: Bundle): string[] => entries({ ...bundle, entry: (bundle.entry ?? []).filter((e) => e.search?.mode === 'match') });
+const matches = (bundle: Bundle): string[] =>
+  entries({ ...bundle, entry: (bundle.entry ?? []).filter((e) => e.search?.mode === 'match') });
 
 describe('the record', () => {
   test('the patient, the compartment, and what they refer to, each once, in one searchset', async () => {
@@ -65,7 +81,9 @@ describe('the record', () => {
 
   test('_type: only these types', async () => {
     const { body } = await everything('?_type=Appointment,Practitioner');
-    expect(new Set((body.entry ?? []).map((e) => e.resource?.resourceType))).toEqual(new Set(['Appointment', 'Practitioner']));
+    expect(new Set((body.entry ?? []).map((e) => e.resource?.resourceType))).toEqual(
+      new Set(['Appointment', 'Practitioner']),
+    );
   });
 
   test('_since: only what changed', async () => {
@@ -78,7 +96,9 @@ describe('the record', () => {
   test('every type of the compartment can be asked for by date', async () => {
     const { body } = await get<Bundle>(server, 'metadata');
     expect(body).toBeDefined();
-    expect((await everything('?start=2020&end=2030&_type=AuditEvent,Provenance,Account,ChargeItem,Consent,Invoice')).status).toBe(200);
+    expect(
+      (await everything('?start=2020&end=2030&_type=AuditEvent,Provenance,Account,ChargeItem,Consent,Invoice')).status,
+    ).toBe(200);
   });
 });
 

@@ -28,7 +28,10 @@ export async function create<T extends Resource>(server: TestServer, resource: T
   return body;
 }
 
-export const parameters = (...parameter: ParametersParameter[]): Parameters => ({ resourceType: 'Parameters', parameter });
+export const parameters = (...parameter: ParametersParameter[]): Parameters => ({
+  resourceType: 'Parameters',
+  parameter,
+});
 
 export const value = (body: Parameters, name: string): unknown => {
   const found = body.parameter?.find((p) => p.name === name);

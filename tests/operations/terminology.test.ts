@@ -18,12 +18,23 @@ const codes = (valueSet: ValueSet): (string | undefined)[] => (valueSet.expansio
 describe('ValueSet/$expand (valueset-operation-expand.html)', () => {
   test('by url, by GET and POST, and on the instance: the same codes', async () => {
     const byUrl = await expand(`url=${VS}appointmentstatus`);
-    const posted = await post<ValueSet>(server, 'ValueSet/$expand', parameters({ name: 'url', valueUri: `${VS}appointmentstatus` }));
+    const posted = await post<ValueSet>(
+      server,
+      'ValueSet/$expand',
+      parameters({ name: 'url', valueUri: `${VS}appointmentstatus` }),
+    );
     const instance = await get<ValueSet>(server, 'ValueSet/appointmentstatus/$expand');
     expect(byUrl.status).toBe(200);
     expect(codes(byUrl.body)).toContain('booked');
-    expect(byUrl.body).toMatchObject({ resourceType: 'ValueSet', url: `${VS}appointmentstatus`, name: 'AppointmentStatus' });
-    expect(byUrl.body.expansion).toMatchObject({ total: 10, identifier: expect.stringMatching(/^urn:uuid:/) as string });
+    expect(byUrl.body).toMatchObject({
+      resourceType: 'ValueSet',
+      url: `${VS}appointmentstatus`,
+      name: 'AppointmentStatus',
+    });
+    expect(byUrl.body.expansion).toMatchObject({
+      total: 10,
+      identifier: expect.stringMatching(/^urn:uuid:/) as string,
+    });
     expect(codes(posted.body)).toEqual(codes(byUrl.body));
     expect(codes(instance.body)).toEqual(codes(byUrl.body));
   });
@@ -37,7 +48,9 @@ describe('ValueSet/$expand (valueset-operation-expand.html)', () => {
 
   test('offset and count page through all codes once; count 0 tells the total', async () => {
     const whole = codes((await expand(`url=${VS}appointmentstatus`)).body);
-    const pages = await Promise.all([0, 4, 8].map((offset) => expand(`url=${VS}appointmentstatus&offset=${offset}&count=4`)));
+    const pages = await Promise.all(
+      [0, 4, 8].map((offset) => expand(`url=${VS}appointmentstatus&offset=${offset}&count=4`)),
+    );
     expect(pages.flatMap((p) => codes(p.body))).toEqual(whole);
     const none = (await expand(`url=${VS}appointmentstatus&count=0`)).body.expansion;
     expect(none).toMatchObject({ total: whole.length });
@@ -46,7 +59,10 @@ describe('ValueSet/$expand (valueset-operation-expand.html)', () => {
 
   test('an expansion of an example code system says that there may be more', async () => {
     const { body } = await expand(`url=${VS}service-type`);
-    expect(body.expansion?.extension?.[0]).toEqual({ url: 'http://hl7.org/fhir/StructureDefinition/valueset-unclosed', valueBoolean: true });
+    expect(body.expansion?.extension?.[0]).toEqual({
+      url: 'http://hl7.org/fhir/StructureDefinition/valueset-unclosed',
+      valueBoolean: true,
+    });
   });
 
   test('an expansion is a valid ValueSet', async () => {
@@ -101,13 +117,27 @@ describe('ValueSet/$validate-code (valueset-operation-validate-code.html)', () =
   });
 
   test('codeableConcept: one valid coding is enough', async () => {
-    const codeableConcept = { coding: [{ system: 'urn:other', code: 'x' }, { system: 'http://hl7.org/fhir/appointmentstatus', code: 'noshow' }] };
-    const body = parameters({ name: 'url', valueUri: `${VS}appointmentstatus` }, { name: 'codeableConcept', valueCodeableConcept: codeableConcept });
+    const codeableConcept = {
+      coding: [
+        { system: 'urn:other', code: 'x' },
+        { system: 'http://hl7.org/fhir/appointmentstatus', code: 'noshow' },
+      ],
+    };
+    const body = parameters(
+      { name: 'url', valueUri: `${VS}appointmentstatus` },
+      { name: 'codeableConcept', valueCodeableConcept: codeableConcept },
+    );
     expect(value((await post<Parameters>(server, 'ValueSet/$validate-code', body)).body, 'result')).toBe(true);
   });
 
   test('a badly shaped coding is refused with its place', async () => {
-    const body = { resourceType: 'Parameters', parameter: [{ name: 'url', valueUri: `${VS}appointmentstatus` }, { name: 'coding', valueCoding: { code: 5 } }] };
+    const body = {
+      resourceType: 'Parameters',
+      parameter: [
+        { name: 'url', valueUri: `${VS}appointmentstatus` },
+        { name: 'coding', valueCoding: { code: 5 } },
+      ],
+    };
     expect((await post(server, 'ValueSet/$validate-code', body)).status).toBe(400);
   });
 
@@ -129,7 +159,9 @@ describe('CodeSystem/$lookup and $validate-code (codesystem-operation-lookup.htm
     expect(status).toBe(200);
     expect(value(body, 'display')).toBe('twin');
     expect(value(body, 'name')).toBeTruthy();
-    const properties = (body.parameter ?? []).filter((p) => p.name === 'property').map((p) => p.part?.map((q) => q.valueCode));
+    const properties = (body.parameter ?? [])
+      .filter((p) => p.name === 'property')
+      .map((p) => p.part?.map((q) => q.valueCode));
     expect(properties).toContainEqual(['parent', 'NSIB']);
     expect(properties).toContainEqual(['child', 'FTWIN']);
   });

@@ -55,7 +55,9 @@ describe('include (valueset.html#include)', () => {
   });
 
   test('an unknown system without a list is open', () => {
-    expect(evaluate({ include: [{ system: 'http://snomed.info/sct' }] }).get('http://snomed.info/sct')).toMatchObject({ open: true });
+    expect(evaluate({ include: [{ system: 'http://snomed.info/sct' }] }).get('http://snomed.info/sct')).toMatchObject({
+      open: true,
+    });
   });
 });
 
@@ -103,7 +105,9 @@ describe('imports and exclusions', () => {
 
   test('system and import: only codes of both', () => {
     valueSet('urn:pets', { include: [{ system: 'urn:animals', concept: [{ code: 'cat' }, { code: 'fish' }] }] });
-    expect(codesOf({ include: [{ ...filtered('concept', 'is-a', 'mammal').include?.[0], valueSet: ['urn:pets'] }] })).toEqual(['cat']);
+    expect(
+      codesOf({ include: [{ ...filtered('concept', 'is-a', 'mammal').include?.[0], valueSet: ['urn:pets'] }] }),
+    ).toEqual(['cat']);
   });
 
   test('exclude takes away', () => {

@@ -32,7 +32,8 @@ describe('bindings (terminologies.html#binding)', () => {
   });
 
   test('currencies are enumerated, past ones and funds too', () => {
-    for (const code of ['EUR', 'USD', 'DEM', 'CHE', 'XXX', 'XAU']) expect(terminology.contains(`${R4}currencies`, undefined, code)).toBe(true);
+    for (const code of ['EUR', 'USD', 'DEM', 'CHE', 'XXX', 'XAU'])
+      expect(terminology.contains(`${R4}currencies`, undefined, code)).toBe(true);
     expect(terminology.contains(`${R4}currencies`, 'urn:iso:std:iso:4217', 'EURO')).toBe(false);
   });
 });
@@ -75,7 +76,13 @@ describe('hierarchy (codesystem.html#hierarchy)', () => {
   });
 
   test('above: the code and its ancestors', () => {
-    expect(terminology.subsumed(ROLE, 'TWIN', 'above')).toEqual(['TWIN', 'NSIB', 'SIB', 'FAMMEMB', '_PersonalRelationshipRoleType']);
+    expect(terminology.subsumed(ROLE, 'TWIN', 'above')).toEqual([
+      'TWIN',
+      'NSIB',
+      'SIB',
+      'FAMMEMB',
+      '_PersonalRelationshipRoleType',
+    ]);
   });
 
   test('exclusion of the published definition: ActEncounterCode without its abstract head', () => {

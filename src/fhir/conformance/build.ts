@@ -35,15 +35,22 @@ function mayStandIn(definition: StructureDefinition, types: ReadonlySet<string>)
 
 function wantedStructure(definition: StructureDefinition, types: ReadonlySet<string>): boolean {
   const type = definition.type ?? '';
-  return type === 'Extension' && definition.derivation === 'constraint' ? mayStandIn(definition, types) : types.has(type);
+  return type === 'Extension' && definition.derivation === 'constraint'
+    ? mayStandIn(definition, types)
+    : types.has(type);
 }
 
 /** The published parameter with what is served of it; undefined when no served type has it. */
-function servedParameter(parameter: SearchParameter, byUrl: ReadonlyMap<string, readonly SearchParam[]>, sources: ConformanceSources): SearchParameter | undefined {
+function servedParameter(
+  parameter: SearchParameter,
+  byUrl: ReadonlyMap<string, readonly SearchParam[]>,
+  sources: ConformanceSources,
+): SearchParameter | undefined {
   const uses = byUrl.get(parameter.url ?? '');
   if (!uses) return undefined;
   // A parameter of several types says what holds for all of them.
-  const common = (lists: readonly (readonly string[])[]): string[] => (lists[0] ?? []).filter((m) => lists.every((l) => l.includes(m)));
+  const common = (lists: readonly (readonly string[])[]): string[] =>
+    (lists[0] ?? []).filter((m) => lists.every((l) => l.includes(m)));
   const modifier = common(uses.map((p) => sources.modifiers(p))) as SearchParameter['modifier'];
   const comparator = common(uses.map((p) => sources.comparators(p))) as SearchParameter['comparator'];
   const { modifier: _m, comparator: _c, target, ...rest } = parameter;
@@ -63,7 +70,8 @@ function servedParameter(parameter: SearchParameter, byUrl: ReadonlyMap<string, 
 export function conformanceResources(sources: ConformanceSources): Resource[] {
   const byUrl = new Map<string, SearchParam[]>();
   for (const type of [...sources.served].sort()) {
-    for (const param of sources.searchParams(type).values()) byUrl.set(param.url, [...(byUrl.get(param.url) ?? []), param]);
+    for (const param of sources.searchParams(type).values())
+      byUrl.set(param.url, [...(byUrl.get(param.url) ?? []), param]);
   }
   const wanted = (resource: Resource): Resource | undefined => {
     switch (resource.resourceType) {
@@ -80,7 +88,9 @@ export function conformanceResources(sources: ConformanceSources): Resource[] {
     }
   };
   const own = sources.own.filter((r) => r.resourceType !== 'ValueSet' && r.resourceType !== 'CodeSystem');
-  const all = [...[...sources.published, ...own].flatMap((r) => wanted(r) ?? []), ...sources.terminology].filter((r) => sources.served.has(r.resourceType));
+  const all = [...[...sources.published, ...own].flatMap((r) => wanted(r) ?? []), ...sources.terminology].filter((r) =>
+    sources.served.has(r.resourceType),
+  );
   const byKey = new Map<string, Resource>();
   for (const resource of all) {
     const key = `${resource.resourceType}/${resource.id}`;

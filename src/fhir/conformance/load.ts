@@ -39,7 +39,9 @@ async function storedOf(tx: Transaction, type: string): Promise<Map<string, Stor
   const rows = await tx.query(sql`select "id", "version", "content" from ${id(tableOf(type))}`);
   return new Map<string, Stored>([
     ...gone.map(([key, version]) => [String(key), { version: Number(version), content: undefined }] as const),
-    ...rows.map(([key, version, content]) => [String(key), { version: Number(version), content: String(content) }] as const),
+    ...rows.map(
+      ([key, version, content]) => [String(key), { version: Number(version), content: String(content) }] as const,
+    ),
   ]);
 }
 
@@ -57,7 +59,12 @@ async function synchronise(tx: Transaction, engine: Engine, ndjson: URL): Promis
   const layout = searchLayout(engine.definitions, engine.baseUrl);
   const lastUpdated = new Date(engine.clock.now());
   const prepare = (line: string, key: string, version: number): PreparedWrite =>
-    prepareWrite(layout, JSON.parse(line) as Resource, { id: key, version, lastUpdated, method: version === 1 ? 'POST' : 'PUT' });
+    prepareWrite(layout, JSON.parse(line) as Resource, {
+      id: key,
+      version,
+      lastUpdated,
+      method: version === 1 ? 'POST' : 'PUT',
+    });
   const counts = { created: 0, updated: 0, deleted: 0 };
   let inserts: PreparedWrite[] = [];
   let updates: PreparedWrite[] = [];
@@ -79,7 +86,9 @@ async function synchronise(tx: Transaction, engine: Engine, ndjson: URL): Promis
   }
   await flush();
   const left = [...stored].flatMap(([type, rows]) =>
-    [...rows].flatMap(([key, row]) => (row.content === undefined ? [] : [{ type, id: key, version: row.version + 1, lastUpdated }])),
+    [...rows].flatMap(([key, row]) =>
+      row.content === undefined ? [] : [{ type, id: key, version: row.version + 1, lastUpdated }],
+    ),
   );
   if (left.length > 0) await tx.delete(left);
   counts.deleted = left.length;

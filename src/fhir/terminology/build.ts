@@ -6,7 +6,16 @@ import type { CodeSystem, Resource, ValueSet } from '@medplum/fhirtypes';
 import type { DefinitionsFile } from '../definitions/model.ts';
 import { graphOf, readCodeSystem, type SystemGraph } from './code-system.ts';
 import { compose, type Selection } from './compose.ts';
-import { UNKNOWN_SYSTEM, printCodes, printConcepts, withoutVersion, type PartFile, type SystemFile, type TerminologyFile, type ValueSetFile } from './model.ts';
+import {
+  UNKNOWN_SYSTEM,
+  printCodes,
+  printConcepts,
+  withoutVersion,
+  type PartFile,
+  type SystemFile,
+  type TerminologyFile,
+  type ValueSetFile,
+} from './model.ts';
 
 /** Types that the server reads or writes without storing them. */
 const WIRE_TYPES = ['Bundle', 'Parameters', 'OperationOutcome', 'CapabilityStatement', 'TerminologyCapabilities'];
@@ -29,12 +38,18 @@ export function typesInUse(definitions: DefinitionsFile, served: readonly string
 }
 
 /** Canonicals, without version, of the value sets that elements of these types, parameters of operations and own profiles are bound to. */
-function boundValueSets(definitions: DefinitionsFile, types: ReadonlySet<string>, own: readonly Resource[]): ReadonlySet<string> {
+function boundValueSets(
+  definitions: DefinitionsFile,
+  types: ReadonlySet<string>,
+  own: readonly Resource[],
+): ReadonlySet<string> {
   const urls = new Set<string>();
   for (const type of definitions.types) {
-    if (types.has(type.name)) for (const element of type.elements) if (element.binding) urls.add(element.binding.valueSet);
+    if (types.has(type.name))
+      for (const element of type.elements) if (element.binding) urls.add(element.binding.valueSet);
   }
-  for (const parameter of definitions.operations.flatMap((o) => o.parameters)) if (parameter.valueSet) urls.add(parameter.valueSet);
+  for (const parameter of definitions.operations.flatMap((o) => o.parameters))
+    if (parameter.valueSet) urls.add(parameter.valueSet);
   for (const resource of own) {
     if (resource.resourceType === 'ValueSet' && resource.url) urls.add(resource.url);
     if (resource.resourceType !== 'StructureDefinition') continue;
@@ -50,7 +65,8 @@ function withImports(urls: ReadonlySet<string>, valueSets: ReadonlyMap<string, V
   const all = new Set(urls);
   for (const url of all) {
     const { include = [], exclude = [] } = valueSets.get(url)?.compose ?? {};
-    for (const part of [...include, ...exclude]) for (const other of part.valueSet ?? []) all.add(withoutVersion(other));
+    for (const part of [...include, ...exclude])
+      for (const other of part.valueSet ?? []) all.add(withoutVersion(other));
   }
   return all;
 }
@@ -73,7 +89,9 @@ const enumerable = (system: CodeSystem): boolean =>
 
 /** Later versions win; `url|version` finds each. */
 function indexSystems(systems: readonly CodeSystem[]): ReadonlyMap<string, CodeSystem> {
-  const sorted = systems.filter((s) => s.url).toSorted((a, b) => (a.version ?? '').localeCompare(b.version ?? '', 'en', { numeric: true }));
+  const sorted = systems
+    .filter((s) => s.url)
+    .toSorted((a, b) => (a.version ?? '').localeCompare(b.version ?? '', 'en', { numeric: true }));
   return new Map(sorted.flatMap((s) => [[s.url ?? '', s] as const, [`${s.url}|${s.version}`, s] as const]));
 }
 
@@ -87,7 +105,11 @@ function partOf(system: string, selection: Selection, graph: SystemGraph | undef
   );
   const relabelled = [...listed.values()].some((display) => display !== undefined);
   const known: PartFile[] =
-    all && !relabelled ? [{ system, kind: 'all' }] : listed.size > 0 ? [{ system, kind: 'listed', codes: printCodes(listed) }] : [];
+    all && !relabelled
+      ? [{ system, kind: 'all' }]
+      : listed.size > 0
+        ? [{ system, kind: 'listed', codes: printCodes(listed) }]
+        : [];
   return selection.open ? [...known, { system, kind: 'opaque' }] : known;
 }
 
@@ -157,4 +179,3 @@ export function buildTerminology(
     ],
   };
 }
-

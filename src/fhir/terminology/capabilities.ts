@@ -19,7 +19,11 @@ const EXPANSION_PARAMETERS: readonly (readonly [name: string, documentation: str
 function codeSystem(terminology: Terminology, uri: string): TerminologyCapabilitiesCodeSystem {
   const known = terminology.codeSystem(uri);
   const version = known === undefined || known === 'opaque' ? undefined : known.version;
-  return { uri, ...(version === undefined ? {} : { version: [{ code: version, isDefault: true }] }), subsumption: false };
+  return {
+    uri,
+    ...(version === undefined ? {} : { version: [{ code: version, isDefault: true }] }),
+    subsumption: false,
+  };
 }
 
 /** Computed from the terminology that the operations use. */

@@ -26,7 +26,8 @@ export function codingsOf(input: OperationInput, system: string | undefined): re
   }
   const code = input.text('code');
   const display = input.text('display');
-  if (code !== undefined) return [{ code, ...(system === undefined ? {} : { system }), ...(display === undefined ? {} : { display }) }];
+  if (code !== undefined)
+    return [{ code, ...(system === undefined ? {} : { system }), ...(display === undefined ? {} : { display }) }];
   const coding = input.coding('coding');
   const codings = coding ? [coding] : (input.codeableConcept('codeableConcept')?.coding ?? []);
   if (codings.length === 0 || codings.some((c) => c.code === undefined)) {
@@ -37,9 +38,14 @@ export function codingsOf(input: OperationInput, system: string | undefined): re
 
 /** 400: the code system is known, but its codes are not at hand. */
 export const notEnumerable = (what: string, parameter: string): Error =>
-  badRequest('not-supported', `The codes of ${what} are not available here: use a terminology server that holds them.`, parameter);
+  badRequest(
+    'not-supported',
+    `The codes of ${what} are not available here: use a terminology server that holds them.`,
+    parameter,
+  );
 
-const normal = (text: string): string => text.normalize('NFKD').replace(/\p{M}/gu, '').replace(/\s+/g, ' ').trim().toLowerCase();
+const normal = (text: string): string =>
+  text.normalize('NFKD').replace(/\p{M}/gu, '').replace(/\s+/g, ' ').trim().toLowerCase();
 
 /** Judges a concept that was found. */
 function judge(concept: Concept, coding: Coding, input: OperationInput): CodeVerdict {
@@ -47,14 +53,23 @@ function judge(concept: Concept, coding: Coding, input: OperationInput): CodeVer
   if (concept.abstract && input.boolean('abstract') === false) {
     return { result: false, message: `${concept.code} is abstract: choose a code below it.`, ...display };
   }
-  if (coding.display !== undefined && concept.display !== undefined && normal(coding.display) !== normal(concept.display)) {
+  if (
+    coding.display !== undefined &&
+    concept.display !== undefined &&
+    normal(coding.display) !== normal(concept.display)
+  ) {
     return { result: false, message: `The display of ${concept.code} is "${concept.display}".`, ...display };
   }
   return { result: true, ...display };
 }
 
 /** A code in a code system. @throws FhirError 400 when the system cannot tell */
-export function checkInSystem(terminology: Terminology, url: string, coding: Coding, input: OperationInput): CodeVerdict {
+export function checkInSystem(
+  terminology: Terminology,
+  url: string,
+  coding: Coding,
+  input: OperationInput,
+): CodeVerdict {
   const code = coding.code ?? '';
   if (coding.system !== undefined && withoutVersion(coding.system) !== url) {
     return { result: false, message: `The code is of ${coding.system}, not of ${url}.` };
@@ -66,14 +81,21 @@ export function checkInSystem(terminology: Terminology, url: string, coding: Cod
 }
 
 /** A code in a value set. @throws FhirError 400 when the value set cannot tell, or the code's system is missing and not implied */
-export function checkInValueSet(terminology: Terminology, url: string, coding: Coding, input: OperationInput): CodeVerdict {
+export function checkInValueSet(
+  terminology: Terminology,
+  url: string,
+  coding: Coding,
+  input: OperationInput,
+): CodeVerdict {
   const code = coding.code ?? '';
   const system = coding.system === undefined ? terminology.systemOf(url) : withoutVersion(coding.system);
-  if (system === undefined) throw badRequest('required', `${url} draws on several code systems: send the code's system.`, 'system');
+  if (system === undefined)
+    throw badRequest('required', `${url} draws on several code systems: send the code's system.`, 'system');
   const found = terminology.contains(url, system, code);
   if (found === undefined) throw notEnumerable(`${system} in ${url}`, 'code');
   if (!found) return { result: false, message: `${system}|${code} is not in ${url}.` };
-  const concept = terminology.expand(url)?.find((c) => c.system === system && c.code === code) ?? terminology.lookup(system, code);
+  const concept =
+    terminology.expand(url)?.find((c) => c.system === system && c.code === code) ?? terminology.lookup(system, code);
   return judge(concept ?? { system, code }, coding, input);
 }
 

@@ -14,7 +14,10 @@ export interface SystemGraph {
   readonly properties: readonly ReadonlyMap<string, string>[];
 }
 
-export function graphOf(concepts: readonly ConceptNode[], properties: readonly ReadonlyMap<string, string>[] = []): SystemGraph {
+export function graphOf(
+  concepts: readonly ConceptNode[],
+  properties: readonly ReadonlyMap<string, string>[] = [],
+): SystemGraph {
   const children: number[][] = concepts.map(() => []);
   concepts.forEach((concept, i) => {
     for (const parent of concept.parents) children[parent]?.push(i);
@@ -24,8 +27,14 @@ export function graphOf(concepts: readonly ConceptNode[], properties: readonly R
 
 const propertyValue = (property: NonNullable<CodeSystemConcept['property']>[number]): string =>
   String(
-    property.valueCode ?? property.valueString ?? property.valueBoolean ?? property.valueInteger ?? property.valueDecimal ??
-      property.valueDateTime ?? property.valueCoding?.code ?? '',
+    property.valueCode ??
+      property.valueString ??
+      property.valueBoolean ??
+      property.valueInteger ??
+      property.valueDecimal ??
+      property.valueDateTime ??
+      property.valueCoding?.code ??
+      '',
   );
 
 const isAbstract = (properties: ReadonlyMap<string, string>): boolean =>
@@ -33,11 +42,16 @@ const isAbstract = (properties: ReadonlyMap<string, string>): boolean =>
 
 /** @see https://hl7.org/fhir/R4/codesystem-concept-properties.html */
 const isInactive = (properties: ReadonlyMap<string, string>): boolean =>
-  properties.get('inactive') === 'true' || ['retired', 'deprecated', 'inactive'].includes(properties.get('status') ?? '');
+  properties.get('inactive') === 'true' ||
+  ['retired', 'deprecated', 'inactive'].includes(properties.get('status') ?? '');
 
 /** Concepts in document order, parents first where nested. */
 export function readCodeSystem(resource: CodeSystem): SystemGraph {
-  const flat: { readonly concept: CodeSystemConcept; readonly parents: Set<number>; readonly properties: Map<string, string> }[] = [];
+  const flat: {
+    readonly concept: CodeSystemConcept;
+    readonly parents: Set<number>;
+    readonly properties: Map<string, string>;
+  }[] = [];
   const walk = (concepts: readonly CodeSystemConcept[], parent: number | undefined): void => {
     for (const concept of concepts) {
       const properties = new Map((concept.property ?? []).map((p) => [p.code ?? '', propertyValue(p)]));
@@ -96,8 +110,13 @@ export function applyFilter(graph: SystemGraph, filter: ValueSetComposeIncludeFi
   const known = ofCode || property === 'display' || graph.properties.some((p) => p.has(property));
   if (!known) return undefined;
   const valueAt = (i: number): string | undefined =>
-    ofCode ? graph.concepts[i]?.code : property === 'display' ? graph.concepts[i]?.display : graph.properties[i]?.get(property);
-  const keep = (test: (v: string | undefined) => boolean): ReadonlySet<number> => new Set(everything.filter((i) => test(valueAt(i))));
+    ofCode
+      ? graph.concepts[i]?.code
+      : property === 'display'
+        ? graph.concepts[i]?.display
+        : graph.properties[i]?.get(property);
+  const keep = (test: (v: string | undefined) => boolean): ReadonlySet<number> =>
+    new Set(everything.filter((i) => test(valueAt(i))));
   switch (op) {
     case '=':
       return keep((v) => v === value);

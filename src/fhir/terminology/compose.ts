@@ -24,7 +24,10 @@ export interface ComposeSources {
 const NOTHING: Selection = { codes: new Map(), open: false };
 const OPEN: Selection = { codes: new Map(), open: true };
 
-const union = (a: Selection, b: Selection): Selection => ({ codes: new Map([...b.codes, ...a.codes]), open: a.open || b.open });
+const union = (a: Selection, b: Selection): Selection => ({
+  codes: new Map([...b.codes, ...a.codes]),
+  open: a.open || b.open,
+});
 
 /** Codes of both. An open side may hold any code, so the other side's codes stay only as a possibility. */
 function intersection(a: Selection, b: Selection): Selection {
@@ -41,7 +44,8 @@ function without(a: Selection, b: Selection): Selection {
 /** The concept list or the filters of an include, without its imports. */
 function ofSystem(include: ValueSetComposeInclude, canonical: string, sources: ComposeSources): Selection {
   if (include.concept) return { codes: new Map(include.concept.map((c) => [c.code ?? '', c.display])), open: false };
-  const graph = sources.system(include.version ? `${canonical}|${include.version}` : canonical) ?? sources.system(canonical);
+  const graph =
+    sources.system(include.version ? `${canonical}|${include.version}` : canonical) ?? sources.system(canonical);
   if (!graph) return OPEN;
   let kept: ReadonlySet<number> = new Set(graph.concepts.keys());
   for (const filter of include.filter ?? []) {
@@ -49,20 +53,29 @@ function ofSystem(include: ValueSetComposeInclude, canonical: string, sources: C
     if (!selected) return OPEN;
     kept = new Set([...kept].filter((i) => selected.has(i)));
   }
-  return { codes: new Map([...kept].sort((x, y) => x - y).map((i) => [graph.concepts[i]?.code ?? '', undefined])), open: false };
+  return {
+    codes: new Map([...kept].sort((x, y) => x - y).map((i) => [graph.concepts[i]?.code ?? '', undefined])),
+    open: false,
+  };
 }
 
 function ofInclude(include: ValueSetComposeInclude, sources: ComposeSources, seen: ReadonlySet<string>): Composition {
   const imports = (include.valueSet ?? []).map((url) => composed(url, sources, seen));
   const own: Composition | undefined =
-    include.system === undefined ? undefined : new Map([[withoutVersion(include.system), ofSystem(include, include.system, sources)]]);
+    include.system === undefined
+      ? undefined
+      : new Map([[withoutVersion(include.system), ofSystem(include, include.system, sources)]]);
   const [first, ...others] = own ? [own, ...imports] : imports;
   if (!first) return new Map();
   return others.reduce<Composition>((kept, other) => {
     if (kept.has(UNKNOWN_SYSTEM) || other.has(UNKNOWN_SYSTEM)) {
       return new Map([...kept.keys(), ...other.keys()].map((system) => [system, OPEN]));
     }
-    return new Map([...kept].flatMap(([system, s]) => (other.has(system) ? [[system, intersection(s, other.get(system) ?? NOTHING)]] : [])));
+    return new Map(
+      [...kept].flatMap(([system, s]) =>
+        other.has(system) ? [[system, intersection(s, other.get(system) ?? NOTHING)]] : [],
+      ),
+    );
   }, first);
 }
 
@@ -73,10 +86,15 @@ function composed(canonical: string, sources: ComposeSources, seen: ReadonlySet<
 }
 
 /** What the value set holds, by code system. Imports that turn in a circle are open. */
-export function compose(valueSet: ValueSet, sources: ComposeSources, seen: ReadonlySet<string> = new Set()): Composition {
+export function compose(
+  valueSet: ValueSet,
+  sources: ComposeSources,
+  seen: ReadonlySet<string> = new Set(),
+): Composition {
   const out = new Map<string, Selection>();
   for (const include of valueSet.compose?.include ?? []) {
-    for (const [system, selection] of ofInclude(include, sources, seen)) out.set(system, union(out.get(system) ?? NOTHING, selection));
+    for (const [system, selection] of ofInclude(include, sources, seen))
+      out.set(system, union(out.get(system) ?? NOTHING, selection));
   }
   for (const exclude of valueSet.compose?.exclude ?? []) {
     for (const [system, selection] of ofInclude(exclude, sources, seen)) {

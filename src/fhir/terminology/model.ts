@@ -51,7 +51,10 @@ const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim();
 
 export const printConcepts = (concepts: readonly ConceptNode[]): string =>
   concepts
-    .map((c) => `${c.code}\t${c.display === undefined ? '' : oneLine(c.display)}\t${c.parents.join(',')}\t${c.abstract ? 'a' : ''}${c.inactive ? 'i' : ''}`)
+    .map(
+      (c) =>
+        `${c.code}\t${c.display === undefined ? '' : oneLine(c.display)}\t${c.parents.join(',')}\t${c.abstract ? 'a' : ''}${c.inactive ? 'i' : ''}`,
+    )
     .join('\n');
 
 export function parseConcepts(text: string): ConceptNode[] {

@@ -34,7 +34,11 @@ export async function targetUrl(
 ): Promise<string> {
   const canonical = input.text(names.url);
   if (request.id !== undefined && canonical !== undefined) {
-    throw badRequest('invalid', `Parameter ${names.url} can't be given when the operation is called on an instance.`, names.url);
+    throw badRequest(
+      'invalid',
+      `Parameter ${names.url} can't be given when the operation is called on an instance.`,
+      names.url,
+    );
   }
   if (request.id !== undefined && request.type !== undefined) {
     const resource = await readStored(engine, ctx, request.type, request.id);

@@ -6,7 +6,14 @@
 import { readFileSync } from 'node:fs';
 import type { Concept, Terminology } from '../engine.ts';
 import { closure, graphOf, type SystemGraph } from './code-system.ts';
-import { UNKNOWN_SYSTEM, parseCodes, parseConcepts, withoutVersion, type PartFile, type TerminologyFile } from './model.ts';
+import {
+  UNKNOWN_SYSTEM,
+  parseCodes,
+  parseConcepts,
+  withoutVersion,
+  type PartFile,
+  type TerminologyFile,
+} from './model.ts';
 
 /** A part of a value set, unpacked: its codes (undefined: opaque), and whether a missing code is surely absent. */
 interface Part {
@@ -15,7 +22,7 @@ interface Part {
   readonly complete: boolean;
 }
 
-export function createTerminology(file: TerminologyFile): Terminology {
+function createTerminology(file: TerminologyFile): Terminology {
   const graphs = new Map<string, SystemGraph>();
   const parts = new Map<string, readonly Part[]>();
 
@@ -101,7 +108,8 @@ export function createTerminology(file: TerminologyFile): Terminology {
       const known = graph(withoutVersion(system));
       const at = known?.position.get(code);
       if (!known || at === undefined) return undefined;
-      const codes = (positions: readonly number[] = []): string[] => positions.map((i) => known.concepts[i]?.code ?? '');
+      const codes = (positions: readonly number[] = []): string[] =>
+        positions.map((i) => known.concepts[i]?.code ?? '');
       return { parents: codes(known.concepts[at]?.parents), children: codes(known.children[at]) };
     },
     systemOf(valueSetUrl) {
@@ -128,7 +136,9 @@ export function createTerminology(file: TerminologyFile): Terminology {
     valueSet(valueSetUrl) {
       const url = withoutVersion(valueSetUrl);
       const entry = Object.hasOwn(file.valueSets, url) ? file.valueSets[url] : undefined;
-      return entry && { url, ...(entry.id ? { id: entry.id } : {}), ...(entry.version ? { version: entry.version } : {}) };
+      return (
+        entry && { url, ...(entry.id ? { id: entry.id } : {}), ...(entry.version ? { version: entry.version } : {}) }
+      );
     },
     codeSystemUrls: Object.keys(file.systems),
   };
