@@ -3,10 +3,24 @@ import { html } from 'hono/html';
 import type { Engine } from '../engine.ts';
 
 const STYLE = `
-  :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
-  body { max-width: 44rem; margin: 3rem auto; padding: 0 1rem; }
-  h1 { margin-bottom: 0; } h2 { margin-top: 2rem; font-size: 1.1rem; }
-  code { font-size: .95em; } li { margin: .25rem 0; }
+  :root { color-scheme: light dark; --ink: #14213a; --soft: #51607a; --line: #dbe2ec; --card: #fff; --page: #f4f7fb; --accent: #0a6c74; }
+  @media (prefers-color-scheme: dark) {
+    :root { --ink: #e8eef7; --soft: #a3b1c6; --line: #2b3850; --card: #17223a; --page: #0e1729; --accent: #62d0d6; }
+  }
+  * { box-sizing: border-box; }
+  body { margin: 0; background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
+  main { max-width: 64rem; margin: 0 auto; padding: 2.5rem 1.25rem 3rem; }
+  h1 { margin: 0; font-size: 2.25rem; letter-spacing: -.02em; } h2 { margin: 0 0 .75rem; font-size: 1rem; }
+  .lead { margin: .25rem 0 1.75rem; color: var(--soft); max-width: 44rem; }
+  .grid { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
+  .card { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.25rem; min-width: 0; }
+  .wide { grid-column: 1 / -1; }
+  a { color: var(--accent); text-underline-offset: .2em; } a:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+  ul { list-style: none; margin: 0; padding: 0; } li { padding: .4rem 0; border-top: 1px solid var(--line); } li:first-child { border: 0; }
+  code { font-size: .85em; color: var(--soft); overflow-wrap: anywhere; }
+  .types { display: flex; flex-wrap: wrap; gap: .4rem; }
+  .types a { border: 1px solid var(--line); border-radius: 1rem; padding: .15rem .7rem; text-decoration: none; font-size: .9rem; }
+  .types a:hover { border-color: var(--accent); }
 `;
 
 /** Searches that show something on the demo clinic, by what they ask. */
@@ -34,35 +48,54 @@ export function homePage(engine: Engine, version: string): string {
         </style>
       </head>
       <body>
-        <h1>Kairos</h1>
-        <p>
-          A FHIR R4 server for appointment scheduling, version ${version}. It speaks JSON; programs talk to
-          <a href="${base}/metadata?_pretty=true"><code>${base}</code></a
-          >.
-        </p>
-        <h2>Where to go</h2>
-        <ul>
-          <li>
-            <a href="${base}/metadata?_pretty=true">What it can do</a> (CapabilityStatement), and
-            <a href="${base}/metadata?mode=terminology&_pretty=true">with which codes</a>
-          </li>
-          <li>
-            <a href="https://hl7.org/fhir/R4/http.html">The FHIR R4 REST interface</a> that it follows; this server's
-            own documents are in the folder <code>docs</code> of its source
-          </li>
-          <li>Health: <a href="/livez">alive</a>, <a href="/readyz">ready</a>, <a href="/metrics">metrics</a></li>
-        </ul>
-        <h2>Searches to try</h2>
-        <ul>
-          ${EXAMPLES.map(
-            ([what, path]) =>
-              html`<li><a href="${`${base}/${path}&_pretty=true`}">${what}</a><br /><code>GET ${path}</code></li> `,
-          )}
-        </ul>
-        <h2>Types</h2>
-        <p>
-          ${types.map((type, i) => html`${i === 0 ? '' : ', '}<a href="${`${base}/${type}?_count=10&_pretty=true`}">${type}</a>`)}
-        </p>
+        <main>
+          <h1>Kairos</h1>
+          <p class="lead">
+            A FHIR R4 server for appointment scheduling, version ${version}. Programs speak JSON with
+            <a href="${base}/metadata?_pretty=true">${base}</a>. Nobody signs in yet, so it listens on this machine
+            only.
+          </p>
+          <div class="grid">
+            <section class="card">
+              <h2>Searches to try</h2>
+              <ul>
+                ${EXAMPLES.map(
+                  ([what, path]) =>
+                    html`<li>
+                      <a href="${`${base}/${path}&_pretty=true`}">${what}</a><br /><code>GET ${path}</code>
+                    </li> `,
+                )}
+              </ul>
+            </section>
+            <section class="card">
+              <h2>What runs here</h2>
+              <ul>
+                <li>
+                  <a href="${base}/metadata?_pretty=true">What it can do</a><br /><code>CapabilityStatement</code>
+                </li>
+                <li>
+                  <a href="${base}/metadata?mode=terminology&_pretty=true">Which codes it knows</a><br /><code
+                    >TerminologyCapabilities</code
+                  >
+                </li>
+                <li>
+                  Health: <a href="/livez">alive</a> · <a href="/readyz">ready</a> · <a href="/metrics">metrics</a>
+                </li>
+                <li>
+                  <a href="https://hl7.org/fhir/R4/http.html">The REST interface that it follows</a><br /><code
+                    >this server's own documents: docs/ in its source</code
+                  >
+                </li>
+              </ul>
+            </section>
+            <section class="card wide">
+              <h2>${types.length} resource types</h2>
+              <div class="types">
+                ${types.map((type) => html`<a href="${`${base}/${type}?_count=10&_pretty=true`}">${type}</a> `)}
+              </div>
+            </section>
+          </div>
+        </main>
       </body>
     </html> `;
   return String(page);
