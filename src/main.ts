@@ -1,8 +1,8 @@
 /** `npm start`: the server, from the socket to the last flushed page. */
 import path from 'node:path';
 import { openKairos, type Kairos } from './compose.ts';
-import { loadDemo } from './compose-demo.ts';
 import { listen, type Listener } from './compose-http.ts';
+import { isPrepared, prepareApart } from './compose-prepare.ts';
 import { startWorker, type RunningWorker } from './compose-worker.ts';
 import { loadProcessConfig, type Config } from './platform/config.ts';
 import type { OpenDatabase } from './platform/database/open.ts';
@@ -58,10 +58,12 @@ async function start(running: Running): Promise<void> {
   running.listener = await listen(configured.host, configured.port);
   const config: Config = { ...configured, port: running.listener.port };
   const say = (line: string): void => console.log(line);
-  const kairos = await openKairos(config, { say, opened: (database) => claimFolder(database, config) });
+  const opened = async (database: OpenDatabase): Promise<void> => {
+    await claimFolder(database, config);
+    if (!(await isPrepared(database.roles, config))) await prepareApart(config, interrupt.signal);
+  };
+  const kairos = await openKairos(config, { say, opened });
   running.kairos = kairos;
-  const demo = await loadDemo(kairos);
-  if (demo !== undefined) console.log(`Loaded the demo clinic: ${demo} resources.`);
   observeProcess(kairos.metrics);
   running.listener.serve((request, env) => kairos.app.fetch(request, env));
   greet(kairos, process.uptime());
@@ -77,6 +79,8 @@ async function stop({ listener, kairos, worker }: Running): Promise<void> {
 }
 
 const running: Running = {};
+/** Cuts a long preparation short. */
+const interrupt = new AbortController();
 const starting = start(running);
 let stopping: Promise<void> | undefined;
 
@@ -86,6 +90,7 @@ function shutDown(code: number): void {
     running.listener?.cut();
     return;
   }
+  interrupt.abort();
   stopping = starting
     .catch(() => undefined)
     .then(() => stop(running))
@@ -117,6 +122,8 @@ try {
     shutDown(1);
   });
 } catch (error) {
-  console.error(error instanceof StartError ? `Kairos cannot start. ${sentence(error)}` : error);
-  shutDown(1);
+  if (!stopping) {
+    console.error(error instanceof StartError ? `Kairos cannot start. ${sentence(error)}` : error);
+    shutDown(1);
+  }
 }

@@ -75,30 +75,49 @@ export interface MigrateOptions {
   readonly say?: (sentence: string) => void;
 }
 
+interface Work {
+  readonly names: readonly string[];
+  readonly queue: boolean;
+}
+
+/** @throws StartError when the database is newer than this program */
+async function pendingWork(client: pg.Client, { queue }: MigrateOptions): Promise<Work> {
+  const files = await migrationNames();
+  const applied = await appliedNames(client);
+  const unknown = [...applied].find((n) => !files.includes(n));
+  if (unknown !== undefined) {
+    throw new StartError(
+      `The database was migrated by a newer version of Kairos (${unknown} is not known here): start that version.`,
+    );
+  }
+  return { names: files.filter((n) => !applied.has(n)), queue: queue && !(await queueSchemaCurrent(client)) };
+}
+
+const isNothing = (work: Work): boolean => work.names.length === 0 && !work.queue;
+
+/** Whether `migrate` would have nothing to do. */
+export async function isMigrated(roles: DatabaseRoles, options: MigrateOptions): Promise<boolean> {
+  const client = await connectOwner(roles.owner);
+  try {
+    return isNothing(await pendingWork(client, options));
+  } finally {
+    await client.end();
+  }
+}
+
 /**
  * Applies the migrations that are missing.
  * @returns how many were applied
  * @throws StartError when the database is newer than this program, or is not PostgreSQL 18
  */
 export async function migrate(roles: DatabaseRoles, options: MigrateOptions): Promise<number> {
-  const [files, client] = await Promise.all([migrationNames(), connectOwner(roles.owner)]);
-  const pending = async (): Promise<{ names: string[]; queue: boolean }> => {
-    const applied = await appliedNames(client);
-    const unknown = [...applied].find((n) => !files.includes(n));
-    if (unknown !== undefined) {
-      throw new StartError(
-        `The database was migrated by a newer version of Kairos (${unknown} is not known here): start that version.`,
-      );
-    }
-    return { names: files.filter((n) => !applied.has(n)), queue: options.queue && !(await queueSchemaCurrent(client)) };
-  };
+  const client = await connectOwner(roles.owner);
   try {
-    let work = await pending();
-    if (work.names.length === 0 && !work.queue) return 0;
+    if (isNothing(await pendingWork(client, options))) return 0;
     const { rows } = await client.query<{ v: string }>(`select current_setting('server_version_num') as v`);
     if (Number(rows[0]?.v) < 180_000) throw new StartError('Kairos needs PostgreSQL 18 or later: check DATABASE_URL.');
     await client.query('select pg_advisory_lock($1, $2)', [...LOCK]);
-    work = await pending();
+    const work = await pendingWork(client, options);
     const app = roleOf(roles.app);
     if (work.names.length > 0) {
       options.say?.(`Migrating the database: ${work.names.length} migration${work.names.length === 1 ? '' : 's'} …`);
