@@ -32,7 +32,9 @@ export function truthOf(nodes: readonly Node[]): Truth {
   const [only] = nodes;
   if (only === undefined) return undefined;
   if (nodes.length > 1) throw new UnsupportedValue('one value is expected');
-  return typeof only.value === 'boolean' ? only.value : true;
+  if (typeof only.value === 'boolean') return only.value;
+  // A boolean that has only extensions.
+  return only.type === 'boolean' ? undefined : true;
 }
 
 const UCUM = 'http://unitsofmeasure.org';
