@@ -3,7 +3,7 @@ import type { ParametersParameter } from '@medplum/fhirtypes';
 import { defineOperation, refuseParameters, type OperationInput } from '../fhir/operation-parameters.ts';
 import { badRequest, errorIssue, FhirError } from '../fhir/outcome.ts';
 import { notEnumerable } from '../fhir/terminology/code-check.ts';
-import { withoutVersion } from '../fhir/terminology/model.ts';
+import { brief, withoutVersion } from '../fhir/terminology/model.ts';
 import type { Terminology } from '../fhir/engine.ts';
 
 interface Asked {
@@ -79,12 +79,15 @@ export default defineOperation({
     const target = asked(input);
     const known = terminology.codeSystem(target.system);
     if (known === 'opaque') throw notEnumerable(target.system, 'system');
-    if (known === undefined) throw notFound(target.system, 'system');
+    if (known === undefined) throw notFound(brief(target.system), 'system');
     if (target.version !== undefined && known.version !== undefined && target.version !== known.version) {
-      throw notFound(`Version ${target.version} of ${target.system} (this server has ${known.version})`, 'version');
+      throw notFound(
+        `Version ${brief(target.version)} of ${target.system} (this server has ${known.version})`,
+        'version',
+      );
     }
     const concept = terminology.lookup(target.system, target.code);
-    if (!concept) throw notFound(`The code ${target.code} of ${target.system}`, 'code');
+    if (!concept) throw notFound(`The code ${brief(target.code)} of ${target.system}`, 'code');
     const parameter: ParametersParameter[] = [
       { name: 'name', valueString: known.name },
       ...(known.version === undefined ? [] : [{ name: 'version', valueString: known.version }]),

@@ -18,8 +18,14 @@ const words = (text: string): string[] =>
     .split(/[^\p{L}\p{N}]+/u)
     .filter((w) => w !== '');
 
+/** Characters of a filter: every word of it is compared with every code. */
+const MAX_FILTER = 200;
+
 /** Every word of the filter begins a word of the code or its display. */
 function matcher(filter: string): (concept: Concept) => boolean {
+  if (filter.length > MAX_FILTER) {
+    throw badRequest('too-long', `Parameter filter is longer than ${MAX_FILTER} characters: shorten it.`, 'filter');
+  }
   const wanted = words(filter);
   return (concept) => {
     const present = words(`${concept.code} ${concept.display ?? ''}`);

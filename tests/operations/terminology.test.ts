@@ -83,6 +83,7 @@ describe('ValueSet/$expand (valueset-operation-expand.html)', () => {
     ['count beyond 32 bits', `url=${VS}appointmentstatus&count=10000000000`, 400, 'value', 'count'],
     ['unknown parameter', `url=${VS}appointmentstatus&colour=red`, 400, 'not-supported', 'colour'],
     ['complex parameter in the query', `url=${VS}appointmentstatus&valueSet=x`, 400, 'value', 'valueSet'],
+    ['filter without end', `url=${VS}appointmentstatus&filter=${'a+'.repeat(500)}`, 400, 'too-long', 'filter'],
     ['date', `url=${VS}appointmentstatus&date=2020-01-01`, 400, 'not-supported', 'date'],
   ])('%s', async (_, query, status, code, expression) => {
     const answer = await get<OperationOutcome>(server, `ValueSet/$expand?${query}`);
@@ -128,6 +129,19 @@ describe('ValueSet/$validate-code (valueset-operation-validate-code.html)', () =
       { name: 'codeableConcept', valueCodeableConcept: codeableConcept },
     );
     expect(value((await post<Parameters>(server, 'ValueSet/$validate-code', body)).body, 'result')).toBe(true);
+  });
+
+  test('codings without number: 400', async () => {
+    const coding = Array.from({ length: 5_000 }, () => ({
+      system: 'http://hl7.org/fhir/appointmentstatus',
+      code: 'booked',
+      display: 'x',
+    }));
+    const body = parameters(
+      { name: 'url', valueUri: `${VS}appointmentstatus` },
+      { name: 'codeableConcept', valueCodeableConcept: { coding } },
+    );
+    expect((await post(server, 'ValueSet/$validate-code', body)).status).toBe(400);
   });
 
   test('a badly shaped coding is refused with its place', async () => {

@@ -6,13 +6,15 @@ import type { Coding, Parameters } from '@medplum/fhirtypes';
 import type { Concept, Terminology } from '../engine.ts';
 import type { OperationInput } from '../operation-parameters.ts';
 import { badRequest } from '../outcome.ts';
-import { withoutVersion } from './model.ts';
+import { brief, withoutVersion } from './model.ts';
 
 export interface CodeVerdict {
   readonly result: boolean;
   readonly message?: string;
   readonly display?: string;
 }
+
+const MAX_CODINGS = 100;
 
 /**
  * The codes that a call asks about: `code` (with `system` and `display`), `coding` or `codeableConcept`.
@@ -32,6 +34,9 @@ export function codingsOf(input: OperationInput, system: string | undefined): re
   const codings = coding ? [coding] : (input.codeableConcept('codeableConcept')?.coding ?? []);
   if (codings.length === 0 || codings.some((c) => c.code === undefined)) {
     throw badRequest('required', `Parameter ${given[0]} has no code.`, given[0]);
+  }
+  if (codings.length > MAX_CODINGS) {
+    throw badRequest('too-costly', `Parameter ${given[0]} has more than ${MAX_CODINGS} codings: send fewer.`, given[0]);
   }
   return codings;
 }
@@ -72,12 +77,12 @@ export function checkInSystem(
 ): CodeVerdict {
   const code = coding.code ?? '';
   if (coding.system !== undefined && withoutVersion(coding.system) !== url) {
-    return { result: false, message: `The code is of ${coding.system}, not of ${url}.` };
+    return { result: false, message: `The code is of ${brief(coding.system)}, not of ${url}.` };
   }
   const concept = terminology.lookup(url, code);
   if (concept) return judge(concept, coding, input);
   if (concept === undefined) throw notEnumerable(url, 'code');
-  return { result: false, message: `${code} is not a code of ${url}.` };
+  return { result: false, message: `${brief(code)} is not a code of ${url}.` };
 }
 
 /** A code in a value set. @throws FhirError 400 when the value set cannot tell, or the code's system is missing and not implied */
@@ -92,8 +97,8 @@ export function checkInValueSet(
   if (system === undefined)
     throw badRequest('required', `${url} draws on several code systems: send the code's system.`, 'system');
   const found = terminology.contains(url, system, code);
-  if (found === undefined) throw notEnumerable(`${system} in ${url}`, 'code');
-  if (!found) return { result: false, message: `${system}|${code} is not in ${url}.` };
+  if (found === undefined) throw notEnumerable(`${brief(system)} in ${url}`, 'code');
+  if (!found) return { result: false, message: `${brief(`${system}|${code}`)} is not in ${url}.` };
   const concept =
     terminology.expand(url)?.find((c) => c.system === system && c.code === code) ?? terminology.lookup(system, code);
   return judge(concept ?? { system, code }, coding, input);

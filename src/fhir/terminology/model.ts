@@ -90,3 +90,6 @@ export const UNKNOWN_SYSTEM = '*';
 
 /** Canonical without `|version`. */
 export const withoutVersion = (canonical: string): string => canonical.split('|', 1)[0] ?? canonical;
+
+/** What a client sent, short enough to be repeated in a message. */
+export const brief = (text: string): string => (text.length > 100 ? `${text.slice(0, 100)}…` : text);

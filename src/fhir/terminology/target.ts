@@ -5,7 +5,7 @@ import type { Engine } from '../engine.ts';
 import type { OperationRequest } from '../operation.ts';
 import type { OperationInput } from '../operation-parameters.ts';
 import { badRequest, errorIssue, FhirError, notFound } from '../outcome.ts';
-import { withoutVersion } from './model.ts';
+import { brief, withoutVersion } from './model.ts';
 
 /** The stored resource, parsed. @throws FhirError 404, 410 */
 export async function readStored(engine: Engine, ctx: RequestContext, type: string, id: string): Promise<Resource> {
@@ -15,8 +15,8 @@ export async function readStored(engine: Engine, ctx: RequestContext, type: stri
   return JSON.parse(stored.content) as Resource;
 }
 
-const unknown = (canonical: string, parameter: string): FhirError =>
-  new FhirError(404, [errorIssue('not-found', `${canonical} is not known here.`, parameter)]);
+const unknown = (what: string, parameter: string): FhirError =>
+  new FhirError(404, [errorIssue('not-found', `${what} is not known here.`, parameter)]);
 
 /**
  * Canonical URL, without version, of the operation's target.
@@ -49,10 +49,10 @@ export async function targetUrl(
   if (canonical === undefined) throw badRequest('required', `Parameter ${names.url} is missing.`, names.url);
   const url = withoutVersion(canonical);
   const entry = known(url);
-  if (entry === undefined) throw unknown(canonical, names.url);
+  if (entry === undefined) throw unknown(brief(canonical), names.url);
   const version = canonical.split('|')[1] ?? input.text(names.version);
   if (version !== undefined && entry !== 'opaque' && entry.version !== undefined && entry.version !== version) {
-    throw unknown(`Version ${version} of ${url} (this server has ${entry.version})`, names.version);
+    throw unknown(`Version ${brief(version)} of ${url} (this server has ${entry.version})`, names.version);
   }
   return url;
 }
