@@ -1,0 +1,169 @@
+/** Hostile bodies over a real socket: each is refused with its place and the fix, while other requests are served. */
+import { connect, type Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildApp } from '../../../src/app.ts';
+import { listen, type Listener } from '../../../src/compose-http.ts';
+import { silentLog } from '../../../src/platform/log.ts';
+import { createMetrics } from '../../../src/platform/metrics.ts';
+import { createTestServer, type TestServer } from '../../support/server.ts';
+import { client, issuesOf, patient, type Send } from '../client.ts';
+
+let server: TestServer;
+let listener: Listener;
+let send: Send;
+beforeAll(async () => {
+  server = await createTestServer();
+  const app = buildApp(server.engine, {
+    log: silentLog,
+    metrics: createMetrics(),
+    ready: () => true,
+    bodyTimeoutMs: 500,
+    maxInFlight: 50,
+  });
+  listener = await listen('127.0.0.1', 0);
+  listener.serve((request, env) => app.fetch(request, env));
+  send = client({ request: (path, init) => fetch(`http://127.0.0.1:${listener.port}${path}`, init) });
+});
+afterAll(async () => {
+  listener.cut();
+  await server.close();
+});
+
+/** Sends raw text and gives back all that came until the socket closed. */
+function talk(write: (socket: Socket) => void): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect(listener.port, '127.0.0.1');
+    let text = '';
+    socket.on('data', (chunk) => (text += chunk.toString()));
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve(text));
+    write(socket);
+  });
+}
+
+const HEAD = 'POST /fhir/R4/Patient HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\n';
+
+describe('size and time', () => {
+  test('a resource above 1 MiB: 413, whatever Content-Length said', async () => {
+    const answer = await send('POST', 'Patient', patient({ name: [{ text: 'x'.repeat(1_100_000) }] }));
+    expect([answer.status, issuesOf(answer)]).toEqual([413, ['too-long']]);
+  });
+
+  test('a 10 MB string: 413', async () => {
+    const answer = await send('POST', 'Patient', `{"resourceType":"Patient","id":"${'x'.repeat(10_000_000)}"}`).catch(
+      () => undefined,
+    );
+    // A server that stops reading may close before the client has sent all.
+    if (answer) expect(answer.status).toBe(413);
+    expect((await send('GET', 'metadata')).status).toBe(200);
+  });
+
+  test('a Bundle may have 16 MiB', async () => {
+    const entry = Array.from({ length: 20 }, () => ({
+      resource: patient({
+        text: { status: 'generated', div: `<div xmlns="http://www.w3.org/1999/xhtml">${'y'.repeat(100_000)}</div>` },
+      }),
+      request: { method: 'POST', url: 'Patient' },
+    }));
+    expect((await send('POST', '', { resourceType: 'Bundle', type: 'transaction', entry })).status).toBe(200);
+    const large = await send(
+      'POST',
+      '',
+      `{"resourceType":"Bundle","type":"batch","x":"${'x'.repeat(17_000_000)}"}`,
+    ).catch(() => undefined);
+    if (large) expect(large.status).toBe(413);
+  });
+
+  test('an endless chunked body is cut off', async () => {
+    let sent = 0;
+    const text = await talk((socket) => {
+      socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`);
+      const chunk = `10000\r\n${'x'.repeat(65_536)}\r\n`;
+      const more = (): void => {
+        if (socket.destroyed || sent > 1_000_000_000) return;
+        sent += 65_536;
+        if (socket.write(chunk)) setImmediate(more);
+        else socket.once('drain', more);
+      };
+      more();
+    });
+    expect(sent).toBeLessThan(200_000_000);
+    if (text !== '') expect(text).toContain('413');
+    expect((await send('GET', 'metadata')).status).toBe(200);
+  });
+
+  test('a body that never comes: 408', async () => {
+    const text = await talk((socket) => socket.write(`${HEAD}Content-Length: 100\r\n\r\n{"resourceType"`));
+    expect(text).toContain('408');
+    expect(text).toContain('"code":"timeout"');
+  });
+
+  test('more requests than are taken: 503 with Retry-After, and the others are answered', async () => {
+    const slow = Array.from({ length: 50 }, () =>
+      talk((socket) => socket.write(`${HEAD}Content-Length: 100\r\n\r\n{`)),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const answer = await send('GET', 'Patient/1');
+    expect([answer.status, answer.headers.get('retry-after'), issuesOf(answer)]).toEqual([503, '1', ['throttled']]);
+    await Promise.all(slow);
+    expect((await send('GET', 'metadata')).status).toBe(200);
+  });
+});
+
+describe('malformed JSON: 400 with the place', () => {
+  const deep = `{"resourceType":"Patient","x":${'['.repeat(100_000)}${']'.repeat(100_000)}}`;
+  test.each([
+    ['cut off', '{"resourceType":"Patient"', 'Line 1, column 26'],
+    ['a key twice', '{"resourceType":"Patient","active":true,"active":false}', 'twice'],
+    ['__proto__', '{"resourceType":"Patient","__proto__":{"x":1}}', '__proto__'],
+    ['NUL', '{"resourceType":"Patient","id":"\\u0000"}', 'NUL'],
+    ['a raw control character', '{"resourceType":"Patient","id":"\u0001"}', 'U+0001'],
+    ['half a surrogate pair', '{"resourceType":"Patient","id":"\\ud800"}', 'surrogate'],
+    ['nested 100,000 deep', deep, 'deep'],
+    ['NaN', '{"resourceType":"Patient","x":NaN}', 'JSON value'],
+    ['a comment', '{/* */"resourceType":"Patient"}', 'property name'],
+    ['something after it', '{"resourceType":"Patient"} x', 'nothing may follow'],
+    ['a number of 100 digits', `{"resourceType":"Patient","x":${'9'.repeat(100)}}`, 'number'],
+  ])('%s', async (_, body, says) => {
+    const answer = await send('POST', 'Patient', body);
+    expect(answer.status, answer.text).toBe(400);
+    expect(answer.text).toContain(says);
+  });
+
+  test('bytes that are not UTF-8', async () => {
+    const response = await fetch(`http://127.0.0.1:${listener.port}/fhir/R4/Patient`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/fhir+json' },
+      body: Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]),
+    });
+    expect(response.status).toBe(400);
+    expect(await response.text()).toContain('UTF-8');
+  });
+});
+
+describe('hostile requests', () => {
+  test.each([
+    ['GET', 'Patient?_count=10e9'],
+    ['GET', `Patient?_id=${Array.from({ length: 1000 }, (_, i) => i).join(',')}`],
+    ['GET', `Patient?${'a=b&'.repeat(3000)}`],
+    ['GET', `Patient?name=${'(a%2B)%2B'.repeat(100)}%24`],
+    ['GET', `Patient?${'_has:Appointment:patient:'.repeat(50)}_id=1`],
+    ['GET', 'Patient?birthdate=1973-02-30'],
+    ['GET', `Patient/${'../'.repeat(10)}etc/passwd`],
+    ['GET', "Patient?name=';drop table patient;--"],
+    ['GET', 'Patient/1/_history/9999999999999999'],
+    ['GET', '_history?_since=0000'],
+    ['POST', 'Patient/$validate'],
+    ['PATCH', 'Patient/1'],
+  ])('%s %s is never a 5xx', async (method, path) => {
+    const answer = await send(method, path, method === 'GET' ? undefined : '{"a":');
+    expect(answer.status, answer.text).toBeLessThan(500);
+  });
+
+  test('an unknown method: 405', async () => {
+    const text = await talk((socket) =>
+      socket.write('PROPFIND /fhir/R4/Patient HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'),
+    );
+    expect(text).toContain(' 405 ');
+  });
+});
