@@ -1,0 +1,146 @@
+/** The server's process: start, crash, stop, and what keeps it from starting. */
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import { createServer } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { startServer, type ServerProcess } from '../support/process.ts';
+
+let DATA_DIR: string;
+const running: ServerProcess[] = [];
+
+function start(env: Readonly<Record<string, string>> = {}): ServerProcess {
+  const server = startServer({ DATA_DIR, ...env });
+  running.push(server);
+  return server;
+}
+
+async function create(base: string, resource: object): Promise<string> {
+  const response = await fetch(`${base}/Organization`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/fhir+json' },
+    body: JSON.stringify(resource),
+  });
+  expect(response.status).toBe(201);
+  return ((await response.json()) as { id: string }).id;
+}
+
+const status = async (url: string): Promise<number> => (await fetch(url)).status;
+const databasePid = async (): Promise<number> =>
+  Number((await readFile(path.join(DATA_DIR, 'postgres/data/postmaster.pid'), 'utf8')).split('\n')[0]);
+const organization = { resourceType: 'Organization', name: 'Kept' };
+
+beforeAll(async () => {
+  DATA_DIR = await mkdtemp(path.join(os.tmpdir(), 'kairos-process-'));
+});
+afterEach(async () => {
+  for (const server of running.splice(0)) {
+    server.signal('SIGTERM');
+    await server.ended;
+  }
+});
+afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+
+test('kill -9 loses nothing: the next start joins the database that still runs', async () => {
+  const first = start();
+  const id = await create(await first.base, organization);
+  first.signal('SIGKILL');
+  expect(await first.ended).toBe('SIGKILL');
+  const second = start();
+  expect(await status(`${await second.base}/Organization/${id}`)).toBe(200);
+  expect(await databasePid()).toBeGreaterThan(0);
+  second.signal('SIGTERM');
+  expect(await second.ended).toBe(0);
+  // It was started by a process that is gone, and stopped by the last one that used it.
+  expect(existsSync(path.join(DATA_DIR, 'postgres/data/postmaster.pid'))).toBe(false);
+});
+
+test('SIGTERM lets the requests that run come to their end, takes no new ones, and exits with 0', async () => {
+  const server = start();
+  const base = new URL(await server.base);
+  const body = JSON.stringify(organization);
+  const answer = new Promise<number>((resolve, reject) => {
+    const sending = request(
+      {
+        host: base.hostname,
+        port: base.port,
+        path: `${base.pathname}/Organization`,
+        method: 'POST',
+        headers: { 'Content-Type': 'application/fhir+json', 'Content-Length': Buffer.byteLength(body) },
+      },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      },
+    );
+    sending.on('error', reject);
+    // Half of the body before the signal, half of it after the socket has closed to others.
+    sending.write(body.slice(0, 10), () => {
+      setTimeout(() => {
+        server.signal('SIGTERM');
+        const ended = setInterval(() => {
+          fetch(`${base.origin}/livez`).catch(() => {
+            clearInterval(ended);
+            sending.end(body.slice(10));
+          });
+        }, 20);
+      }, 200);
+    });
+  });
+  expect(await answer).toBe(201);
+  expect(await server.ended).toBe(0);
+});
+
+test('a port in use: one sentence, exit code 1', async () => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  const address = other.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  const server = start({ PORT: String(port) });
+  expect(await server.ended).toBe(1);
+  expect(server.said()).toBe(
+    `Kairos cannot start. Port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another PORT.\n`,
+  );
+  await new Promise((resolve) => other.close(resolve));
+});
+
+test('a data folder that another server uses: one sentence, exit code 1, and the other goes on', async () => {
+  const first = start();
+  const base = await first.base;
+  const second = start();
+  expect(await second.ended).toBe(1);
+  expect(second.said()).toBe(
+    `Kairos cannot start. Another Kairos already serves from the data folder ${DATA_DIR}: stop it, or choose another DATA_DIR.\n`,
+  );
+  expect(await status(`${base}/metadata`)).toBe(200);
+});
+
+test('a bad setting: one sentence, exit code 1', async () => {
+  const server = start({ HOST: '0.0.0.0' });
+  expect(await server.ended).toBe(1);
+  expect(server.said()).toMatch(/^Kairos cannot start\. HOST must be a loopback address .*\n$/);
+});
+
+test('a database that dies is started again under the running server', async () => {
+  const server = start();
+  const base = await server.base;
+  const id = await create(base, organization);
+  process.kill(await databasePid(), 'SIGKILL');
+  await expect.poll(() => status(`${base}/Organization/${id}`), { timeout: 30_000 }).toBe(200);
+  await expect.poll(() => status(new URL('/readyz', base).href), { timeout: 30_000 }).toBe(200);
+  await create(base, organization);
+});
+
+test('health and metrics are served beside FHIR, to whoever watches', async () => {
+  const server = start();
+  const base = await server.base;
+  expect(await status(new URL('/livez', base).href)).toBe(200);
+  expect(await status(new URL('/readyz', base).href)).toBe(200);
+  await status(`${base}/Organization/none`);
+  const page = await (await fetch(new URL('/metrics', base))).text();
+  expect(page).toMatch(/^fhir_request_duration_seconds_count\{interaction="read",status="404"\} 1$/m);
+  expect(page).toMatch(/^nodejs_eventloop_lag_seconds\{quantile="0.99"\} \d/m);
+  expect(page).toMatch(/^db_pool_connections\{state="idle"\} \d/m);
+});
