@@ -160,5 +160,5 @@ export const referenceKind: SearchKind = {
       });
     });
   },
-  sortKey: (param, column, descending) => ({ sql: isScalar(param) ? column : extreme(column, descending), cast: 'text' }),
+  sortKey: (param, column, descending) => ({ sql: isScalar(param) ? sql`nullif(${column}, '')` : extreme(column, descending), cast: 'text' }),
 };

@@ -93,5 +93,5 @@ export const stringKind: SearchKind = {
       });
     });
   },
-  sortKey: (_param, column) => ({ sql: column, cast: 'text' }),
+  sortKey: (_param, column) => ({ sql: sql`nullif(${column}, '')`, cast: 'text' }),
 };
