@@ -32,14 +32,14 @@ interface Reference {
   readonly type?: unknown;
 }
 
-/** @param container resource whose `contained` a `#id` points into */
-export function checkReference(definitions: Definitions, types: ReadonlySet<string>, def: ElementDef, value: Reference, container: unknown, findings: Findings): void {
+/** @param containedType of the resource whose `contained` a `#id` points into */
+export function checkReference(definitions: Definitions, types: ReadonlySet<string>, def: ElementDef, value: Reference, containedType: ContainedType, findings: Findings): void {
   const url = typeof value.reference === 'string' ? value.reference : undefined;
   const declared = typeof value.type === 'string' ? value.type : undefined;
   let target: string | undefined;
   if (url !== undefined && url !== '') {
     if (url.startsWith('#')) {
-      target = url === '#' ? typeOf(container) : typeOf(contained(container).find((r) => r['id'] === url.slice(1)));
+      target = containedType(url.slice(1));
     } else {
       const relative = RELATIVE.exec(url);
       if (relative) {
@@ -66,7 +66,16 @@ const typeOf = (value: unknown): string | undefined => {
   return typeof type === 'string' ? type : undefined;
 };
 
-function contained(container: unknown): readonly Record<string, unknown>[] {
-  const list = typeof container === 'object' && container !== null ? (container as Record<string, unknown>)['contained'] : undefined;
-  return Array.isArray(list) ? list.filter((r): r is Record<string, unknown> => typeof r === 'object' && r !== null) : [];
+/** Type of a contained resource by its id; '' is the container itself. */
+export type ContainedType = (id: string) => string | undefined;
+
+/** Worked out once, at the first question. */
+export function containedTypes(container: unknown): ContainedType {
+  let types: ReadonlyMap<unknown, string | undefined> | undefined;
+  return (id) => {
+    if (id === '') return typeOf(container);
+    const list = typeof container === 'object' && container !== null ? (container as Record<string, unknown>)['contained'] : undefined;
+    types ??= new Map(Array.isArray(list) ? list.map((r) => [(r as Record<string, unknown> | null)?.['id'], typeOf(r)]) : []);
+    return types.get(id);
+  };
 }

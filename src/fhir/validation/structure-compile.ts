@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import type { Ajv } from 'ajv';
 import type { Definitions } from '../definitions/registry.ts';
 import { FORMATS } from './formats.ts';
-import { schemasOf } from './schema.ts';
+import { schemasOf, type Schema } from './schema.ts';
 import type { StructureCheck } from './structure.ts';
 
 const require = createRequire(import.meta.url);
@@ -19,6 +19,9 @@ const PRELUDE = `const merge = (all, more) => {
   for (const finding of more) if (all.length < ${MAX_FINDINGS}) all.push(finding);
   return all;
 };`;
+
+const typeOfItems = (schema: Schema, property: string): unknown =>
+  (schema['properties'] as Readonly<Record<string, { readonly items?: { readonly type?: unknown } }>>)[property]?.items?.type;
 
 /** Text of a CommonJS module that takes the formats and returns the checks by type name. */
 export function structureSource(definitions: Definitions, types: readonly string[]): string {
@@ -35,12 +38,20 @@ export function structureSource(definitions: Definitions, types: readonly string
     code: { source: true, lines: false, formats: _`formats` },
   });
   let code = standalone(ajv, Object.fromEntries(types.map((t) => [t, t])));
-  // The code carries the schemas, and uses none of them.
-  for (const schema of schemas) code = code.replace(` = ${JSON.stringify(schema)};`, ';');
+  // The code carries the schemas, and uses of them only lists of types.
+  for (const schema of schemas) {
+    const text = ` = ${JSON.stringify(schema)};`;
+    const at = code.indexOf(text);
+    const name = at === -1 ? undefined : /const (schema\d+)$/.exec(code.slice(Math.max(at - 20, 0), at))?.[1];
+    if (name === undefined) continue;
+    code = code
+      .replace(`const ${name}${text}`, '')
+      .replaceAll(new RegExp(`\\b${name}\\.properties\\.(\\w+)\\.items\\.type\\b`, 'g'), (_, property: string) => JSON.stringify(typeOfItems(schema, property)));
+  }
   code = code
-    .replaceAll(/const (schema\d+);/g, 'let $1;')
     .replaceAll(/vErrors === null \? (\w+(?:\.validate)?\.errors) : vErrors\.concat\(\1\)/g, 'merge(vErrors, $1)')
     .replaceAll('else {vErrors.push(', `else if (vErrors.length < ${MAX_FINDINGS}) {vErrors.push(`);
+  if (/\bschema\d+\b/.test(code)) throw new Error('ajv uses its schemas in another way than expected');
   if (code.includes('.concat(')) throw new Error('ajv writes its lists in another way than expected: see MAX_FINDINGS');
   return `module.exports = (formats) => { const exports = {}; ${PRELUDE}\n${code}\nreturn exports; };\n`;
 }

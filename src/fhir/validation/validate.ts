@@ -11,6 +11,7 @@ import { Findings, MAX_ISSUES } from './findings.ts';
 import { createPlans, createRuleCompiler } from './plan.ts';
 import { checkProfile, createProfiles, type Profiles } from './profile.ts';
 import type { ProfilesFile } from './profile-model.ts';
+import { containedTypes } from './reference-rules.ts';
 import { EXCHANGE_TYPES } from './schema.ts';
 import { compileStructure } from './structure-compile.ts';
 import { loadStructures, structureIssues, type StructureCheck, type Structures } from './structure.ts';
@@ -118,6 +119,7 @@ export function createValidator(definitions: Definitions, terminology: Terminolo
       types,
       findings,
       env: { resource, rootResource: isContained ? container.env.rootResource : resource },
+      contained: isContained ? container.contained : containedTypes(value),
       nested: (inner, name) => checkResource(inner, findings, walk, name),
     };
     checkProperties(walk, plans(type), value);

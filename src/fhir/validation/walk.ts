@@ -13,7 +13,7 @@ import { DIGITS } from '../json.ts';
 import { checkBinding } from './bindings.ts';
 import type { Findings } from './findings.ts';
 import type { Plans, PropertyPlan, Rule, TypePlan } from './plan.ts';
-import { checkReference } from './reference-rules.ts';
+import { checkReference, type ContainedType } from './reference-rules.ts';
 import { shownValue } from './structure.ts';
 
 type Tree = Record<string, unknown>;
@@ -26,6 +26,8 @@ export interface Walk {
   readonly types: ReadonlySet<string>;
   readonly findings: Findings;
   readonly env: Environment;
+  /** Of the resource at the root. */
+  readonly contained: ContainedType;
   /** Checks a resource inside of this one. */
   nested(value: unknown, property: string): void;
 }
@@ -123,7 +125,7 @@ function checkPrimitives(walk: Walk, plan: PropertyPlan, values: unknown, siblin
 function checkComplex(walk: Walk, plan: PropertyPlan, value: unknown): void {
   if (!isTree(value)) return;
   if (plan.binding) checkBinding(walk.terminology, plan, value, walk.findings);
-  if (plan.type === 'Reference') checkReference(walk.definitions, walk.types, plan.def, value, walk.env.rootResource.value, walk.findings);
+  if (plan.type === 'Reference') checkReference(walk.definitions, walk.types, plan.def, value, walk.contained, walk.findings);
   checkProperties(walk, walk.plans(plan.type), value);
   decide(walk, plan.rules, value, plan.type, undefined);
 }
@@ -159,6 +161,7 @@ export function checkProperties(walk: Walk, plan: TypePlan, value: Tree): void {
     const property = plan.properties.get(name);
     if (property === undefined || (isSibling && !property.primitive)) {
       if (key !== 'resourceType' || plan.properties.get('implicitRules') === undefined) unknownProperty(walk, plan, key);
+      content = true;
       continue;
     }
     if (name !== 'id') content = true;

@@ -5,7 +5,7 @@
 import { someAst, type Ast } from './ast.ts';
 import { FUNCTIONS, LAMBDAS } from './functions.ts';
 import { node, type Navigator, type Node } from './node.ts';
-import { comparable, equal, isSubset, union, UnsupportedValue } from './values.ts';
+import { comparable, createValuesOf, equal, isSubset, union, UnsupportedValue } from './values.ts';
 
 export interface Environment {
   readonly resource: Node;
@@ -87,6 +87,24 @@ function order(operator: string, left: Evaluate, right: Evaluate): Decide {
   };
 }
 
+/** A path from %resource or %rootResource, or a union of such. */
+function startsAtResource(ast: Ast): boolean {
+  switch (ast.k) {
+    case 'member':
+      return ast.from !== undefined && (ast.from.k === 'constant' || startsAtResource(ast.from));
+    case 'call':
+      return (
+        ast.from !== undefined &&
+        (ast.from.k === 'constant' || startsAtResource(ast.from)) &&
+        (ast.name === 'as' || ast.name === 'ofType' || ast.args.every((a) => a.k === 'value'))
+      );
+    case 'operator':
+      return ast.operator === '|' && startsAtResource(ast.left) && startsAtResource(ast.right);
+    default:
+      return false;
+  }
+}
+
 export interface Compiler {
   compile(ast: Ast): Evaluate;
   decide(ast: Ast): Decide;
@@ -94,6 +112,8 @@ export interface Compiler {
 
 /** @throws (from its functions) UnsupportedExpression when a tree needs what is not there */
 export function createCompiler(navigator: Navigator): Compiler {
+  const valuesOf = createValuesOf();
+
   const member = (ast: Extract<Ast, { k: 'member' }>): Evaluate => {
     const { name } = ast;
     if (ast.from === undefined && /^[A-Z]/.test(name)) {
@@ -199,15 +219,30 @@ export function createCompiler(navigator: Navigator): Compiler {
           return same === undefined ? undefined : !same;
         };
       case 'in':
-        return (env, focus) => isSubset(left(env, focus), right(env, focus));
+        return (env, focus) => isSubset(left(env, focus), right(env, focus), valuesOf);
       case 'contains':
-        return (env, focus) => isSubset(right(env, focus), left(env, focus));
+        return (env, focus) => isSubset(right(env, focus), left(env, focus), valuesOf);
       default:
         return undefined;
     }
   };
 
+  /**
+   * What starts at %resource is the same for every focus: worked out once an environment, or else an invariant that asks for it of
+   * every contained resource would take quadratic time.
+   */
   const compile = (ast: Ast): Evaluate => {
+    const evaluate = compileAny(ast);
+    if (!startsAtResource(ast)) return evaluate;
+    const known = new WeakMap<Environment, readonly Node[]>();
+    return (env, focus) => {
+      let nodes = known.get(env);
+      if (nodes === undefined) known.set(env, (nodes = evaluate(env, focus)));
+      return nodes;
+    };
+  };
+
+  const compileAny = (ast: Ast): Evaluate => {
     switch (ast.k) {
       case 'value': {
         const type = typeof ast.value === 'string' ? 'string' : typeof ast.value === 'boolean' ? 'boolean' : Number.isInteger(ast.value) ? 'integer' : 'decimal';

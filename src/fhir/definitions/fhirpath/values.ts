@@ -44,11 +44,25 @@ export function equal(left: readonly Node[], right: readonly Node[]): boolean | 
   return result;
 }
 
+/** Values of a collection as a set. */
+export type ValuesOf = (nodes: readonly Node[]) => ReadonlySet<unknown>;
+
+/** Sets are kept with their collections: the same long one may be asked many times. */
+export function createValuesOf(): ValuesOf {
+  const known = new WeakMap<readonly Node[], ReadonlySet<unknown>>();
+  return (nodes) => {
+    let values = known.get(nodes);
+    if (values === undefined) known.set(nodes, (values = new Set(nodes.map((n) => n.value))));
+    return values;
+  };
+}
+
 /** `in`: the only node of `left` is among `right`; undefined when `left` is empty. */
-export function isSubset(left: readonly Node[], right: readonly Node[]): boolean | undefined {
+export function isSubset(left: readonly Node[], right: readonly Node[], valuesOf: ValuesOf): boolean | undefined {
   const [only] = left;
   if (only === undefined) return undefined;
   if (left.length > 1) throw new UnsupportedValue('one value is expected');
+  if (right.length > 16 && typeof only.value === 'string' && !MOMENTS.has(only.type)) return valuesOf(right).has(only.value);
   return right.some((r) => sameNode(only, r) === true);
 }
 
