@@ -164,6 +164,13 @@ async function leave({ base, socket }: Cluster, keeper: pg.Client): Promise<void
   if (!socket.startsWith(base)) await rm(socket, { recursive: true, force: true });
 }
 
+/** @throws when it cannot be told, as in a folder of another user */
+const isMissing = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? true : Promise.reject(error)),
+  );
+
 /** Makes the cluster when there is none. @returns its passwords, and whether it is new */
 async function prepare(
   dataDir: string,
@@ -175,11 +182,7 @@ async function prepare(
   let created = false;
   try {
     await mkdir(dataDir, { recursive: true });
-    if (!existsSync(dataOf(base))) {
-      // An unreadable folder looks like a missing one.
-      await stat(base).catch((error: NodeJS.ErrnoException) =>
-        error.code === 'ENOENT' ? undefined : Promise.reject(error),
-      );
+    if (await isMissing(dataOf(base))) {
       options.say?.(`Creating a PostgreSQL database in ${base} …`);
       await initialise(base, programs, launcher, options.durable !== false);
       created = true;

@@ -127,6 +127,11 @@ export async function migrate(roles: DatabaseRoles, options: MigrateOptions): Pr
     }
     if (work.queue) await migrateQueue(client, app);
     return work.names.length;
+  } catch (error) {
+    if ((error as { code?: string }).code !== '42501') throw error;
+    throw new StartError(
+      'The database is not up to date, and this role may not change its tables: run npm run migrate with DATABASE_OWNER_URL.',
+    );
   } finally {
     await client.end();
   }

@@ -1,0 +1,21 @@
+# Kairos: one image for the API, the worker and the commands.
+FROM node:24-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY . .
+# Packages are current: this makes .build/ only.
+RUN node src/cli/install.mjs && npm prune --omit=dev --no-audit --no-fund
+
+FROM node:24-bookworm-slim
+WORKDIR /app
+ENV NODE_ENV=production DATA_DIR=/data
+# The embedded database refuses to run as root; so does everything else here.
+RUN mkdir /data && chown node:node /data
+COPY --from=build --chown=node:node /app /app
+USER node
+VOLUME /data
+# It listens on loopback only until identity exists: run it with --network host.
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+CMD ["node", "src/main.ts"]
