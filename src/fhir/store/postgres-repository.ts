@@ -1,6 +1,6 @@
 /** The repository on PostgreSQL: joins the lanes, the reads and the transactions. */
 import type pg from 'pg';
-import { poolNamed } from '../../platform/database/pool.ts';
+import { createPipelines } from '../../platform/database/pipelines.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
 import type { ResourceDeclaration } from '../resource.ts';
 import { plainContent, type ContentCodec } from './content.ts';
@@ -60,9 +60,10 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
     return known;
   };
   const parts: TransactionParts = { resources, layout, content, pool, statements, refused };
+  const searches = createPipelines(() => options.openClient(), 2, 6);
   const run: Run = async (text, values) => {
     try {
-      return (await poolNamed(pool, text, values)).rows;
+      return (await searches.read(text, values)).rows;
     } catch (error) {
       throw clientError(error);
     }
@@ -75,7 +76,7 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
     ...createReader(parts, run),
     read: lanes.read,
     existing: lanes.existing,
-    close: lanes.close,
+    close: async () => void (await Promise.all([lanes.close(), searches.close()])),
     create(write) {
       const alone = write.method !== 'POST' || resources.get(write.type)?.project !== undefined;
       return alone ? runTransaction(parts, 'read committed', (tx) => tx.insert([write])) : create(write);

@@ -51,6 +51,8 @@ export async function openClient(
   const client = new pg.Client({
     ...sessionConfig(connection, name, statementTimeoutMs),
     connectionTimeoutMillis: 5_000,
+    // Statements follow one another without waiting for replies.
+    pipeline: true,
   });
   client.on('error', () => undefined);
   await client.connect();
