@@ -125,12 +125,13 @@ function checkChildren(check: ProfileCheck, parent: Node, rule: ElementRule): vo
 
 const isChoice = (check: ProfileCheck, type: string, name: string): boolean => check.definitions.elements(type).some((e) => e.choice && e.name === name);
 
-function checkTypes(check: ProfileCheck, item: Node, types: NonNullable<ElementRule['types']>): void {
+/** @returns false when the value is of a type that the profile does not allow: then nothing else of it need be said */
+function checkTypes(check: ProfileCheck, item: Node, types: NonNullable<ElementRule['types']>): boolean {
   const type = types.find((t) => t.code === item.type);
   if (!type) {
-    // Types that the differential repeats from the base, such as System types of ids, are not told apart by name.
-    if (types.length > 0 && check.definitions.type(item.type) !== undefined) check.findings.error('value', `The profile allows here only ${list(types.map((t) => t.code))}, not ${item.type}.`);
-    return;
+    if (types.length === 0) return true;
+    check.findings.error('value', `The profile allows here only ${list(types.map((t) => t.code))}, not ${item.type}.`);
+    return false;
   }
   const target = type.targets && referencedType(item.value);
   if (target !== undefined && type.targets?.includes(target) === false && check.definitions.resourceTypes.includes(target)) {
@@ -140,13 +141,14 @@ function checkTypes(check: ProfileCheck, item: Node, types: NonNullable<ElementR
     const profile = check.profiles.find(url);
     if (profile) checkNode(check, item, profile.root);
   }
+  return true;
 }
 
 /** A value against what a rule asks of it and below it. */
 function checkNode(check: ProfileCheck, item: Node, rule: ElementRule): void {
   const { findings } = check;
   if (findings.full) return;
-  if (rule.types) checkTypes(check, item, rule.types);
+  if (rule.types && !checkTypes(check, item, rule.types)) return;
   if (rule.fixed !== undefined && item.value !== undefined && !isEqual(item.value, rule.fixed)) findings.error('value', `The profile asks for ${JSON.stringify(rule.fixed)} here.`);
   // A slice's own pattern is what put the value into the slice.
   if (rule.pattern !== undefined && item.value !== undefined && !matchesPattern(item.value, rule.pattern)) findings.error('value', `The profile asks for ${JSON.stringify(rule.pattern)} here.`);
