@@ -35,7 +35,7 @@ describe('R4 3.1.1.5.1 _sort', () => {
     ['Patient?_sort=_lastUpdated', 'bert cleo anna dora'],
     ['Patient?_sort=-_lastUpdated', 'anna dora cleo bert'],
     ['Patient?_sort=identifier', 'anna bert cleo dora'],
-    ['Patient?_sort=organization', 'cleo anna bert dora'],
+    ['Patient?_sort=organization', 'anna bert cleo dora'],
     ['Invoice?_sort=totalgross', 'i2 i1'],
     ['Encounter?_sort=-location-period', 'e1 e2 e3'],
     ['Appointment', 'ap1 ap2'],

@@ -7,7 +7,7 @@ import type { SearchParam } from '../definitions/registry.ts';
 import type { Include } from './criteria.ts';
 import { referenceParams } from './info.ts';
 import { oneOf, overlaps } from './kind.ts';
-import { resourceOf, type Row, type Run } from './matches.ts';
+import { plainRow, resourceOf, type Row, type Run } from './matches.ts';
 import { columnsFor, scopeOf, selectFrom } from './sql.ts';
 import { isCanonical, localReference } from './type/reference.ts';
 import { asObject, asString, eachValue, isScalar } from './values.ts';
@@ -42,7 +42,7 @@ async function take(gathering: Gathering, type: string, condition: (alias: strin
   for (const columns of found) {
     const id = String(columns[0]);
     const version = Number(columns[1]);
-    const row = { type, id, version, content: run.reader.decode(type, id, version, String(columns[2])), more: [], keys: [], snapshot: null };
+    const row = plainRow(type, id, version, run.reader.decode(type, id, version, String(columns[2])));
     if (gathering.seen.has(nameOf(row))) continue;
     if (gathering.left === 0) {
       gathering.cut = true;

@@ -35,15 +35,63 @@ export interface Row {
   readonly snapshot: string | null;
 }
 
+const NO_TEXTS: readonly (string | null)[] = [];
+
+const textOf = (value: unknown): string | null =>
+  value === null || value === undefined ? null : value instanceof Date ? value.toISOString() : String(value);
+
+/** Where things stand in a row of a page. */
+interface Layout {
+  readonly moreAt: number;
+  readonly keysAt: number;
+  readonly keysEnd: number;
+}
+
+/** A row of a page: sort values are wanted of the last one only, so they are made when asked for. */
+class PageRow implements Row {
+  readonly type: string;
+  readonly id: string;
+  readonly version: number;
+  readonly content: string;
+  private readonly columns: readonly unknown[];
+  private readonly layout: Layout;
+
+  constructor(type: string, id: string, version: number, content: string, columns: readonly unknown[], layout: Layout) {
+    this.type = type;
+    this.id = id;
+    this.version = version;
+    this.content = content;
+    this.columns = columns;
+    this.layout = layout;
+  }
+  get more(): readonly (string | null)[] {
+    return this.columns.slice(this.layout.moreAt, this.layout.keysAt).map(textOf);
+  }
+  get keys(): readonly (string | null)[] {
+    return this.columns.slice(this.layout.keysAt, this.layout.keysEnd).map(textOf);
+  }
+  get snapshot(): string | null {
+    return textOf(this.columns[this.layout.keysEnd]);
+  }
+}
+
+/** A row without place and further columns. */
+export const plainRow = (type: string, id: string, version: number, content: string): Row => ({
+  type,
+  id,
+  version,
+  content,
+  more: NO_TEXTS,
+  keys: NO_TEXTS,
+  snapshot: null,
+});
+
 /** A planned type with its order. */
 export interface Sought {
   readonly plan: Plan;
   readonly keys: readonly OrderKey[];
 }
 
-const text = (value: unknown): string | null => (value === null || value === undefined ? null : value instanceof Date ? value.toISOString() : String(value));
-
-const NO_TEXTS: readonly (string | null)[] = [];
 const CONTENT = ['id', 'version', 'content'];
 
 /** At most `limit` candidates after the position. */
@@ -66,20 +114,12 @@ async function candidates(run: Run, sought: readonly Sought[], after: Position |
   const rows = await run.reader.query(statement);
   const at = one ? 0 : 1;
   const keysAt = at + what.length;
-  const keysEnd = keysAt + first.keys.length;
+  const layout: Layout = { moreAt: at + CONTENT.length, keysAt, keysEnd: keysAt + first.keys.length };
   return rows.map((row) => {
     const rowType = one ? type : String(row[0]);
     const id = String(row[at]);
     const version = Number(row[at + 1]);
-    return {
-      type: rowType,
-      id,
-      version,
-      content: run.reader.decode(rowType, id, version, String(row[at + 2])),
-      more: more.length === 0 ? NO_TEXTS : row.slice(at + CONTENT.length, keysAt).map(text),
-      keys: keysEnd === keysAt ? NO_TEXTS : row.slice(keysAt, keysEnd).map(text),
-      snapshot: snapshot ? text(row[keysEnd]) : null,
-    };
+    return new PageRow(rowType, id, version, run.reader.decode(rowType, id, version, String(row[at + 2])), row, layout);
   });
 }
 

@@ -65,7 +65,7 @@ function printInclude(include: Include): Pair {
   return [name, `${include.source}:${include.code}${include.target === undefined ? '' : `:${include.target}`}`];
 }
 
-/** Everything that was understood, the page link aside. */
+/** Everything that was understood, save what a page link holds (`_cursor`) and what may differ from page to page (`_count`). */
 export function printSearch(search: ParsedSearch): Pair[] {
   const { result, typeFilter } = search;
   const pairs: Pair[] = [];
@@ -76,8 +76,7 @@ export function printSearch(search: ParsedSearch): Pair[] {
   if (result.summary !== undefined) pairs.push(['_summary', result.summary]);
   if (result.elements.length > 0) pairs.push(['_elements', result.elements.join(',')]);
   if (result.total !== undefined) pairs.push(['_total', result.total]);
-  if (result.count !== undefined) pairs.push(['_count', String(result.count)]);
-  pairs.push(...result.rendering);
+  for (const pair of result.rendering) pairs.push(pair);
   return pairs;
 }
 
@@ -93,3 +92,11 @@ export const encodePairs = (pairs: readonly Pair[]): string => {
   for (const [name, value] of pairs) out += `${out === '' ? '' : '&'}${encode(name)}=${encode(value)}`;
   return out;
 };
+
+/** The query with what may differ from page to page. */
+export function withPage(query: string, count: number | undefined, cursor: string | undefined): string {
+  let out = query;
+  if (count !== undefined) out += `${out === '' ? '' : '&'}_count=${count}`;
+  if (cursor !== undefined) out += `${out === '' ? '' : '&'}_cursor=${cursor}`;
+  return out === '' ? out : `?${out}`;
+}

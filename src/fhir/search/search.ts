@@ -15,7 +15,7 @@ import { openCursor, sealCursor, type Cursor, type Moment } from './page.ts';
 import { parseSearch } from './parse.ts';
 import type { PlannedCondition } from './plan.ts';
 import { runOf } from './run.ts';
-import { encodePairs, printSearch, type Pair } from './print.ts';
+import { encodePairs, printSearch, withPage } from './print.ts';
 import { demandConsistent } from './result-options.ts';
 import { steadyMatches } from './steady.ts';
 import { subsetText } from './subset.ts';
@@ -82,12 +82,10 @@ function entriesOf(engine: Engine, parsed: ParsedSearch, rows: readonly Row[]): 
 }
 
 /** What later pages must know of the first one. */
-const momentOf = (row: Row | undefined, atMs: number): Moment | undefined => (row?.snapshot ? { snapshot: row.snapshot, atMs } : undefined);
-
-const COUNT = '_count';
-
-/** What a cursor is good for: the search, whatever the page size. */
-const bindingOf = (path: string, pairs: readonly Pair[]): string => `${path}?${encodePairs(pairs.filter(([name]) => name !== COUNT))}`;
+function momentOf(row: Row, atMs: number): Moment | undefined {
+  const { snapshot } = row;
+  return row.keys.length > 0 && snapshot !== null ? { snapshot, atMs } : undefined;
+}
 
 export const search: Search = async (engine, ctx, target, query, options) => {
   const run = runOf(engine, ctx, engine.repository);
@@ -99,23 +97,22 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   demandConsistent(result);
   const sought = await soughtOf(run, target, parsed);
   const path = pathOf(engine, target);
-  const pairs = printSearch(parsed);
-  const written = encodePairs(pairs);
-  const self = written === '' ? path : `${path}?${written}`;
+  const written = encodePairs(printSearch(parsed));
+  const link = (at: string | undefined): string => path + withPage(written, result.count, at);
   const onlyCount = result.count === 0 || result.summary === 'count';
   if (onlyCount) {
     const total = await countMatches(run, sought);
     return {
-      body: writeSearchset({ baseUrl: engine.baseUrl, total, self, next: undefined, matches: [], included: [], issues: issuesOf(parsed, false, 0) }, options.pretty ?? false),
+      body: writeSearchset({ baseUrl: engine.baseUrl, total, self: link(undefined), next: undefined, matches: [], included: [], issues: issuesOf(parsed, false, 0) }, options.pretty ?? false),
       resources: [],
     };
   }
-  const binding = bindingOf(path, pairs);
+  // A page link is good for one search, whatever the page size.
+  const binding = `${path}?${written}`;
   const cursor = result.cursor === undefined ? undefined : openCursor(engine.cursorKey, binding, result.cursor, sought[0]?.keys.length ?? 0);
   const count = result.count ?? engine.limits.pageSize;
   const startedMs = ctx.clock.now();
   const rows = await (cursor?.began ? steadyMatches(run, sought, cursor, cursor.began, count + 1) : matchesAfter(run, sought, cursor, count + 1));
-  const began = cursor ? cursor.began : momentOf(rows[0], startedMs);
   const hasMore = rows.length > count;
   if (hasMore) rows.pop();
   const [total, included] = await Promise.all([
@@ -123,13 +120,13 @@ export const search: Search = async (engine, ctx, target, query, options) => {
     result.includes.length === 0 ? NOTHING : includeFor(run, result.includes, rows),
   ]);
   const last = rows.at(-1);
-  const page = (at: string): string => `${self}${written === '' ? '?' : '&'}_cursor=${at}`;
+  const began = hasMore && last ? (cursor ? cursor.began : momentOf(last, startedMs)) : undefined;
   const body = writeSearchset(
     {
       baseUrl: engine.baseUrl,
       total,
-      self: result.cursor === undefined ? self : page(encodeURIComponent(result.cursor)),
-      next: hasMore && last ? page(sealCursor(engine.cursorKey, binding, { ...last, total, began })) : undefined,
+      self: link(result.cursor === undefined ? undefined : encodeURIComponent(result.cursor)),
+      next: hasMore && last ? link(sealCursor(engine.cursorKey, binding, { id: last.id, type: last.type, keys: last.keys, total, began })) : undefined,
       matches: entriesOf(engine, parsed, rows),
       included: entriesOf(engine, parsed, included.rows),
       issues: issuesOf(parsed, included.cut, engine.limits.includes),

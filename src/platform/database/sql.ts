@@ -17,11 +17,12 @@ const isSql = (value: unknown): value is Sql => typeof value === 'object' && val
 /** Template tag: interpolated fragments are inlined, every other value becomes a parameter. */
 export function sql(strings: TemplateStringsArray, ...values: readonly unknown[]): Sql {
   const parts: (string | Parameter)[] = [strings[0] ?? ''];
-  values.forEach((value, i) => {
-    if (isSql(value)) parts.push(...value.parts);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (isSql(value)) for (const part of value.parts) parts.push(part);
     else parts.push(new Parameter(value));
     parts.push(strings[i + 1] ?? '');
-  });
+  }
   return { parts };
 }
 
@@ -33,7 +34,12 @@ export const id = (name: string): Sql => raw(`"${name.replaceAll('"', '""')}"`);
 
 /** Fragments joined by a separator. */
 export function join(fragments: readonly Sql[], separator: string): Sql {
-  return { parts: fragments.flatMap((f, i) => (i === 0 ? f.parts : [separator, ...f.parts])) };
+  const parts: (string | Parameter)[] = [];
+  for (const fragment of fragments) {
+    if (parts.length > 0) parts.push(separator);
+    for (const part of fragment.parts) parts.push(part);
+  }
+  return { parts };
 }
 
 /** All of them hold; no fragment: true. */

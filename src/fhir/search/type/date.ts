@@ -59,29 +59,31 @@ function intervalOf(value: DateValue, meaning: Meaning): Moment {
   return { low: value.low - gap, high: value.high + gap };
 }
 
-function instantCondition(column: Sql, prefix: Prefix, low: string, high: string): Sql {
+function instantCondition(column: Sql, prefix: Prefix, { low, high }: Moment): Sql {
   switch (prefix) {
     case 'eq':
     case 'ap':
-      return sql`(${column} >= ${low} and ${column} < ${high})`;
+      return sql`(${column} >= ${timestampText(low)} and ${column} < ${timestampText(high)})`;
     case 'ne':
-      return sql`(${column} < ${low} or ${column} >= ${high})`;
+      return sql`(${column} < ${timestampText(low)} or ${column} >= ${timestampText(high)})`;
     case 'gt':
     case 'sa':
-      return sql`${column} >= ${high}`;
+      return sql`${column} >= ${timestampText(high)}`;
     case 'lt':
     case 'eb':
-      return sql`${column} < ${low}`;
+      return sql`${column} < ${timestampText(low)}`;
     case 'ge':
-      return sql`${column} >= ${low}`;
+      return sql`${column} >= ${timestampText(low)}`;
     case 'le':
-      return sql`${column} < ${high}`;
+      return sql`${column} < ${timestampText(high)}`;
     default:
       return prefix satisfies never;
   }
 }
 
-function rangeCondition(column: Sql, prefix: Prefix, low: string, high: string): Sql {
+function rangeCondition(column: Sql, prefix: Prefix, search: Moment): Sql {
+  const low = timestampText(search.low);
+  const high = timestampText(search.high);
   const within = sql`(${column} <@ tstzrange(${low}, ${high}) and not isempty(${column}))`;
   switch (prefix) {
     case 'eq':
@@ -151,10 +153,7 @@ export const dateKind: SearchKind = {
   condition(columns, _modifier, values, meaning) {
     const instant = isInstant(columns.param);
     const scalar = isScalar(columns.param);
-    const one = (column: Sql, value: DateValue): Sql => {
-      const { low, high } = intervalOf(value, meaning);
-      return (instant ? instantCondition : rangeCondition)(column, value.prefix, timestampText(low), timestampText(high));
-    };
+    const one = (column: Sql, value: DateValue): Sql => (instant ? instantCondition : rangeCondition)(column, value.prefix, intervalOf(value, meaning));
     const all = (column: Sql): Sql => or(values.filter(isDate).map((v) => one(column, v)));
     if (scalar) return { sql: all(columns.column()), exact: true };
     return { sql: sql`exists (select from unnest(${columns.column()}) v where ${all(raw('v'))})`, exact: true };
