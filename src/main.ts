@@ -83,13 +83,15 @@ const running: Running = {};
 const interrupt = new AbortController();
 const starting = start(running);
 let stopping: Promise<void> | undefined;
+let stoppingSince = 0;
 
 function shutDown(code: number): void {
   if (stopping) {
-    // Asked again: nobody waits any longer for requests.
-    running.listener?.cut();
+    // Asked again: nobody waits any longer for requests. npm passes a Ctrl-C on that has come by itself already.
+    if (performance.now() - stoppingSince > 500) running.listener?.cut();
     return;
   }
+  stoppingSince = performance.now();
   interrupt.abort();
   stopping = starting
     .catch(() => undefined)

@@ -9,11 +9,14 @@ await runCommand(async () => {
   const kairos = await openKairos(loadProcessConfig(), { say: console.log });
   const worker = await startWorker(kairos);
   console.log(`${jobTable(worker.jobs)}\n\nThe worker runs; stop it with Ctrl-C.`);
-  let stopping = false;
+  let since = 0;
   const stop = async (): Promise<void> => {
-    // A second Ctrl-C does not wait for jobs: what they did not finish is run again.
-    if (stopping) process.exit(130);
-    stopping = true;
+    if (since > 0) {
+      // A second Ctrl-C (not the one that npm passes on) does not wait for jobs: what they did not finish is run again.
+      if (performance.now() - since > 500) process.exit(130);
+      return;
+    }
+    since = performance.now();
     await worker.close();
     await kairos.close();
     process.exit(0);
