@@ -7,6 +7,7 @@ import { brotliCompress, constants, gzip } from 'node:zlib';
 import { parseJson, stringify } from '../json.ts';
 import { toOutcome, type FhirError } from '../outcome.ts';
 import { FHIR_JSON } from './negotiate.ts';
+import { etagOf } from './preconditions.ts';
 import type { Reply } from './request.ts';
 
 const compressBrotli = promisify(brotliCompress);
@@ -72,6 +73,10 @@ export function render(reply: Reply, options: RenderOptions): Response | Promise
   if (options.crossOrigin) {
     headers['Access-Control-Allow-Origin'] = '*';
     headers['Access-Control-Expose-Headers'] = EXPOSED;
+  }
+  if (reply.version) {
+    headers['ETag'] = etagOf(reply.version.version);
+    headers['Last-Modified'] = reply.version.lastUpdated.toUTCString();
   }
   for (const name in reply.headers) headers[name] = reply.headers[name] ?? '';
   if (body === undefined) return new Response(null, { status, headers });

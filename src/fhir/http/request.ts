@@ -6,6 +6,7 @@ import type { Interaction } from '../access.ts';
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import type { Query } from '../search/contract.ts';
+import type { StoredVersion } from '../store/repository.ts';
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -39,6 +40,8 @@ export interface FhirRequest {
 
 export interface Reply {
   readonly status: number;
+  /** The version that the reply is about: becomes ETag and Last-Modified. */
+  readonly version?: Pick<StoredVersion, 'version' | 'lastUpdated'>;
   /** Names in their usual spelling; Content-Type is FHIR JSON unless given. */
   readonly headers?: Readonly<Record<string, string>>;
   /** JSON text of a resource, or bytes of a Binary. */

@@ -27,9 +27,7 @@ export async function batch(
     try {
       if (!('method' in entry.request) || !entry.route) throw entry.request;
       const reply = await entry.route.handle(engine, ctx, entry.request);
-      answers[entry.index] = replyEntry(
-        entry.request.method === 'HEAD' ? { status: reply.status, headers: reply.headers ?? {} } : reply,
-      );
+      answers[entry.index] = replyEntry(reply, entry.request.method);
     } catch (error) {
       const failure = toFhirError(error, ctx);
       if (entry.route)

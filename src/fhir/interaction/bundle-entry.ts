@@ -6,6 +6,7 @@ import { STATUS_CODES } from 'node:http';
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import { preferredReturn } from '../http/negotiate.ts';
+import { etagOf } from '../http/preconditions.ts';
 import { NO_BODY, type FhirRequest, type Method, type Reply, type Route } from '../http/request.ts';
 import { parseQuery, splitPath } from '../http/url.ts';
 import { badRequest, FhirError, toOutcome, type Issue } from '../outcome.ts';
@@ -161,15 +162,15 @@ export function readEntries(
 const line = (status: number): string => `${status} ${STATUS_CODES[status] ?? ''}`.trim();
 
 /** A reply as an entry of the response Bundle. */
-export function replyEntry(reply: Reply): string {
-  const { status, headers = {}, body } = reply;
+export function replyEntry(reply: Reply, method?: Method): string {
+  const { status, version, headers = {}, body } = reply;
   const response: Record<string, unknown> = { status: line(status) };
   if (headers['Location'] !== undefined) response['location'] = headers['Location'];
-  if (headers['ETag'] !== undefined) response['etag'] = headers['ETag'];
-  if (headers['Last-Modified'] !== undefined)
-    response['lastModified'] = new Date(headers['Last-Modified']).toISOString();
+  const etag = version ? etagOf(version.version) : headers['ETag'];
+  if (etag !== undefined) response['etag'] = etag;
+  if (version) response['lastModified'] = version.lastUpdated.toISOString();
   const text = JSON.stringify(response);
-  if (typeof body !== 'string' || status === 304) return `{"response":${text}}`;
+  if (typeof body !== 'string' || status === 304 || method === 'HEAD') return `{"response":${text}}`;
   if (body.startsWith('{"resourceType":"OperationOutcome"'))
     return `{"response":${text.slice(0, -1)},"outcome":${body}}}`;
   return `{"resource":${body},"response":${text}}`;

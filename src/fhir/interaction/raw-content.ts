@@ -50,7 +50,7 @@ function unwrap(request: FhirRequest, reply: Reply): Reply {
     ]);
   }
   return {
-    status: reply.status,
+    ...reply,
     headers: { ...reply.headers, ...SAFE_HEADERS, 'Content-Type': own },
     body: Buffer.from(typeof data === 'string' ? data : '', 'base64'),
   };

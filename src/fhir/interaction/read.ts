@@ -2,7 +2,7 @@
 import { notModified } from '../http/preconditions.ts';
 import type { Handler } from '../http/request.ts';
 import { subsetOf } from './subset.ts';
-import { demandLive, showVersion, versionHeaders } from './version.ts';
+import { demandLive, showVersion } from './version.ts';
 
 export const read: Handler = async (engine, ctx, request) => {
   const type = request.type ?? '';
@@ -10,6 +10,6 @@ export const read: Handler = async (engine, ctx, request) => {
   ctx.access.demand('read', type);
   const version = demandLive(await engine.repository.read(type, id, ctx.access), type, id);
   ctx.emit({ interaction: 'read', type, resources: [`${type}/${id}`], outcome: 'success' });
-  if (notModified(request, version)) return { status: 304, headers: versionHeaders(version) };
+  if (notModified(request, version)) return { status: 304, version };
   return subsetOf(engine, request.query, type, showVersion(version));
 };

@@ -71,9 +71,7 @@ export async function transaction(
       for (const { index, request, route } of work.reads) {
         try {
           const reply = await route.handle(inside, events.ctx, request);
-          answers[index] = replyEntry(
-            request.method === 'HEAD' ? { status: reply.status, headers: reply.headers ?? {} } : reply,
-          );
+          answers[index] = replyEntry(reply, request.method);
         } catch (error) {
           throw error instanceof FhirError ? inEntry(index, error) : error;
         }

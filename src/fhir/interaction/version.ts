@@ -29,6 +29,6 @@ export function demandLive(version: StoredVersion | undefined, type: string, id:
 
 export const showVersion = (version: LiveVersion): Reply => ({
   status: 200,
-  headers: versionHeaders(version),
+  version,
   body: version.content,
 });

@@ -3,7 +3,7 @@ import { notModified } from '../http/preconditions.ts';
 import type { Handler } from '../http/request.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
 import { subsetOf } from './subset.ts';
-import { demandLive, showVersion, versionHeaders } from './version.ts';
+import { demandLive, showVersion } from './version.ts';
 
 /** Largest `integer` of PostgreSQL: no version is above it. */
 const MAX_VERSION = 2_147_483_647;
@@ -25,6 +25,6 @@ export const vread: Handler = async (engine, ctx, request) => {
   }
   const version = demandLive(found, type, id);
   ctx.emit({ interaction: 'vread', type, resources: [`${type}/${id}/_history/${number}`], outcome: 'success' });
-  if (notModified(request, version)) return { status: 304, headers: versionHeaders(version) };
+  if (notModified(request, version)) return { status: 304, version };
   return subsetOf(engine, request.query, type, showVersion(version));
 };

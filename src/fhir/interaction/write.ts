@@ -13,7 +13,6 @@ import { extract } from '../search/columns.ts';
 import { prepareWrite, type WriteVersion } from '../store/prepare.ts';
 import { ConcurrentChange, type PreparedWrite, type Reader } from '../store/repository.ts';
 import { collectReferences } from '../validation/references.ts';
-import { versionHeaders } from './version.ts';
 
 const isError = (issue: Issue): boolean => issue.severity === 'error' || issue.severity === 'fatal';
 
@@ -131,7 +130,7 @@ export async function demandTargets(engine: Engine, access: Access, reader: Read
 export const settle = (engine: Engine, resource: Resource, version: WriteVersion): PreparedWrite =>
   prepareWrite({ extract: (type, r) => extract(engine.definitions, type, r, engine.baseUrl) }, resource, version);
 
-const ATTEMPTS = 5;
+const ATTEMPTS = 10;
 
 /**
  * Runs read-then-write again when another request changed the row in between.
@@ -158,17 +157,17 @@ export function replyToWrite(
   status: 200 | 201,
   written: Pick<PreparedWrite, 'type' | 'id' | 'version' | 'lastUpdated' | 'content'>,
 ): Reply {
-  const headers = versionHeaders(written);
-  headers['Location'] = `${engine.baseUrl}/${written.type}/${written.id}/_history/${written.version}`;
+  const headers = { Location: `${engine.baseUrl}/${written.type}/${written.id}/_history/${written.version}` };
   const wanted = preferredReturn(request.header('prefer'));
-  if (wanted === 'minimal') return { status, headers };
+  if (wanted === 'minimal') return { status, version: written, headers };
   if (wanted === 'OperationOutcome') {
     const text = `${written.type}/${written.id} was ${status === 201 ? 'created' : 'updated'} as version ${written.version}.`;
     return {
       status,
+      version: written,
       headers,
       body: stringify(toOutcome([{ severity: 'information', code: 'informational', diagnostics: text }])),
     };
   }
-  return { status, headers, body: written.content };
+  return { status, version: written, headers, body: written.content };
 }
