@@ -31,7 +31,14 @@ const BACKSLASH = 92;
 const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 
 const ESCAPES: Readonly<Record<string, string>> = {
-  '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t',
+  '"': '"',
+  '\\': '\\',
+  '/': '/',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
 };
 
 /** One pass over one text. Recursion is bounded by `maxDepth`, whatever the input. */
@@ -60,7 +67,8 @@ class Reader {
     if (path.length > 200) path = `${path.slice(0, 200)}…`;
     const type = this.root?.['resourceType'];
     const name = typeof type === 'string' && /^[A-Za-z]{1,64}$/.test(type) ? type : undefined;
-    const expression = name === undefined ? path : path === '' || path.startsWith('[') ? name + path : `${name}.${path}`;
+    const expression =
+      name === undefined ? path : path === '' || path.startsWith('[') ? name + path : `${name}.${path}`;
     return malformed(message, this.text, at, expression);
   }
 
@@ -80,7 +88,8 @@ class Reader {
 
   document(): unknown {
     const value = this.value(this.next(), undefined, '');
-    if (!Number.isNaN(this.next())) throw this.fail(`nothing may follow the JSON value, but ${this.found()} does: remove it`);
+    if (!Number.isNaN(this.next()))
+      throw this.fail(`nothing may follow the JSON value, but ${this.found()} does: remove it`);
     return value;
   }
 
@@ -94,7 +103,9 @@ class Reader {
     if (c === 116 && text.startsWith('true', position)) return this.literal(4, true);
     if (c === 102 && text.startsWith('false', position)) return this.literal(5, false);
     if (c === 110 && text.startsWith('null', position)) return this.literal(4, null);
-    throw this.fail(`a JSON value is expected here (an object, array, string in double quotes, number, true, false or null), but there is ${this.found()}`);
+    throw this.fail(
+      `a JSON value is expected here (an object, array, string in double quotes, number, true, false or null), but there is ${this.found()}`,
+    );
   }
 
   literal<T>(length: number, value: T): T {
@@ -103,7 +114,8 @@ class Reader {
   }
 
   enter(): void {
-    if (this.depth >= this.maxDepth) throw this.fail(`objects and arrays are nested more than ${this.maxDepth} deep: make the structure flatter`);
+    if (this.depth >= this.maxDepth)
+      throw this.fail(`objects and arrays are nested more than ${this.maxDepth} deep: make the structure flatter`);
     this.depth++;
   }
 
@@ -117,14 +129,16 @@ class Reader {
     let c = this.next();
     if (c === 125) return this.leave(object);
     for (;;) {
-      if (c !== QUOTE) throw this.fail(`a property name in double quotes is expected here, but there is ${this.found()}`);
+      if (c !== QUOTE)
+        throw this.fail(`a property name in double quotes is expected here, but there is ${this.found()}`);
       const start = this.position;
       const key = this.string();
       this.place[level] = key;
       if (object[key] !== undefined && Object.hasOwn(object, key)) {
         throw this.fail(`the property ${shown(key)} is given twice in one object: keep one of them`, start);
       }
-      if ((key.length === 9 || key.length === 11) && FORBIDDEN_KEYS.has(key)) throw this.fail(`the property name ${shown(key)} is not allowed: remove it`, start);
+      if ((key.length === 9 || key.length === 11) && FORBIDDEN_KEYS.has(key))
+        throw this.fail(`the property name ${shown(key)} is not allowed: remove it`, start);
       c = this.next();
       if (c !== 58) throw this.fail(`a colon is expected after the property name, but there is ${this.found()}`);
       this.position++;
@@ -200,7 +214,8 @@ class Reader {
           at += 2;
         } else {
           const hex = text.slice(at + 2, at + 6);
-          if (kind !== 'u' || !/^[0-9a-fA-F]{4}$/.test(hex)) throw this.fail(`${shown(text.slice(at, at + 2))} is not an escape of JSON: write a backslash as \\\\`, at);
+          if (kind !== 'u' || !/^[0-9a-fA-F]{4}$/.test(hex))
+            throw this.fail(`${shown(text.slice(at, at + 2))} is not an escape of JSON: write a backslash as \\\\`, at);
           const code = Number.parseInt(hex, 16);
           if (code === 0) throw this.control(0, at);
           if (code >= 0xd800 && code <= 0xdfff) unicode = true;
@@ -212,12 +227,16 @@ class Reader {
       if (c < 32) throw this.control(c, at);
       if (Number.isNaN(c)) throw this.fail('the string has no closing double quote', start - 1);
       let end = at + 1;
-      for (let d = text.charCodeAt(end); d !== QUOTE && d !== BACKSLASH && d >= 32; ) d = text.charCodeAt(++end);
+      for (let d = text.charCodeAt(end); d !== QUOTE && d !== BACKSLASH && d >= 32;) d = text.charCodeAt(++end);
       parts.push(text.slice(at, end));
       at = end;
     }
     const value = parts.join('');
-    if (unicode && !value.isWellFormed()) throw this.fail('half of a surrogate pair stands alone in this string: write both halves, or the character itself', start - 1);
+    if (unicode && !value.isWellFormed())
+      throw this.fail(
+        'half of a surrogate pair stands alone in this string: write both halves, or the character itself',
+        start - 1,
+      );
     this.position = at + 1;
     return value;
   }
@@ -233,7 +252,12 @@ class Reader {
     while (c >= 48 && c <= 57) c = text.charCodeAt(++at);
     const count = at - digits;
     if (count === 0 || (count > 1 && text.charCodeAt(digits) === 48)) {
-      throw this.fail(count === 0 ? 'a digit must follow the minus sign' : 'a number may not begin with 0: remove it, or write the value as a string', start);
+      throw this.fail(
+        count === 0
+          ? 'a digit must follow the minus sign'
+          : 'a number may not begin with 0: remove it, or write the value as a string',
+        start,
+      );
     }
     const plain = c !== 46 && c !== 101 && c !== 69;
     if (c === 46) {
@@ -249,7 +273,8 @@ class Reader {
       while (c >= 48 && c <= 57) c = text.charCodeAt(++at);
       if (at === exponent) throw this.fail('a digit must follow the exponent', at);
     }
-    if (at - start > MAX_NUMBER) throw this.fail(`the number has more than ${MAX_NUMBER} characters: shorten it`, start);
+    if (at - start > MAX_NUMBER)
+      throw this.fail(`the number has more than ${MAX_NUMBER} characters: shorten it`, start);
     this.position = at;
     const written = text.slice(start, at);
     const value = Number(written);
@@ -284,7 +309,12 @@ function decode(bytes: Uint8Array): string {
     let at = 0;
     for (let size = 65_536; size >= 1; size = size > 1 ? size / 16 : 0) at = firstBad(bytes, at, size);
     const before = new TextDecoder().decode(bytes.subarray(0, at));
-    throw malformed('the text is not UTF-8: send it in UTF-8 (application/fhir+json allows no other encoding)', before, before.length, '');
+    throw malformed(
+      'the text is not UTF-8: send it in UTF-8 (application/fhir+json allows no other encoding)',
+      before,
+      before.length,
+      '',
+    );
   }
 }
 
@@ -337,7 +367,8 @@ function hasDigits(value: object): boolean {
 /** Writes values as JSON.stringify does, and kept digits where they still equal the number. */
 function write(value: unknown, digits: string | undefined, indent: number, margin: string): string | undefined {
   if (typeof value === 'number' && digits !== undefined && Object.is(Number(digits), value)) return digits;
-  if (typeof value !== 'object' || value === null || 'toJSON' in value) return JSON.stringify(value) as string | undefined;
+  if (typeof value !== 'object' || value === null || 'toJSON' in value)
+    return JSON.stringify(value) as string | undefined;
   const kept = (value as Holder)[DIGITS];
   const inner = indent > 0 ? margin + ' '.repeat(indent) : '';
   const isArray = Array.isArray(value);
@@ -352,7 +383,9 @@ function write(value: unknown, digits: string | undefined, indent: number, margi
   }
   const [open, close] = isArray ? ['[', ']'] : ['{', '}'];
   if (parts.length === 0) return open + close;
-  return indent > 0 ? `${open}\n${inner}${parts.join(`,\n${inner}`)}\n${margin}${close}` : `${open}${parts.join(',')}${close}`;
+  return indent > 0
+    ? `${open}\n${inner}${parts.join(`,\n${inner}`)}\n${margin}${close}`
+    : `${open}${parts.join(',')}${close}`;
 }
 
 /**
@@ -360,6 +393,7 @@ function write(value: unknown, digits: string | undefined, indent: number, margi
  * @param indent spaces per level for people; 0 writes one line
  */
 export function stringify(value: unknown, indent = 0): string {
-  if (typeof value !== 'object' || value === null || !hasDigits(value)) return JSON.stringify(value, null, indent) ?? 'null';
+  if (typeof value !== 'object' || value === null || !hasDigits(value))
+    return JSON.stringify(value, null, indent) ?? 'null';
   return write(value, undefined, indent, '') ?? 'null';
 }

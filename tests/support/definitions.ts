@@ -6,7 +6,9 @@ import type { Terminology, Validator } from '../../src/fhir/engine.ts';
 import { loadTerminology } from '../../src/fhir/terminology/terminology.ts';
 import { createValidator } from '../../src/fhir/validation/validate.ts';
 
-export const servedTypes: readonly string[] = readdirSync(new URL('../../src/resources/', import.meta.url)).map((n) => path.basename(n, '.ts'));
+export const servedTypes: readonly string[] = readdirSync(new URL('../../src/resources/', import.meta.url)).map((n) =>
+  path.basename(n, '.ts'),
+);
 export const definitions: Definitions = loadDefinitions();
 export const terminology: Terminology = loadTerminology();
 export const validator: Validator = createValidator(definitions, terminology, { types: servedTypes });

@@ -15,10 +15,12 @@ export function randomFrom(seed: number): Random {
   };
 }
 
-const pick = <T>(random: Random, items: readonly [T, ...T[]]): T => items[Math.floor(random() * items.length)] ?? items[0];
+const pick = <T>(random: Random, items: readonly [T, ...T[]]): T =>
+  items[Math.floor(random() * items.length)] ?? items[0];
 const capital = (s: string): string => s.charAt(0).toUpperCase() + s.slice(1);
 
-const moment = (random: Random): string => `20${10 + Math.floor(random() * 3)}-0${1 + Math.floor(random() * 9)}-1${Math.floor(random() * 10)}`;
+const moment = (random: Random): string =>
+  `20${10 + Math.floor(random() * 3)}-0${1 + Math.floor(random() * 9)}-1${Math.floor(random() * 10)}`;
 
 function primitive(code: string, def: ElementDef, random: Random): unknown {
   switch (code) {
@@ -42,7 +44,15 @@ function primitive(code: string, def: ElementDef, random: Random): unknown {
     case 'uri':
     case 'url':
     case 'canonical':
-      return pick(random, ['http://unitsofmeasure.org', 'http://hl7.org/fhir/x', 'urn:oid:1.2.3', '#c1', '#', 'something', 'ombCategory']);
+      return pick(random, [
+        'http://unitsofmeasure.org',
+        'http://hl7.org/fhir/x',
+        'urn:oid:1.2.3',
+        '#c1',
+        '#',
+        'something',
+        'ombCategory',
+      ]);
     case 'oid':
       return 'urn:oid:1.2.3';
     case 'uuid':
@@ -54,9 +64,36 @@ function primitive(code: string, def: ElementDef, random: Random): unknown {
     case 'xhtml':
       return '<div xmlns="http://www.w3.org/1999/xhtml">x</div>';
     case 'code':
-      return pick(random, ['proposed', 'booked', 'noshow', 'cancelled', 'waitlist', 'home', 'transaction', 'history', 'searchset', 'instance', 'capability', 'requirements', 'token', 'reference', 'string', 'Reference', 'constraint', 'C', 'CM', 'CV', 'WAKE', '1', 'patient-privacy', 'mo']);
+      return pick(random, [
+        'proposed',
+        'booked',
+        'noshow',
+        'cancelled',
+        'waitlist',
+        'home',
+        'transaction',
+        'history',
+        'searchset',
+        'instance',
+        'capability',
+        'requirements',
+        'token',
+        'reference',
+        'string',
+        'Reference',
+        'constraint',
+        'C',
+        'CM',
+        'CV',
+        'WAKE',
+        '1',
+        'patient-privacy',
+        'mo',
+      ]);
     default:
-      return def.name === 'reference' ? pick(random, ['#c1', '#c2', '#', 'Patient/1', 'http://x.example/Patient/1']) : pick(random, ['a', 'B1', 'A.b', 'x y', '*', '3', '#c1', 'Patient', 'Patient.name']);
+      return def.name === 'reference'
+        ? pick(random, ['#c1', '#c2', '#', 'Patient/1', 'http://x.example/Patient/1'])
+        : pick(random, ['a', 'B1', 'A.b', 'x y', '*', '3', '#c1', 'Patient', 'Patient.name']);
   }
 }
 

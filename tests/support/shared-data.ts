@@ -18,7 +18,10 @@ export interface Example {
   readonly resource: Record<string, unknown>;
 }
 
-const parse = (file: string, bytes: Uint8Array): Example => ({ file, resource: parseJson(bytes, { maxDepth: 64 }).value as Record<string, unknown> });
+const parse = (file: string, bytes: Uint8Array): Example => ({
+  file,
+  resource: parseJson(bytes, { maxDepth: 64 }).value as Record<string, unknown>,
+});
 
 /** The 158 files of R4. */
 export const r4Examples = (): Example[] =>
@@ -28,7 +31,7 @@ export const r4Examples = (): Example[] =>
 
 /** Files of a .tgz below a path. @see https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html (ustar) */
 function* untar(bytes: Buffer): Generator<{ name: string; content: Buffer }> {
-  for (let at = 0; at + 512 <= bytes.length && bytes[at] !== 0; ) {
+  for (let at = 0; at + 512 <= bytes.length && bytes[at] !== 0;) {
     const name = bytes.toString('utf8', at, at + 100).replace(/\0.*$/s, '');
     const size = Number.parseInt(bytes.toString('ascii', at + 124, at + 136), 8);
     yield { name, content: bytes.subarray(at + 512, at + 512 + size) };

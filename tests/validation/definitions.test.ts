@@ -4,7 +4,8 @@ import { readPublished } from '../../src/fhir/definitions/build.ts';
 import { searchValues } from '../../src/fhir/definitions/registry.ts';
 import { definitions, servedTypes, terminology } from '../support/definitions.ts';
 
-const constraint = (type: string, key: string) => definitions.type(type)?.constraints.find((c) => c.key === key)?.expression;
+const constraint = (type: string, key: string) =>
+  definitions.type(type)?.constraints.find((c) => c.key === key)?.expression;
 
 test('app-4 compares with noshow, the code that there is', () => {
   expect(constraint('Appointment', 'app-4')).toContain("'noshow'");
@@ -16,7 +17,8 @@ test('app-4 compares with noshow, the code that there is', () => {
 test('nothing is there that R4 has not (added by the package)', () => {
   expect(definitions.resourceTypes).not.toContain('SubscriptionStatus');
   expect(definitions.resourceTypes.filter((t) => t !== 'Resource' && t !== 'DomainResource').length).toBe(146);
-  for (const name of ['project', 'author', 'onBehalfOf', 'account', 'accounts', 'compartment', 'deleted']) expect(definitions.element('Meta', name)).toBeUndefined();
+  for (const name of ['project', 'author', 'onBehalfOf', 'account', 'accounts', 'compartment', 'deleted'])
+    expect(definitions.element('Meta', name)).toBeUndefined();
   expect(definitions.element('Binary', 'url')).toBeUndefined();
   expect(definitions.element('HealthcareService', 'offeredIn')).toBeUndefined();
 });
@@ -26,7 +28,9 @@ test('references point only to resource types of R4', () => {
   const strange: string[] = [];
   const walk = (type: string): void => {
     for (const def of definitions.elements(type)) {
-      for (const t of def.types) if (t.code === 'Reference') strange.push(...(t.targets ?? []).filter((n) => !known.has(n)).map((n) => `${def.path} ${n}`));
+      for (const t of def.types)
+        if (t.code === 'Reference')
+          strange.push(...(t.targets ?? []).filter((n) => !known.has(n)).map((n) => `${def.path} ${n}`));
       if (def.backbone === def.path) walk(def.backbone);
     }
   };
@@ -35,14 +39,19 @@ test('references point only to resource types of R4', () => {
 });
 
 test('no element allows more targets than the search parameter on it, which the package has not touched', async () => {
-  const published = new Map((await readPublished('search-parameters')).flatMap((r) => (r.resourceType === 'SearchParameter' ? [[r.url, new Set<string>(r.target)] as const] : [])));
+  const published = new Map(
+    (await readPublished('search-parameters')).flatMap((r) =>
+      r.resourceType === 'SearchParameter' ? [[r.url, new Set<string>(r.target)] as const] : [],
+    ),
+  );
   const beyond: string[] = [];
   for (const type of servedTypes) {
     for (const param of definitions.searchParams(type).values()) {
       const targets = param.type === 'reference' ? published.get(param.url) : undefined;
       for (const path of targets ? param.paths : []) {
         const allowed = path.element?.types.find((t) => t.code === 'Reference')?.targets ?? [];
-        if (path.target === undefined && !allowed.includes('Resource')) beyond.push(...allowed.filter((t) => targets?.has(t) === false).map((t) => `${type}.${param.code} ${t}`));
+        if (path.target === undefined && !allowed.includes('Resource'))
+          beyond.push(...allowed.filter((t) => targets?.has(t) === false).map((t) => `${type}.${param.code} ${t}`));
       }
     }
   }
@@ -68,7 +77,8 @@ test('ids of resources are of type id', () => {
 
 test('a search parameter that is no path is computed (Patient deceased)', () => {
   const deceased = definitions.searchParams('Patient').get('deceased');
-  const value = (patient: object): unknown => deceased && searchValues({ resourceType: 'Patient', ...patient }, deceased)[0]?.value;
+  const value = (patient: object): unknown =>
+    deceased && searchValues({ resourceType: 'Patient', ...patient }, deceased)[0]?.value;
   expect(value({})).toBe(false);
   expect(value({ deceasedBoolean: false })).toBe(false);
   expect(value({ deceasedBoolean: true })).toBe(true);

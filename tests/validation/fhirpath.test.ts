@@ -11,7 +11,12 @@ import { definitions, servedTypes } from '../support/definitions.ts';
 import { randomFrom, randomValue } from '../support/random-resource.ts';
 
 interface FhirPathJs {
-  evaluate(value: unknown, path: string | { base: string; expression: string }, variables: object, model: unknown): unknown[];
+  evaluate(
+    value: unknown,
+    path: string | { base: string; expression: string },
+    variables: object,
+    model: unknown,
+  ): unknown[];
 }
 const require = createRequire(import.meta.url);
 const fhirpath = require('fhirpath') as FhirPathJs;
@@ -37,7 +42,8 @@ function invariants(): Place[] {
     for (const c of definitions.type(type)?.constraints ?? []) add(type, c);
     for (const def of definitions.elements(type)) {
       const code = def.backbone ?? def.types[0]?.code ?? '';
-      for (const c of def.constraints) if (definitions.type(code)?.kind !== 'primitive' && code !== 'xhtml') add(code, c);
+      for (const c of def.constraints)
+        if (definitions.type(code)?.kind !== 'primitive' && code !== 'xhtml') add(code, c);
       pending.push(...(def.backbone ? [def.backbone] : def.types.map((t) => t.code)));
     }
   }
@@ -64,7 +70,14 @@ function ours(place: Place, value: unknown, resource: Record<string, unknown>): 
 
 // Without the traces that some invariants ask for.
 const theirs = (place: Place, value: unknown, resource: Record<string, unknown>): string =>
-  outcome(() => fhirpath.evaluate(value, { base: place.type, expression: place.expression.replace(/\.trace\('\w+'(, id)?\)/g, '') }, { resource, rootResource: resource }, r4));
+  outcome(() =>
+    fhirpath.evaluate(
+      value,
+      { base: place.type, expression: place.expression.replace(/\.trace\('\w+'(, id)?\)/g, '') },
+      { resource, rootResource: resource },
+      r4,
+    ),
+  );
 
 describe('FHIRPath', () => {
   test('every invariant is compiled by our own evaluator', () => {
@@ -91,7 +104,9 @@ describe('FHIRPath', () => {
         if (!place) return;
         const value = randomValue(definitions, place.type, { random, density: 0.15 + random() * 0.6, depth: 3 });
         const isResource = definitions.type(place.type)?.kind === 'resource';
-        const resource = isResource ? value : { resourceType: 'Basic', contained: [{ resourceType: 'Patient', id: 'c1' }] };
+        const resource = isResource
+          ? value
+          : { resourceType: 'Basic', contained: [{ resourceType: 'Patient', id: 'c1' }] };
         const expected = theirs(place, value, resource);
         const got = ours(place, value, resource);
         // Quantities of different units are not converted: then our answer is "cannot be told".
@@ -119,7 +134,9 @@ describe('FHIRPath', () => {
   test('resolve() knows of the target what the reference says', () => {
     const evaluate = compiler.compile(parseFhirPath('subject.where(resolve() is Patient).exists()'));
     const encounter = (reference: string) => node({ resourceType: 'Encounter', subject: { reference } }, 'Encounter');
-    const run = (reference: string) => evaluate({ resource: encounter(reference), rootResource: encounter(reference) }, [encounter(reference)])[0]?.value;
+    const run = (reference: string) =>
+      evaluate({ resource: encounter(reference), rootResource: encounter(reference) }, [encounter(reference)])[0]
+        ?.value;
     expect(run('Patient/1')).toBe(true);
     expect(run('http://x.example/Patient/1/_history/2')).toBe(true);
     expect(run('Group/1')).toBe(false);

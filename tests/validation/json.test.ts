@@ -24,7 +24,9 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, plain(v)]));
 }
 
-const key = fc.string({ unit: 'binary', maxLength: 12 }).filter((k) => !k.includes('\0') && !['__proto__', 'constructor', 'prototype'].includes(k));
+const key = fc
+  .string({ unit: 'binary', maxLength: 12 })
+  .filter((k) => !k.includes('\0') && !['__proto__', 'constructor', 'prototype'].includes(k));
 const text = fc.string({ unit: 'binary', maxLength: 30 }).filter((s) => !s.includes('\0'));
 const { json } = fc.letrec<{ json: unknown }>((tie) => ({
   json: fc.oneof(
@@ -125,14 +127,19 @@ describe('parseJson (RFC 8259)', () => {
 });
 
 describe('decimals keep their digits (https://hl7.org/fhir/R4/json.html#decimal)', () => {
-  test.each(['1.00', '0.10', '1e2', '1E+2', '-0', '-0.0', '12345678901234567890', '0.1234567890123456789', '3.140'])('%s comes back as written', (digits) => {
-    const written = `{"a":{"value":${digits},"b":[1,${digits}]}}`;
-    expect(stringify(parse(written))).toBe(written);
-    expect(JSON.parse(stringify(parse(written), 2))).toEqual(JSON.parse(written));
-  });
+  test.each(['1.00', '0.10', '1e2', '1E+2', '-0', '-0.0', '12345678901234567890', '0.1234567890123456789', '3.140'])(
+    '%s comes back as written',
+    (digits) => {
+      const written = `{"a":{"value":${digits},"b":[1,${digits}]}}`;
+      expect(stringify(parse(written))).toBe(written);
+      expect(JSON.parse(stringify(parse(written), 2))).toEqual(JSON.parse(written));
+    },
+  );
 
   test('any decimal comes back as written', () => {
-    const decimal = fc.tuple(fc.integer(), fc.stringMatching(/^(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?$/)).map(([i, rest]) => `${i}${rest}`);
+    const decimal = fc
+      .tuple(fc.integer(), fc.stringMatching(/^(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?$/))
+      .map(([i, rest]) => `${i}${rest}`);
     fc.assert(
       fc.property(fc.array(decimal, { maxLength: 5 }), (decimals) => {
         const written = `{"a":[${decimals.map((d) => `{"value":${d}}`).join(',')}]}`;
@@ -158,7 +165,9 @@ describe('decimals keep their digits (https://hl7.org/fhir/R4/json.html#decimal)
     const holder = parse('{"d":1.0}');
     fc.assert(
       fc.property(json, fc.constantFrom(0, 2), (value, indent) => {
-        expect(stringify({ value, holder }, indent).replace('1.0', '1')).toBe(JSON.stringify({ value, holder }, null, indent));
+        expect(stringify({ value, holder }, indent).replace('1.0', '1')).toBe(
+          JSON.stringify({ value, holder }, null, indent),
+        );
       }),
     );
   });

@@ -9,7 +9,10 @@ const resource = {
   extension: [{ url: 'http://x.example/e', valueReference: { reference: 'Group/1' } }],
   _status: { extension: [{ url: 'http://x.example/e', valueReference: { reference: 'Group/2' } }] },
   slot: [{ reference: 'Slot/1' }, { display: 'none' }],
-  participant: [{ actor: { reference: '#p' } }, { actor: { identifier: { assigner: { reference: 'Organization/2' } } } }],
+  participant: [
+    { actor: { reference: '#p' } },
+    { actor: { identifier: { assigner: { reference: 'Organization/2' } } } },
+  ],
 };
 
 test('all are found, wherever they stand, with their element', () => {
@@ -31,5 +34,7 @@ test('the types that the element allows are told', () => {
 
 test('the reference of an Expression is a URI, not a Reference', () => {
   const expression = { language: 'text/cql', reference: 'http://x.example/Library/1' };
-  expect(collectReferences({ resourceType: 'Basic', extension: [{ url: 'u', valueExpression: expression }] }, definitions)).toEqual([]);
+  expect(
+    collectReferences({ resourceType: 'Basic', extension: [{ url: 'u', valueExpression: expression }] }, definitions),
+  ).toEqual([]);
 });

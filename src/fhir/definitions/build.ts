@@ -3,13 +3,20 @@ import { mkdir, readFile, writeFile, rename } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Bundle, CompartmentDefinition, OperationDefinition, Resource, SearchParameter, StructureDefinition } from '@medplum/fhirtypes';
+import type {
+  Bundle,
+  CompartmentDefinition,
+  OperationDefinition,
+  Resource,
+  SearchParameter,
+  StructureDefinition,
+} from '@medplum/fhirtypes';
 import { compactCompartment, compactOperation, compactSearchParameter, compactType } from './compact.ts';
 import type { DefinitionsFile } from './model.ts';
 import { applyOverrides, type Overrides } from './overrides.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-export const buildFolder = path.join(root, '.build');
+const buildFolder = path.join(root, '.build');
 export const profilesFolder = path.join(root, 'fhir-profiles');
 
 /** Reads one of the published bundles: `profiles-types`, `search-parameters`, … */
@@ -40,11 +47,16 @@ export async function buildDefinitions(own: readonly Resource[], overrides: Over
     (r): r is SearchParameter => r.resourceType === 'SearchParameter',
   );
   return {
-    types: applyOverrides(published.filter(isBase).flatMap((sd) => compactType(sd, expressions)), overrides),
+    types: applyOverrides(
+      published.filter(isBase).flatMap((sd) => compactType(sd, expressions)),
+      overrides,
+    ),
     searchParameters: parameters.map(compactSearchParameter),
     compartments: published
       .filter((r): r is CompartmentDefinition => r.resourceType === 'CompartmentDefinition')
       .map(compactCompartment),
-    operations: [...published, ...own].filter((r): r is OperationDefinition => r.resourceType === 'OperationDefinition').map(compactOperation),
+    operations: [...published, ...own]
+      .filter((r): r is OperationDefinition => r.resourceType === 'OperationDefinition')
+      .map(compactOperation),
   };
 }

@@ -10,7 +10,16 @@ import type {
   SearchParameter,
   StructureDefinition,
 } from '@medplum/fhirtypes';
-import type { CompartmentDef, Constraint, ElementDef, ElementType, OperationDef, OperationParameterDef, SearchParameterDef, TypeDef } from './model.ts';
+import type {
+  CompartmentDef,
+  Constraint,
+  ElementDef,
+  ElementType,
+  OperationDef,
+  OperationParameterDef,
+  SearchParameterDef,
+  TypeDef,
+} from './model.ts';
 
 const FHIR_TYPE = 'http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type';
 const REGEX = 'http://hl7.org/fhir/StructureDefinition/regex';
@@ -22,7 +31,11 @@ export const withoutVersion = (canonical: string): string => canonical.split('|'
 
 function elementType(type: NonNullable<ElementDefinition['type']>[number]): ElementType {
   const fhirType = type.extension?.find((e) => e.url === FHIR_TYPE)?.valueUrl;
-  const code = fhirType ?? (type.code?.startsWith('http://hl7.org/fhirpath/') ? lastSegment(type.code).replace('System.', '').toLowerCase() : (type.code ?? ''));
+  const code =
+    fhirType ??
+    (type.code?.startsWith('http://hl7.org/fhirpath/')
+      ? lastSegment(type.code).replace('System.', '').toLowerCase()
+      : (type.code ?? ''));
   return {
     code,
     ...(type.targetProfile ? { targets: type.targetProfile.map(lastSegment) } : {}),
@@ -63,7 +76,11 @@ export function compactType(sd: StructureDefinition, overrides: Readonly<Record<
     const path = element.path ?? '';
     const last = path.slice(path.lastIndexOf('.') + 1);
     const choice = last.endsWith('[x]');
-    const backbone = element.contentReference ? lastSegment(element.contentReference).replace(/^#/, '') : byParent.has(path) ? path : undefined;
+    const backbone = element.contentReference
+      ? lastSegment(element.contentReference).replace(/^#/, '')
+      : byParent.has(path)
+        ? path
+        : undefined;
     const valueSet = element.binding?.valueSet;
     return {
       name: choice ? last.slice(0, -3) : last,
@@ -93,14 +110,14 @@ export function compactType(sd: StructureDefinition, overrides: Readonly<Record<
 }
 
 /** Parts of resources are BackboneElements, parts of datatypes plain Elements. */
-const backboneBase = (element: ElementDefinition | undefined): string => (element?.type?.[0]?.code === 'Element' ? 'Element' : 'BackboneElement');
+const backboneBase = (element: ElementDefinition | undefined): string =>
+  element?.type?.[0]?.code === 'Element' ? 'Element' : 'BackboneElement';
 
 function regexOf(elements: readonly ElementDefinition[]): { regex?: string } {
   const value = elements.find((e) => e.path?.endsWith('.value'));
   const regex = value?.type?.[0]?.extension?.find((e) => e.url === REGEX)?.valueString;
   return regex ? { regex } : {};
 }
-
 
 export function compactSearchParameter(sp: SearchParameter): SearchParameterDef {
   return {

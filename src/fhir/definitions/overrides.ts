@@ -22,14 +22,20 @@ function correct(def: ElementDef, override: ElementOverride | undefined): Elemen
   if (!override) return def;
   if (override.type) return { ...def, types: [{ code: override.type }] };
   const removed = new Set(override.removeTargets);
-  return { ...def, types: def.types.map((t) => (t.targets ? { ...t, targets: t.targets.filter((name) => !removed.has(name)) } : t)) };
+  return {
+    ...def,
+    types: def.types.map((t) => (t.targets ? { ...t, targets: t.targets.filter((name) => !removed.has(name)) } : t)),
+  };
 }
 
 /** @throws when an override speaks of an element that is not there: it has become needless */
 export function applyOverrides(types: readonly TypeDef[], overrides: Overrides): TypeDef[] {
   const used = new Set<string>();
   const find = (def: ElementDef, kind: TypeDef['kind']): ElementOverride | undefined => {
-    const path = kind === 'resource' && def.path.split('.').length === 2 && overrides.elements[def.path] === undefined ? `Resource.${def.name}` : def.path;
+    const path =
+      kind === 'resource' && def.path.split('.').length === 2 && overrides.elements[def.path] === undefined
+        ? `Resource.${def.name}`
+        : def.path;
     const found = overrides.elements[path];
     if (found) used.add(path);
     return found;
@@ -44,6 +50,7 @@ export function applyOverrides(types: readonly TypeDef[], overrides: Overrides):
       }),
     }));
   const needless = Object.keys(overrides.elements).filter((path) => !used.has(path));
-  if (needless.length > 0) throw new Error(`fhir-profiles/overrides.json: nothing to correct at ${needless.join(', ')}`);
+  if (needless.length > 0)
+    throw new Error(`fhir-profiles/overrides.json: nothing to correct at ${needless.join(', ')}`);
   return corrected;
 }

@@ -64,7 +64,7 @@ export function createDefinitions(text: string): Definitions {
   const lines = new Map<string, string>();
   const headEnd = text.indexOf('\n');
   const head = JSON.parse(text.slice(0, headEnd)) as DefinitionsHead;
-  for (let start = headEnd + 1; start < text.length; ) {
+  for (let start = headEnd + 1; start < text.length;) {
     const end = text.indexOf('\n', start);
     const stop = end === -1 ? text.length : end;
     const tab = text.indexOf('\t', start);
@@ -82,7 +82,8 @@ export function createDefinitions(text: string): Definitions {
     const known = types.get(name);
     if (known) return known;
     const dot = name.indexOf('.');
-    for (const t of read<readonly TypeDef[]>(`type ${dot === -1 ? name : name.slice(0, dot)}`) ?? []) types.set(t.name, readType(t));
+    for (const t of read<readonly TypeDef[]>(`type ${dot === -1 ? name : name.slice(0, dot)}`) ?? [])
+      types.set(t.name, readType(t));
     return types.get(name);
   };
 
@@ -118,7 +119,8 @@ export function createDefinitions(text: string): Definitions {
     return (trees[source] ??= parseFhirPath(source));
   };
 
-  const element = (type: string, property: string): { def: ElementDef; type: string } | undefined => properties(type).get(property);
+  const element = (type: string, property: string): { def: ElementDef; type: string } | undefined =>
+    properties(type).get(property);
   const navigator = createNavigator({ type: lookup, element, elements });
   const compiler = createCompiler(navigator);
 
@@ -172,7 +174,12 @@ export function createDefinitions(text: string): Definitions {
     compartments: new Map((read<readonly CompartmentDef[]>('compartments') ?? []).map((c) => [c.code, c])),
     resourceTypes: head.resourceTypes,
     operation(url) {
-      operations ??= new Map((read<readonly OperationDef[]>('operations') ?? []).map((o) => [o.url, { ...o, parameters: readParameters(o.parameters) }]));
+      operations ??= new Map(
+        (read<readonly OperationDef[]>('operations') ?? []).map((o) => [
+          o.url,
+          { ...o, parameters: readParameters(o.parameters) },
+        ]),
+      );
       return operations.get(url);
     },
     expression,
@@ -202,5 +209,3 @@ export function searchValues(root: unknown, param: SearchParam): TypedValue[] {
   }
   return out;
 }
-
-

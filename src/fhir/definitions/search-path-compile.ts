@@ -61,7 +61,9 @@ class Compiler {
   expand(state: State): State[] {
     const { choice, ...rest } = state;
     if (!choice) return [state];
-    return choice.element.types.map((t) => this.step(rest, choice, choiceProperty(choice.element.name, t.code), t.code));
+    return choice.element.types.map((t) =>
+      this.step(rest, choice, choiceProperty(choice.element.name, t.code), t.code),
+    );
   }
 
   ofType(states: State[], type: string): State[] {
@@ -71,7 +73,8 @@ class Compiler {
 
   walk(ast: Ast | undefined, start: State[]): State[] {
     if (ast === undefined) return start;
-    if (ast.k === 'operator' && ast.operator === '|') return [...this.walk(ast.left, start), ...this.walk(ast.right, start)];
+    if (ast.k === 'operator' && ast.operator === '|')
+      return [...this.walk(ast.left, start), ...this.walk(ast.right, start)];
     if (ast.k === 'member') {
       const from = this.walk(ast.from, start);
       if (ast.from === undefined && from.every((s) => s.steps.length === 0) && /^[A-Z]/.test(ast.name)) {
@@ -81,7 +84,8 @@ class Compiler {
     }
     if (ast.k === 'call') {
       const [argument] = ast.args;
-      if ((ast.name === 'as' || ast.name === 'ofType') && argument?.k === 'member') return this.ofType(this.walk(ast.from, start), argument.name);
+      if ((ast.name === 'as' || ast.name === 'ofType') && argument?.k === 'member')
+        return this.ofType(this.walk(ast.from, start), argument.name);
       if (ast.name === 'where' && argument !== undefined) {
         return this.walk(ast.from, start)
           .flatMap((s) => this.expand(s))
@@ -92,15 +96,28 @@ class Compiler {
   }
 
   where(state: State, condition: Ast): State {
-    if (condition.k === 'call' && condition.name === 'is' && condition.from?.k === 'call' && condition.from.name === 'resolve') {
+    if (
+      condition.k === 'call' &&
+      condition.name === 'is' &&
+      condition.from?.k === 'call' &&
+      condition.from.name === 'resolve'
+    ) {
       const [type] = condition.args;
       if (type?.k === 'member') return { ...state, target: type.name };
     }
-    if (condition.k === 'operator' && condition.operator === '=' && condition.left.k === 'member' && condition.right.k === 'value') {
+    if (
+      condition.k === 'operator' &&
+      condition.operator === '=' &&
+      condition.left.k === 'member' &&
+      condition.right.k === 'value'
+    ) {
       const last = state.steps.at(-1);
       const { value } = condition.right;
       if (last && condition.left.from === undefined && typeof value !== 'number') {
-        return { ...state, steps: [...state.steps.slice(0, -1), { ...last, where: { property: condition.left.name, value } }] };
+        return {
+          ...state,
+          steps: [...state.steps.slice(0, -1), { ...last, where: { property: condition.left.name, value } }],
+        };
       }
     }
     throw new NoWalk();
@@ -112,7 +129,12 @@ class Compiler {
  * @param parse reads one part of the expression's union
  * @returns one walk for each part of the union and each type of a choice; an expression that is no walk becomes one computed boolean
  */
-export function compileSearchPaths(expression: string, root: string, lookup: TypeLookup, parse: (text: string) => Ast): WrittenPath[] {
+export function compileSearchPaths(
+  expression: string,
+  root: string,
+  lookup: TypeLookup,
+  parse: (text: string) => Ast,
+): WrittenPath[] {
   const compiler = new Compiler(root, lookup);
   const parts = expression.split(' | ').map((p) => p.trim());
   const relevant = parts.filter((p) => {

@@ -38,7 +38,12 @@ function elementTargets(path: WrittenPath, lookup: TypeLookup): readonly string[
   return (element?.types ?? []).flatMap((t) => t.targets ?? []);
 }
 
-function compileParam(definition: SearchParameterDef, root: string, expression: string, sources: Sources): WrittenParam {
+function compileParam(
+  definition: SearchParameterDef,
+  root: string,
+  expression: string,
+  sources: Sources,
+): WrittenParam {
   const { lookup, byUrl, parse } = sources;
   const paths = compileSearchPaths(expression, root, lookup, parse);
   const referenced = new Set(paths.flatMap((p) => elementTargets(p, lookup)));
@@ -60,7 +65,10 @@ function compileParam(definition: SearchParameterDef, root: string, expression: 
 
 /** ASCII only, so that the runtime keeps a byte a character; Infinity becomes -1. */
 const line = (value: unknown): string =>
-  JSON.stringify(value, (_, v: unknown) => (v === Infinity ? -1 : v)).replace(/[\u0080-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  JSON.stringify(value, (_, v: unknown) => (v === Infinity ? -1 : v)).replace(
+    /[\u0080-\uffff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 
 /** The text of the file. */
 export function writeDefinitions(file: DefinitionsFile): string {
@@ -83,9 +91,14 @@ export function writeDefinitions(file: DefinitionsFile): string {
   const params = resourceTypes.map((type): [string, WrittenParam[]] => {
     const names = bases(type);
     const own = file.searchParameters.filter((p) => p.base.some((b) => names.includes(b)) && !UNSERVED.has(p.code));
-    return [type, own.map((p) => compileParam(p, type, p.expression, sources)).sort((a, b) => (a.code < b.code ? -1 : 1))];
+    return [
+      type,
+      own.map((p) => compileParam(p, type, p.expression, sources)).sort((a, b) => (a.code < b.code ? -1 : 1)),
+    ];
   });
-  const used = new Set(params.flatMap(([, list]) => list.flatMap((p) => p.paths.flatMap((path) => path.compute ?? []))));
+  const used = new Set(
+    params.flatMap(([, list]) => list.flatMap((p) => p.paths.flatMap((path) => path.compute ?? []))),
+  );
   for (const type of file.types) {
     for (const { expression } of [...type.constraints, ...type.elements.flatMap((e) => e.constraints)]) {
       used.add(expression);

@@ -17,7 +17,13 @@ export interface Bound {
 }
 
 /** Whether a code is in the value set; undefined when it cannot be told. Remembers codes that are. */
-function holds(terminology: Terminology, plan: Bound, valueSet: string, system: string | undefined, code: string): boolean | undefined {
+function holds(
+  terminology: Terminology,
+  plan: Bound,
+  valueSet: string,
+  system: string | undefined,
+  code: string,
+): boolean | undefined {
   const key = system === undefined ? code : `${system}|${code}`;
   if (plan.known.has(key)) return true;
   const found = terminology.contains(valueSet, system, code);
@@ -34,7 +40,8 @@ interface Coded {
 
 /** Codings of a value; undefined when it has the wrong shape (the schema says so). */
 function codings(type: string, value: unknown): readonly Coded[] | undefined {
-  if (type === 'code' || type === 'string' || type === 'uri') return typeof value === 'string' ? [{ system: undefined, code: value }] : undefined;
+  if (type === 'code' || type === 'string' || type === 'uri')
+    return typeof value === 'string' ? [{ system: undefined, code: value }] : undefined;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   const record = value as Record<string, unknown>;
   if (type === 'CodeableConcept') {
@@ -64,12 +71,18 @@ export function checkBinding(terminology: Terminology, plan: Bound, value: unkno
   if (coded.length === 0) {
     const isConcept = plan.type === 'CodeableConcept' || plan.type === 'Coding';
     if (binding.required && isConcept && terminology.expand(binding.valueSet) !== undefined && !hasExtension(value)) {
-      findings.error('code-invalid', `A code of ${binding.valueSet} is required here${suggestions(terminology, binding.valueSet)}.`);
+      findings.error(
+        'code-invalid',
+        `A code of ${binding.valueSet} is required here${suggestions(terminology, binding.valueSet)}.`,
+      );
     }
     return;
   }
   if (coded.some((c) => holds(terminology, plan, binding.valueSet, c.system, c.code ?? '') !== false)) return;
-  const shown = coded.map((c) => (c.system ? `${c.system}|${c.code ?? ''}` : shownValue(c.code))).join(', ').slice(0, 200);
+  const shown = coded
+    .map((c) => (c.system ? `${c.system}|${c.code ?? ''}` : shownValue(c.code)))
+    .join(', ')
+    .slice(0, 200);
   const message = `${shown} is not in the value set ${binding.valueSet}${suggestions(terminology, binding.valueSet)}.`;
   if (binding.required) findings.error('code-invalid', message);
   else findings.warn('code-invalid', `${message} If none fits, text or another code will do.`);

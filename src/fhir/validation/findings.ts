@@ -35,6 +35,7 @@ export class Findings {
 
   /** Only when advice is asked for. */
   warn(code: IssueCode, diagnostics: string, below?: string): void {
-    if (this.advice && !this.full) this.issues.push({ severity: 'warning', code, diagnostics, expression: [this.expression(below)] });
+    if (this.advice && !this.full)
+      this.issues.push({ severity: 'warning', code, diagnostics, expression: [this.expression(below)] });
   }
 }

@@ -5,7 +5,7 @@
 
 const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 /** Longest string, in characters. @see https://hl7.org/fhir/R4/datatypes.html#string */
-export const MAX_STRING = 1_048_576;
+const MAX_STRING = 1_048_576;
 
 const DATE = /^\d{4}(?:-\d\d(?:-\d\d)?)?$/;
 const TIME = /^(?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d{1,20})?$/;
@@ -72,7 +72,8 @@ export const FORMAT_HINTS: Readonly<Record<string, string>> = {
   id: '1 to 64 of A-Z a-z 0-9 - .',
   code: 'a code without leading, trailing or doubled white space',
   date: 'an existing calendar date: YYYY, YYYY-MM or YYYY-MM-DD',
-  dateTime: 'an existing date (YYYY, YYYY-MM, YYYY-MM-DD) or a full time with seconds and offset, such as 2026-03-08T09:00:00+01:00',
+  dateTime:
+    'an existing date (YYYY, YYYY-MM, YYYY-MM-DD) or a full time with seconds and offset, such as 2026-03-08T09:00:00+01:00',
   instant: 'a full time with seconds and offset, such as 2026-03-08T09:00:00.000Z',
   time: 'a time hh:mm:ss',
   base64Binary: 'base64',

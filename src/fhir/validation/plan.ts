@@ -2,7 +2,13 @@
  * What there is to check in a value of a type, worked out once: its properties, what must be there, its bindings and invariants.
  * @see https://hl7.org/fhir/R4/elementdefinition.html
  */
-import { mayBeUndecided, createCompiler, UnsupportedExpression, type Decide, type Environment } from '../definitions/fhirpath/compile.ts';
+import {
+  mayBeUndecided,
+  createCompiler,
+  UnsupportedExpression,
+  type Decide,
+  type Environment,
+} from '../definitions/fhirpath/compile.ts';
 import type { Node } from '../definitions/fhirpath/node.ts';
 import { fhirPathJs } from '../definitions/fhirpath/parse.ts';
 import type { Constraint, ElementDef } from '../definitions/model.ts';
@@ -43,7 +49,19 @@ export interface TypePlan {
 export type Plans = (type: string) => TypePlan;
 
 /** Bindings are checked where terminology can decide them: on codes, concepts, and units. */
-const CODED = new Set(['code', 'Coding', 'CodeableConcept', 'Quantity', 'Age', 'Duration', 'Count', 'Distance', 'Money', 'string', 'uri']);
+const CODED = new Set([
+  'code',
+  'Coding',
+  'CodeableConcept',
+  'Quantity',
+  'Age',
+  'Duration',
+  'Count',
+  'Distance',
+  'Money',
+  'string',
+  'uri',
+]);
 
 const capital = (s: string): string => s.charAt(0).toUpperCase() + s.slice(1);
 
@@ -53,10 +71,15 @@ export type RuleCompiler = (constraint: Constraint) => Rule;
 export function createRuleCompiler(definitions: Definitions): RuleCompiler {
   const compiler = createCompiler(definitions.navigator);
   const known = new Map<string, { decide: Decide; undecided: boolean }>();
-  const slow = (expression: string): Decide => (env: Environment, focus: readonly Node[]) => {
-    const [result] = fhirPathJs().evaluate(focus[0]?.value, expression, { resource: env.resource.value, rootResource: env.rootResource.value });
-    return typeof result === 'boolean' ? result : result === undefined ? undefined : true;
-  };
+  const slow =
+    (expression: string): Decide =>
+    (env: Environment, focus: readonly Node[]) => {
+      const [result] = fhirPathJs().evaluate(focus[0]?.value, expression, {
+        resource: env.resource.value,
+        rootResource: env.rootResource.value,
+      });
+      return typeof result === 'boolean' ? result : result === undefined ? undefined : true;
+    };
   return ({ key, severity, human, expression }) => {
     let compiled = known.get(expression);
     if (!compiled) {
@@ -105,7 +128,8 @@ export function createPlans(definitions: Definitions, rule: RuleCompiler): Plans
         names.push(name);
       }
       // Complex elements are required by the JSON Schema.
-      if (def.min > 0 && (def.choice || names.every((n) => properties.get(n)?.primitive === true))) required.push({ def, properties: names });
+      if (def.min > 0 && (def.choice || names.every((n) => properties.get(n)?.primitive === true)))
+        required.push({ def, properties: names });
     }
     const plan: TypePlan = { type, properties, required, rules: (definitions.type(type)?.constraints ?? []).map(rule) };
     plans.set(type, plan);

@@ -16,7 +16,12 @@ interface Building {
   readonly slices: Map<string, Building>;
 }
 
-const building = (name: string, definition?: ElementDefinition): Building => ({ name, definition, children: new Map(), slices: new Map() });
+const building = (name: string, definition?: ElementDefinition): Building => ({
+  name,
+  definition,
+  children: new Map(),
+  slices: new Map(),
+});
 
 /** Value of a property whose name begins so: `patternCoding`, `fixedUri`. */
 function valueOf(definition: ElementDefinition, start: string): unknown {
@@ -26,7 +31,8 @@ function valueOf(definition: ElementDefinition, start: string): unknown {
 /** @param urls resource type of each profile by URL, for targets that are profiles */
 function typesOf(definition: ElementDefinition, urls: ReadonlyMap<string, string>): Pick<ElementRule, 'types'> {
   if (!definition.type) return {};
-  const target = (url: string): string => (url.startsWith(CORE) ? lastSegment(url) : (urls.get(url) ?? lastSegment(url)));
+  const target = (url: string): string =>
+    url.startsWith(CORE) ? lastSegment(url) : (urls.get(url) ?? lastSegment(url));
   return {
     types: definition.type.map((t) => ({
       code: t.code ?? '',
@@ -38,14 +44,18 @@ function typesOf(definition: ElementDefinition, urls: ReadonlyMap<string, string
 
 function discriminators(definition: ElementDefinition): Discriminator[] {
   return (definition.slicing?.discriminator ?? []).map(({ type, path }) => {
-    if (type === 'profile' || type === undefined) throw new Error(`${definition.id}: slicing by ${type ?? 'nothing'} is not supported`);
+    if (type === 'profile' || type === undefined)
+      throw new Error(`${definition.id}: slicing by ${type ?? 'nothing'} is not supported`);
     return { kind: type, path: path === '$this' || path === undefined ? [] : path.split('.') };
   });
 }
 
 function toRule(node: Building, urls: ReadonlyMap<string, string>): ElementRule {
   const { definition } = node;
-  const slices = [...node.slices.values()].map((s): Slice => ({ name: s.definition?.sliceName ?? '', rule: toRule(s, urls) }));
+  const slices = [...node.slices.values()].map((s): Slice => ({
+    name: s.definition?.sliceName ?? '',
+    rule: toRule(s, urls),
+  }));
   const binding = definition?.binding;
   const strict = binding?.strength === 'required' || binding?.strength === 'extensible';
   const fixed = definition && valueOf(definition, 'fixed');
@@ -57,9 +67,19 @@ function toRule(node: Building, urls: ReadonlyMap<string, string>): ElementRule 
     ...(definition ? typesOf(definition, urls) : {}),
     ...(fixed === undefined ? {} : { fixed }),
     ...(pattern === undefined ? {} : { pattern }),
-    ...(binding?.valueSet && strict ? { binding: { valueSet: withoutVersion(binding.valueSet), required: binding.strength === 'required' } } : {}),
+    ...(binding?.valueSet && strict
+      ? { binding: { valueSet: withoutVersion(binding.valueSet), required: binding.strength === 'required' } }
+      : {}),
     constraints: definition ? constraintsOf(definition, {}) : [],
-    ...(definition?.slicing ? { slicing: { discriminators: discriminators(definition), closed: definition.slicing.rules === 'closed', slices } } : {}),
+    ...(definition?.slicing
+      ? {
+          slicing: {
+            discriminators: discriminators(definition),
+            closed: definition.slicing.rules === 'closed',
+            slices,
+          },
+        }
+      : {}),
     children: [...node.children.values()].map((c) => toRule(c, urls)),
   };
 }
@@ -78,7 +98,8 @@ export function compactProfiles(profiles: readonly StructureDefinition[]): Profi
         const [name = '', slice] = step.replace('[x]', '').split(':');
         const last = i === steps.length - 1;
         let child = at.children.get(name);
-        if (!child) at.children.set(name, (child = building(name, last && slice === undefined ? definition : undefined)));
+        if (!child)
+          at.children.set(name, (child = building(name, last && slice === undefined ? definition : undefined)));
         if (slice !== undefined) {
           let inner = child.slices.get(slice);
           if (!inner) child.slices.set(slice, (inner = building(name, last ? definition : undefined)));
@@ -90,10 +111,12 @@ export function compactProfiles(profiles: readonly StructureDefinition[]): Profi
     return {
       url: sd.url ?? '',
       version: sd.version ?? '',
-      standsFor: (sd.mapping ?? []).filter((m) => m.identity?.startsWith('stands-for') && m.uri).map((m) => {
-        const [url = '', version = ''] = (m.uri ?? '').split('|');
-        return { url, version };
-      }),
+      standsFor: (sd.mapping ?? [])
+        .filter((m) => m.identity?.startsWith('stands-for') && m.uri)
+        .map((m) => {
+          const [url = '', version = ''] = (m.uri ?? '').split('|');
+          return { url, version };
+        }),
       type: sd.type ?? '',
       root: toRule(root, urls),
     };

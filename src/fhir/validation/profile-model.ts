@@ -22,14 +22,22 @@ export interface ElementRule {
   /** Absent: as in the base. */
   readonly max?: number;
   /** Types that a choice is narrowed to; Reference with the types it may refer to; profiles by URL. */
-  readonly types?: readonly { readonly code: string; readonly targets?: readonly string[]; readonly profiles?: readonly string[] }[];
+  readonly types?: readonly {
+    readonly code: string;
+    readonly targets?: readonly string[];
+    readonly profiles?: readonly string[];
+  }[];
   /** Must be equal. */
   readonly fixed?: unknown;
   /** Must be contained: every property of the pattern is in the value. */
   readonly pattern?: unknown;
   readonly binding?: { readonly valueSet: string; readonly required: boolean };
   readonly constraints: readonly Constraint[];
-  readonly slicing?: { readonly discriminators: readonly Discriminator[]; readonly closed: boolean; readonly slices: readonly Slice[] };
+  readonly slicing?: {
+    readonly discriminators: readonly Discriminator[];
+    readonly closed: boolean;
+    readonly slices: readonly Slice[];
+  };
   readonly children: readonly ElementRule[];
 }
 

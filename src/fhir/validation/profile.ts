@@ -41,14 +41,16 @@ export function createProfiles(file: ProfilesFile): Profiles {
 /** Whether the value holds everything that the pattern has. @see https://hl7.org/fhir/R4/elementdefinition-definitions.html#ElementDefinition.pattern_x_ */
 export function matchesPattern(value: unknown, pattern: unknown): boolean {
   if (typeof pattern !== 'object' || pattern === null) return value === pattern;
-  if (Array.isArray(pattern)) return Array.isArray(value) && pattern.every((p) => value.some((v) => matchesPattern(v, p)));
+  if (Array.isArray(pattern))
+    return Array.isArray(value) && pattern.every((p) => value.some((v) => matchesPattern(v, p)));
   if (typeof value !== 'object' || value === null) return false;
   return Object.entries(pattern).every(([key, p]) => matchesPattern((value as Record<string, unknown>)[key], p));
 }
 
 const isEqual = (a: unknown, b: unknown): boolean => matchesPattern(a, b) && matchesPattern(b, a);
 
-const list = (names: readonly string[]): string => (names.length > 1 ? `${names.slice(0, -1).join(', ')} or ${names.at(-1) ?? ''}` : (names[0] ?? ''));
+const list = (names: readonly string[]): string =>
+  names.length > 1 ? `${names.slice(0, -1).join(', ')} or ${names.at(-1) ?? ''}` : (names[0] ?? '');
 
 /** What a slice asks at a path below it: of its own rule, else of the profile of its type. */
 function ruleAt(check: ProfileCheck, rule: ElementRule, path: readonly string[]): ElementRule | undefined {
@@ -81,17 +83,28 @@ function discriminates(check: ProfileCheck, slice: Slice, { kind, path }: Discri
   if (kind === 'type') return nodes.some((n) => wanted.types?.some((t) => t.code === n.type) === true);
   return nodes.some(
     ({ value }) =>
-      (wanted.fixed !== undefined && isEqual(value, wanted.fixed)) || (wanted.pattern !== undefined && matchesPattern(value, wanted.pattern)),
+      (wanted.fixed !== undefined && isEqual(value, wanted.fixed)) ||
+      (wanted.pattern !== undefined && matchesPattern(value, wanted.pattern)),
   );
 }
 
 function count(check: ProfileCheck, rule: ElementRule, found: number, what: string): void {
   const { findings } = check;
   if (rule.min !== undefined && found < rule.min) {
-    findings.error('required', `The profile asks for ${rule.min === 1 ? '' : `at least ${rule.min} times `}${what}: add it.`, rule.name);
+    findings.error(
+      'required',
+      `The profile asks for ${rule.min === 1 ? '' : `at least ${rule.min} times `}${what}: add it.`,
+      rule.name,
+    );
   }
   if (rule.max !== undefined && found > rule.max) {
-    findings.error('structure', rule.max === 0 ? `The profile does not allow ${what}: remove it.` : `The profile allows ${what} at most ${rule.max} time${rule.max === 1 ? '' : 's'}, not ${found}: remove some.`, rule.name);
+    findings.error(
+      'structure',
+      rule.max === 0
+        ? `The profile does not allow ${what}: remove it.`
+        : `The profile allows ${what} at most ${rule.max} time${rule.max === 1 ? '' : 's'}, not ${found}: remove some.`,
+      rule.name,
+    );
   }
 }
 
@@ -100,7 +113,8 @@ function checkChildren(check: ProfileCheck, parent: Node, rule: ElementRule): vo
   const nodes: Node[] = [];
   check.definitions.navigator.child(parent, rule.name, nodes);
   count(check, rule, nodes.length, rule.name);
-  const repeats = check.definitions.element(parent.type, rule.name)?.def.max !== 1 && !isChoice(check, parent.type, rule.name);
+  const repeats =
+    check.definitions.element(parent.type, rule.name)?.def.max !== 1 && !isChoice(check, parent.type, rule.name);
   const { path } = check.findings;
   const counts = new Map<Slice, number>();
   nodes.forEach((item, i) => {
@@ -120,10 +134,12 @@ function checkChildren(check: ProfileCheck, parent: Node, rule: ElementRule): vo
     if (repeats) path.pop();
     path.pop();
   });
-  for (const slice of rule.slicing?.slices ?? []) count(check, slice.rule, counts.get(slice) ?? 0, `${rule.name} (${slice.name})`);
+  for (const slice of rule.slicing?.slices ?? [])
+    count(check, slice.rule, counts.get(slice) ?? 0, `${rule.name} (${slice.name})`);
 }
 
-const isChoice = (check: ProfileCheck, type: string, name: string): boolean => check.definitions.elements(type).some((e) => e.choice && e.name === name);
+const isChoice = (check: ProfileCheck, type: string, name: string): boolean =>
+  check.definitions.elements(type).some((e) => e.choice && e.name === name);
 
 /** @returns false when the value is of a type that the profile does not allow: then nothing else of it need be said */
 function checkTypes(check: ProfileCheck, item: Node, types: NonNullable<ElementRule['types']>): boolean {
@@ -134,8 +150,16 @@ function checkTypes(check: ProfileCheck, item: Node, types: NonNullable<ElementR
     return false;
   }
   const target = type.targets && referencedType(item.value);
-  if (target !== undefined && type.targets?.includes(target) === false && check.definitions.resourceTypes.includes(target)) {
-    check.findings.error('value', `The profile allows here only references to ${list(type.targets)}, not ${target}.`, 'reference');
+  if (
+    target !== undefined &&
+    type.targets?.includes(target) === false &&
+    check.definitions.resourceTypes.includes(target)
+  ) {
+    check.findings.error(
+      'value',
+      `The profile allows here only references to ${list(type.targets)}, not ${target}.`,
+      'reference',
+    );
   }
   for (const url of type.profiles ?? []) {
     const profile = check.profiles.find(url);
@@ -149,10 +173,13 @@ function checkNode(check: ProfileCheck, item: Node, rule: ElementRule): void {
   const { findings } = check;
   if (findings.full) return;
   if (rule.types && !checkTypes(check, item, rule.types)) return;
-  if (rule.fixed !== undefined && item.value !== undefined && !isEqual(item.value, rule.fixed)) findings.error('value', `The profile asks for ${JSON.stringify(rule.fixed)} here.`);
+  if (rule.fixed !== undefined && item.value !== undefined && !isEqual(item.value, rule.fixed))
+    findings.error('value', `The profile asks for ${JSON.stringify(rule.fixed)} here.`);
   // A slice's own pattern is what put the value into the slice.
-  if (rule.pattern !== undefined && item.value !== undefined && !matchesPattern(item.value, rule.pattern)) findings.error('value', `The profile asks for ${JSON.stringify(rule.pattern)} here.`);
-  if (rule.binding) checkBinding(check.terminology, { type: item.type, binding: rule.binding, known: new Set() }, item.value, findings);
+  if (rule.pattern !== undefined && item.value !== undefined && !matchesPattern(item.value, rule.pattern))
+    findings.error('value', `The profile asks for ${JSON.stringify(rule.pattern)} here.`);
+  if (rule.binding)
+    checkBinding(check.terminology, { type: item.type, binding: rule.binding, known: new Set() }, item.value, findings);
   for (const child of rule.children) checkChildren(check, item, child);
   for (const constraint of rule.constraints) {
     const compiled = check.rule(constraint);
@@ -174,7 +201,11 @@ function checkNode(check: ProfileCheck, item: Node, rule: ElementRule): void {
 /** The profile's rules on a whole resource. */
 export function checkProfile(check: ProfileCheck, profile: Profile, resource: Node): void {
   if (resource.type !== profile.type) {
-    check.findings.error('value', `The profile ${profile.url} is for ${profile.type}, not for ${resource.type}: remove it from meta.profile.`, 'meta.profile');
+    check.findings.error(
+      'value',
+      `The profile ${profile.url} is for ${profile.type}, not for ${resource.type}: remove it from meta.profile.`,
+      'meta.profile',
+    );
     return;
   }
   checkNode(check, resource, profile.root);

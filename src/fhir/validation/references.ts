@@ -28,11 +28,13 @@ export function collectReferences(resource: unknown, definitions?: Definitions):
   const out: FoundReference[] = [];
   const visit = (value: unknown, path: string, type: string, targets: readonly string[]): void => {
     if (Array.isArray(value)) {
-      for (let i = 0; i < value.length; i++) if (typeof value[i] === 'object') visit(value[i], `${path}[${i}]`, type, targets);
+      for (let i = 0; i < value.length; i++)
+        if (typeof value[i] === 'object') visit(value[i], `${path}[${i}]`, type, targets);
       return;
     }
     if (!isTree(value)) return;
-    if (isReference(value)) out.push({ reference: String(value['reference']), expression: `${path}.reference`, targets });
+    if (isReference(value))
+      out.push({ reference: String(value['reference']), expression: `${path}.reference`, targets });
     const own = typeof value['resourceType'] === 'string' ? value['resourceType'] : type;
     for (const key in value) {
       const item = value[key];
@@ -40,8 +42,14 @@ export function collectReferences(resource: unknown, definitions?: Definitions):
       const sibling = key.startsWith('_');
       const name = sibling ? key.slice(1) : key;
       const element = definitions?.element(own, name);
-      const allowed = element?.type === 'Reference' ? (element.def.types.find((t) => t.code === 'Reference')?.targets ?? []) : [];
-      visit(item, `${path}.${element?.def.name ?? name}`, sibling ? 'Element' : (element?.type ?? ''), allowed.includes('Resource') ? [] : allowed);
+      const allowed =
+        element?.type === 'Reference' ? (element.def.types.find((t) => t.code === 'Reference')?.targets ?? []) : [];
+      visit(
+        item,
+        `${path}.${element?.def.name ?? name}`,
+        sibling ? 'Element' : (element?.type ?? ''),
+        allowed.includes('Resource') ? [] : allowed,
+      );
     }
   };
   const type = isTree(resource) && typeof resource['resourceType'] === 'string' ? resource['resourceType'] : 'Resource';

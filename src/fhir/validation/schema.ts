@@ -13,7 +13,8 @@ const capital = (s: string): string => s.charAt(0).toUpperCase() + s.slice(1);
 
 const INTEGERS: Readonly<Record<string, number>> = { integer: -2147483648, unsignedInt: 0, positiveInt: 1 };
 
-export const isPrimitive = (code: string): boolean => code === 'boolean' || code === 'decimal' || Object.hasOwn(INTEGERS, code) || Object.hasOwn(FORMATS, code);
+export const isPrimitive = (code: string): boolean =>
+  code === 'boolean' || code === 'decimal' || Object.hasOwn(INTEGERS, code) || Object.hasOwn(FORMATS, code);
 const isResource = (code: string): boolean => code === 'Resource' || code === 'DomainResource';
 
 /** @param nullable inside an array, where null stands for a value that only its sibling has */
@@ -34,7 +35,12 @@ function item(code: string, nullable: boolean): Schema {
 function property(def: ElementDef, code: string): Schema {
   if (def.max <= 1) return item(code, false);
   const required = def.min > 1 ? def.min : 1;
-  return { type: 'array', minItems: required, ...(def.max === Infinity ? {} : { maxItems: def.max }), items: item(code, true) };
+  return {
+    type: 'array',
+    minItems: required,
+    ...(def.max === Infinity ? {} : { maxItems: def.max }),
+    items: item(code, true),
+  };
 }
 
 function sibling(def: ElementDef): Schema {
@@ -43,7 +49,7 @@ function sibling(def: ElementDef): Schema {
 }
 
 /** Schema of a datatype, backbone element or resource; other types by `$ref`. */
-export function schemaOf(definitions: Definitions, type: string): Schema {
+function schemaOf(definitions: Definitions, type: string): Schema {
   const properties: Record<string, Schema> = {};
   const required: string[] = [];
   for (const def of definitions.elements(type)) {
@@ -61,9 +67,10 @@ export function schemaOf(definitions: Definitions, type: string): Schema {
 
 /** The types that a type's schema refers to. */
 function references(definitions: Definitions, type: string): string[] {
-  return ['Element', ...definitions.elements(type).flatMap((def) => (def.backbone ? [def.backbone] : def.types.map((t) => t.code)))].filter(
-    (code) => !isPrimitive(code) && !isResource(code),
-  );
+  return [
+    'Element',
+    ...definitions.elements(type).flatMap((def) => (def.backbone ? [def.backbone] : def.types.map((t) => t.code))),
+  ].filter((code) => !isPrimitive(code) && !isResource(code));
 }
 
 /** Schemas of the types and of all types that these need. */
@@ -80,4 +87,10 @@ export function schemasOf(definitions: Definitions, types: Iterable<string>): Re
 }
 
 /** Types besides the served ones that are read or shown. */
-export const EXCHANGE_TYPES: readonly string[] = ['Bundle', 'Parameters', 'OperationOutcome', 'CapabilityStatement', 'TerminologyCapabilities'];
+export const EXCHANGE_TYPES: readonly string[] = [
+  'Bundle',
+  'Parameters',
+  'OperationOutcome',
+  'CapabilityStatement',
+  'TerminologyCapabilities',
+];

@@ -21,12 +21,14 @@ const PRELUDE = `const merge = (all, more) => {
 };`;
 
 const typeOfItems = (schema: Schema, property: string): unknown =>
-  (schema['properties'] as Readonly<Record<string, { readonly items?: { readonly type?: unknown } }>>)[property]?.items?.type;
+  (schema['properties'] as Readonly<Record<string, { readonly items?: { readonly type?: unknown } }>>)[property]?.items
+    ?.type;
 
 /** Text of a CommonJS module that takes the formats and returns the checks by type name. */
 export function structureSource(definitions: Definitions, types: readonly string[]): string {
   const { Ajv: Constructor, _ } = require('ajv') as typeof import('ajv');
-  const standalone = (require('ajv/dist/standalone') as { default: (ajv: Ajv, refs: Record<string, string>) => string }).default;
+  const standalone = (require('ajv/dist/standalone') as { default: (ajv: Ajv, refs: Record<string, string>) => string })
+    .default;
   const schemas = [...schemasOf(definitions, types).values()];
   const ajv = new Constructor({
     schemas,
@@ -46,7 +48,9 @@ export function structureSource(definitions: Definitions, types: readonly string
     if (name === undefined) continue;
     code = code
       .replace(`const ${name}${text}`, '')
-      .replaceAll(new RegExp(`\\b${name}\\.properties\\.(\\w+)\\.items\\.type\\b`, 'g'), (_, property: string) => JSON.stringify(typeOfItems(schema, property)));
+      .replaceAll(new RegExp(`\\b${name}\\.properties\\.(\\w+)\\.items\\.type\\b`, 'g'), (_, property: string) =>
+        JSON.stringify(typeOfItems(schema, property)),
+      );
   }
   code = code
     .replaceAll(/vErrors === null \? (\w+(?:\.validate)?\.errors) : vErrors\.concat\(\1\)/g, 'merge(vErrors, $1)')

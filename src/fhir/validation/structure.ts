@@ -28,7 +28,11 @@ export type Structures = (type: string) => StructureCheck | undefined;
 export function loadStructures(file: URL = new URL('../../../.build/structure.cjs', import.meta.url)): Structures {
   let all: Readonly<Record<string, StructureCheck>> | undefined;
   return (type) => {
-    all ??= (createRequire(import.meta.url)(file.pathname) as (formats: typeof FORMATS) => Readonly<Record<string, StructureCheck>>)(FORMATS);
+    all ??= (
+      createRequire(import.meta.url)(file.pathname) as (
+        formats: typeof FORMATS,
+      ) => Readonly<Record<string, StructureCheck>>
+    )(FORMATS);
     return Object.hasOwn(all, type) ? all[type] : undefined;
   };
 }
@@ -57,7 +61,13 @@ function locate(definitions: Definitions, root: string, resource: unknown, point
     const plain = name.startsWith('_') ? name.slice(1) : name;
     const element = definitions.element(place.type, plain);
     const type = name.startsWith('_') ? 'Element' : (element?.type ?? '');
-    place = { expression: `${place.expression}.${element?.def.name ?? plain}`, value, type, property: name, item: false };
+    place = {
+      expression: `${place.expression}.${element?.def.name ?? plain}`,
+      value,
+      type,
+      property: name,
+      item: false,
+    };
   }
   return place;
 }
@@ -70,42 +80,75 @@ export function shownValue(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
-function word(finding: Finding, place: Place): { readonly code: 'structure' | 'value' | 'required'; readonly text: string } {
+function word(
+  finding: Finding,
+  place: Place,
+): { readonly code: 'structure' | 'value' | 'required'; readonly text: string } {
   const { keyword, params } = finding;
   const found = shownValue(place.value);
   switch (keyword) {
     case 'required':
       return { code: 'required', text: `${String(params['missingProperty'])} is required here: add it` };
     case 'minItems':
-      return place.value instanceof Array && place.value.length === 0
-        ? { code: 'structure', text: `${place.property} is an empty array: give at least one value, or leave the property out` }
+      return Array.isArray(place.value) && place.value.length === 0
+        ? {
+            code: 'structure',
+            text: `${place.property} is an empty array: give at least one value, or leave the property out`,
+          }
         : { code: 'required', text: `${place.property} needs at least ${String(params['limit'])} values` };
     case 'maxItems':
       return { code: 'structure', text: `${place.property} may have at most ${String(params['limit'])} values` };
     case 'format':
     case 'minimum':
     case 'maximum':
-      return { code: 'value', text: place.value === '' ? `${place.property} is empty: give a value, or leave it out` : `${found} is no ${place.type}: it must be ${FORMAT_HINTS[place.type] ?? 'valid'}` };
+      return {
+        code: 'value',
+        text:
+          place.value === ''
+            ? `${place.property} is empty: give a value, or leave it out`
+            : `${found} is no ${place.type}: it must be ${FORMAT_HINTS[place.type] ?? 'valid'}`,
+      };
     default: {
       const wanted = [params['type']].flat();
-      if (wanted.includes('array')) return { code: 'structure', text: `${place.property} may repeat, so it must be an array: write [ ] around ${found}` };
-      if (Array.isArray(place.value)) return { code: 'structure', text: `${place.property} does not repeat${place.item ? ' within its array' : ''}: give one value instead of an array` };
-      if (place.value === null) return { code: 'structure', text: `${place.property} is null: give a value, or leave the property out` };
-      if (isPrimitive(place.type)) return { code: keyword === 'type' && typeof place.value !== 'object' ? 'value' : 'structure', text: `${found} is no ${place.type}: it must be ${wanted.includes('string') ? 'a string in double quotes, ' : ''}${FORMAT_HINTS[place.type] ?? ''}` };
+      if (wanted.includes('array'))
+        return {
+          code: 'structure',
+          text: `${place.property} may repeat, so it must be an array: write [ ] around ${found}`,
+        };
+      if (Array.isArray(place.value))
+        return {
+          code: 'structure',
+          text: `${place.property} does not repeat${place.item ? ' within its array' : ''}: give one value instead of an array`,
+        };
+      if (place.value === null)
+        return { code: 'structure', text: `${place.property} is null: give a value, or leave the property out` };
+      if (isPrimitive(place.type))
+        return {
+          code: keyword === 'type' && typeof place.value !== 'object' ? 'value' : 'structure',
+          text: `${found} is no ${place.type}: it must be ${wanted.includes('string') ? 'a string in double quotes, ' : ''}${FORMAT_HINTS[place.type] ?? ''}`,
+        };
       return { code: 'structure', text: `${found} stands where an object (${place.type}) is expected` };
     }
   }
 }
 
 /** Every finding of the schema as an issue. @param base FHIRPath of the resource */
-export function structureIssues(definitions: Definitions, check: StructureCheck, type: string, resource: unknown, base: string, limit: number): Issue[] {
+export function structureIssues(
+  definitions: Definitions,
+  check: StructureCheck,
+  type: string,
+  resource: unknown,
+  base: string,
+  limit: number,
+): Issue[] {
   if (check(resource)) return [];
   const issues: Issue[] = [];
   // Inside of anyOf (null or an Element) a null is a finding of one branch only.
   for (const finding of check.errors ?? []) {
     if (issues.length >= limit) break;
     const place = locate(definitions, type, resource, finding.instancePath);
-    if (finding.schemaPath.includes('/anyOf') && (finding.keyword === 'anyOf' || finding.params['type'] === 'null')) continue;
+    if (finding.schemaPath.includes('/anyOf') && (finding.keyword === 'anyOf' || finding.params['type'] === 'null'))
+      continue;
     const { code, text } = word(finding, place);
     const missing = finding.keyword === 'required' ? `.${String(finding.params['missingProperty'])}` : '';
     issues.push(errorIssue(code, `${text}.`, `${base}${place.expression}${missing}`));

@@ -21,7 +21,8 @@ const CORE = 'http://hl7.org/fhir/StructureDefinition/';
 /** Profiles of one resource that are looked at. */
 const MAX_PROFILES = 20;
 
-const loadProfiles = (): ProfilesFile => JSON.parse(readFileSync(new URL('../../../.build/profiles.json', import.meta.url), 'utf8')) as ProfilesFile;
+const loadProfiles = (): ProfilesFile =>
+  JSON.parse(readFileSync(new URL('../../../.build/profiles.json', import.meta.url), 'utf8')) as ProfilesFile;
 
 export interface ValidatorOptions {
   /** Served types: their resources, and those of exchanges (Bundle, Parameters …), are checked in full. */
@@ -36,15 +37,20 @@ const fault = (code: Issue['code'], diagnostics: string, expression?: string): r
   { severity: 'error', code, diagnostics, ...(expression === undefined ? {} : { expression: [expression] }) },
 ];
 
-
-export function createValidator(definitions: Definitions, terminology: Terminology, options: ValidatorOptions): Validator {
+export function createValidator(
+  definitions: Definitions,
+  terminology: Terminology,
+  options: ValidatorOptions,
+): Validator {
   const full = new Set([...options.types, ...EXCHANGE_TYPES]);
   const structures = options.structures ?? loadStructures();
   const types = new Set(definitions.resourceTypes);
   const rule = createRuleCompiler(definitions);
   const plans = createPlans(definitions, rule);
   let own: Profiles | undefined;
-  const profiles: Profiles = { find: (canonical) => (own ??= createProfiles(options.profiles ?? loadProfiles())).find(canonical) };
+  const profiles: Profiles = {
+    find: (canonical) => (own ??= createProfiles(options.profiles ?? loadProfiles())).find(canonical),
+  };
   const compiled = new Map<string, StructureCheck>();
   const structure = (type: string): StructureCheck => {
     const known = structures(type) ?? compiled.get(type);
@@ -57,7 +63,11 @@ export function createValidator(definitions: Definitions, terminology: Terminolo
   /** Shape of a resource of a type that is not served: objects, no empty values. */
   const checkShape = (value: unknown, findings: Findings): void => {
     if (findings.full) return;
-    if (value === '' || (Array.isArray(value) && value.length === 0) || (isTree(value) && Object.keys(value).length === 0)) {
+    if (
+      value === '' ||
+      (Array.isArray(value) && value.length === 0) ||
+      (isTree(value) && Object.keys(value).length === 0)
+    ) {
       findings.error('structure', 'An empty value is not allowed: remove it.');
     } else if (Array.isArray(value)) {
       for (const [i, item] of value.entries()) {
@@ -84,31 +94,57 @@ export function createValidator(definitions: Definitions, terminology: Terminolo
       const profile = profiles.find(canonical);
       if (profile === undefined) {
         const message = `The profile ${canonical.slice(0, 200)} is not known here, so nothing was checked against it.`;
-        findings.add({ severity: demanded ? 'error' : 'warning', code: 'not-supported', diagnostics: message, expression: [findings.expression('meta.profile')] });
+        findings.add({
+          severity: demanded ? 'error' : 'warning',
+          code: 'not-supported',
+          diagnostics: message,
+          expression: [findings.expression('meta.profile')],
+        });
       } else if (!done.has(profile.url)) {
         done.add(profile.url);
         checkProfile(check, profile, env.resource);
       }
     };
     for (const canonical of asked) hold(canonical, true);
-    if (Array.isArray(claimed)) for (const canonical of claimed.slice(0, MAX_PROFILES)) if (typeof canonical === 'string') hold(canonical, false);
+    if (Array.isArray(claimed))
+      for (const canonical of claimed.slice(0, MAX_PROFILES)) if (typeof canonical === 'string') hold(canonical, false);
   };
 
-  const checkResource = (value: unknown, findings: Findings, container: Walk | undefined, property: string, asked: readonly string[] = []): void => {
+  const checkResource = (
+    value: unknown,
+    findings: Findings,
+    container: Walk | undefined,
+    property: string,
+    asked: readonly string[] = [],
+  ): void => {
     if (!isTree(value)) {
-      if (container === undefined || typeof value !== 'object') findings.error('structure', 'A resource must be a JSON object with a resourceType.');
+      if (container === undefined || typeof value !== 'object')
+        findings.error('structure', 'A resource must be a JSON object with a resourceType.');
       return;
     }
     const { resourceType: type } = value;
     if (typeof type !== 'string' || !types.has(type)) {
-      findings.error(type === undefined ? 'required' : 'value', type === undefined ? 'resourceType is missing: add it.' : `${JSON.stringify(type).slice(0, 64)} is no resource type of R4: correct resourceType.`, 'resourceType');
+      findings.error(
+        type === undefined ? 'required' : 'value',
+        type === undefined
+          ? 'resourceType is missing: add it.'
+          : `${JSON.stringify(type).slice(0, 64)} is no resource type of R4: correct resourceType.`,
+        'resourceType',
+      );
       return;
     }
     if (!full.has(type)) {
       checkShape(value, findings);
       return;
     }
-    const found = structureIssues(definitions, structure(type), type, value, findings.expression(), MAX_ISSUES - findings.issues.length);
+    const found = structureIssues(
+      definitions,
+      structure(type),
+      type,
+      value,
+      findings.expression(),
+      MAX_ISSUES - findings.issues.length,
+    );
     findings.issues.push(...found);
     const resource = node(value, type);
     const isContained = container !== undefined && property === 'contained';

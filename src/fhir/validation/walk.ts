@@ -32,7 +32,8 @@ export interface Walk {
   nested(value: unknown, property: string): void;
 }
 
-export const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isTree = (value: unknown): value is Tree =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isEmpty = (value: unknown): boolean => value === undefined || value === null;
 
 function decide(walk: Walk, rules: readonly Rule[], value: unknown, type: string, sibling: unknown): void {
@@ -60,7 +61,13 @@ function nearest(plan: TypePlan, name: string): string | undefined {
   const lower = name.toLowerCase();
   for (const known of plan.properties.keys()) if (known.toLowerCase() === lower) return known;
   for (const known of plan.properties.keys()) {
-    if (lower.length > 3 && (known.toLowerCase().startsWith(lower) || lower.startsWith(known.toLowerCase()) || known.toLowerCase() === lower.replace(/e?s$/, ''))) return known;
+    if (
+      lower.length > 3 &&
+      (known.toLowerCase().startsWith(lower) ||
+        lower.startsWith(known.toLowerCase()) ||
+        known.toLowerCase() === lower.replace(/e?s$/, ''))
+    )
+      return known;
   }
   return undefined;
 }
@@ -75,7 +82,11 @@ function unknownProperty(walk: Walk, plan: TypePlan, key: string): void {
         ? ': remove it, or use an extension'
         : `: did you mean ${guess}?`;
   const shown = /^[\w-]{1,64}$/.test(key) ? key : shownValue(key);
-  walk.findings.error('structure', `${plan.type} has no property ${shown}${hint.endsWith('?') ? hint : `${hint}.`}`, /^\w{1,64}$/.test(key) ? key : undefined);
+  walk.findings.error(
+    'structure',
+    `${plan.type} has no property ${shown}${hint.endsWith('?') ? hint : `${hint}.`}`,
+    /^\w{1,64}$/.test(key) ? key : undefined,
+  );
 }
 
 /** Extensions and id of a primitive. */
@@ -96,7 +107,11 @@ function checkPrimitive(walk: Walk, plan: PropertyPlan, value: unknown, sibling:
     if (plan.binding) checkBinding(walk.terminology, plan, value, walk.findings);
     if (plan.type === 'xhtml' && typeof value === 'string') {
       const fault = narrativeFault(value);
-      if (fault !== undefined) walk.findings.error('invariant', `${fault.startsWith('it has neither') ? 'txt-2' : 'txt-1'}: the narrative is not the XHTML that FHIR allows: ${fault}.`);
+      if (fault !== undefined)
+        walk.findings.error(
+          'invariant',
+          `${fault.startsWith('it has neither') ? 'txt-2' : 'txt-1'}: the narrative is not the XHTML that FHIR allows: ${fault}.`,
+        );
     }
   }
   if (plan.rules.length > 0) decide(walk, plan.rules, value ?? undefined, plan.type, sibling);
@@ -109,12 +124,18 @@ function checkPrimitives(walk: Walk, plan: PropertyPlan, values: unknown, siblin
   const list: readonly unknown[] = Array.isArray(values) ? values : [];
   const others: readonly unknown[] = Array.isArray(siblings) ? siblings : [];
   if (list.length > 0 && others.length > 0 && list.length !== others.length) {
-    walk.findings.error('structure', `${plan.def.name} has ${list.length} values, _${plan.def.name} ${others.length}: fill the shorter array with null, so that both align.`);
+    walk.findings.error(
+      'structure',
+      `${plan.def.name} has ${list.length} values, _${plan.def.name} ${others.length}: fill the shorter array with null, so that both align.`,
+    );
   }
   for (let i = 0; i < Math.max(list.length, others.length) && !walk.findings.full; i++) {
     path.push(i);
     if (isEmpty(list[i]) && isEmpty(others[i])) {
-      walk.findings.error('structure', `ele-1: neither ${plan.def.name} nor _${plan.def.name} has a value at this position: remove it.`);
+      walk.findings.error(
+        'structure',
+        `ele-1: neither ${plan.def.name} nor _${plan.def.name} has a value at this position: remove it.`,
+      );
     } else {
       checkPrimitive(walk, plan, list[i], others[i] ?? undefined);
     }
@@ -125,7 +146,8 @@ function checkPrimitives(walk: Walk, plan: PropertyPlan, values: unknown, siblin
 function checkComplex(walk: Walk, plan: PropertyPlan, value: unknown): void {
   if (!isTree(value)) return;
   if (plan.binding) checkBinding(walk.terminology, plan, value, walk.findings);
-  if (plan.type === 'Reference') checkReference(walk.definitions, walk.types, plan.def, value, walk.contained, walk.findings);
+  if (plan.type === 'Reference')
+    checkReference(walk.definitions, walk.types, plan.def, value, walk.contained, walk.findings);
   checkProperties(walk, walk.plans(plan.type), value);
   decide(walk, plan.rules, value, plan.type, undefined);
 }
@@ -133,17 +155,21 @@ function checkComplex(walk: Walk, plan: PropertyPlan, value: unknown): void {
 /** ext-1 */
 function checkExtension(walk: Walk, value: Tree): void {
   let values = 0;
-  for (const key in value) if (key.startsWith('value') || (key.startsWith('_value') && value[key.slice(1)] === undefined)) values++;
+  for (const key in value)
+    if (key.startsWith('value') || (key.startsWith('_value') && value[key.slice(1)] === undefined)) values++;
   const nested = value['extension'] !== undefined;
-  if (values === 0 && !nested) walk.findings.error('invariant', 'ext-1: the extension has neither value[x] nor extensions of its own: add one.');
-  if (values > 0 && nested) walk.findings.error('invariant', 'ext-1: the extension has both a value and extensions of its own: keep one.');
+  if (values === 0 && !nested)
+    walk.findings.error('invariant', 'ext-1: the extension has neither value[x] nor extensions of its own: add one.');
+  if (values > 0 && nested)
+    walk.findings.error('invariant', 'ext-1: the extension has both a value and extensions of its own: keep one.');
 }
 
 /** Elements of type integer that were written with a decimal point or exponent. */
 function checkDigits(walk: Walk, plan: TypePlan, digits: Readonly<Record<string, string>>): void {
   for (const [key, text] of Object.entries(digits)) {
     const type = plan.properties.get(key)?.type;
-    if (type !== undefined && type !== 'decimal') walk.findings.error('value', `${text} is no ${type}: write it without decimal point or exponent.`, key);
+    if (type !== undefined && type !== 'decimal')
+      walk.findings.error('value', `${text} is no ${type}: write it without decimal point or exponent.`, key);
   }
 }
 
@@ -160,7 +186,8 @@ export function checkProperties(walk: Walk, plan: TypePlan, value: Tree): void {
     const name = isSibling ? key.slice(1) : key;
     const property = plan.properties.get(name);
     if (property === undefined || (isSibling && !property.primitive)) {
-      if (key !== 'resourceType' || plan.properties.get('implicitRules') === undefined) unknownProperty(walk, plan, key);
+      if (key !== 'resourceType' || plan.properties.get('implicitRules') === undefined)
+        unknownProperty(walk, plan, key);
       content = true;
       continue;
     }
@@ -172,7 +199,11 @@ export function checkProperties(walk: Walk, plan: TypePlan, value: Tree): void {
       chosen ??= new Map();
       const other = chosen.get(def.name);
       if (other !== undefined) {
-        findings.error('structure', `${other} and ${name} are both given, but ${def.name}[x] has one value: keep one of them.`, def.name);
+        findings.error(
+          'structure',
+          `${other} and ${name} are both given, but ${def.name}[x] has one value: keep one of them.`,
+          def.name,
+        );
       }
       chosen.set(def.name, name);
     }

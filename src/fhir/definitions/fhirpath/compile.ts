@@ -14,8 +14,8 @@ export interface Environment {
 }
 
 /** @param focus `$this` */
-export type Evaluate = (env: Environment, focus: readonly Node[]) => readonly Node[];
-export type Truth = boolean | undefined;
+type Evaluate = (env: Environment, focus: readonly Node[]) => readonly Node[];
+type Truth = boolean | undefined;
 export type Decide = (env: Environment, focus: readonly Node[]) => Truth;
 
 /** A function or operator that the evaluator does not have. */
@@ -28,7 +28,7 @@ const NONE: readonly Node[] = [];
 const collection = (truth: Truth): readonly Node[] => (truth === undefined ? NONE : truth ? TRUE : FALSE);
 
 /** Singleton evaluation of collections. @see https://hl7.org/fhirpath/N1/#singleton-evaluation-of-collections */
-export function truthOf(nodes: readonly Node[]): Truth {
+function truthOf(nodes: readonly Node[]): Truth {
   const [only] = nodes;
   if (only === undefined) return undefined;
   if (nodes.length > 1) throw new UnsupportedValue('one value is expected');
@@ -76,7 +76,13 @@ function logic(operator: string, left: Decide, right: Decide): Decide | undefine
 
 function order(operator: string, left: Evaluate, right: Evaluate): Decide {
   const holds = (difference: number): boolean =>
-    operator === '<' ? difference < 0 : operator === '<=' ? difference <= 0 : operator === '>' ? difference > 0 : difference >= 0;
+    operator === '<'
+      ? difference < 0
+      : operator === '<='
+        ? difference <= 0
+        : operator === '>'
+          ? difference > 0
+          : difference >= 0;
   return (env, focus) => {
     const [l, ...moreLeft] = left(env, focus);
     const [r, ...moreRight] = right(env, focus);
@@ -166,7 +172,12 @@ export function createCompiler(navigator: Navigator): Compiler {
     if (plain === undefined) throw new UnsupportedExpression(`${ast.name}()`);
     const args = ast.args.map((a) => compile(a));
     if (args.length === 0) return (env, focus) => plain(from(env, focus), [], navigator);
-    return (env, focus) => plain(from(env, focus), args.map((a) => a(env, focus)), navigator);
+    return (env, focus) =>
+      plain(
+        from(env, focus),
+        args.map((a) => a(env, focus)),
+        navigator,
+      );
   };
 
   const operator = (ast: Extract<Ast, { k: 'operator' }>): Evaluate => {
@@ -188,7 +199,8 @@ export function createCompiler(navigator: Navigator): Compiler {
           if (typeof l.value === 'number' && typeof r.value === 'number') {
             return [node(ast.operator === '+' ? l.value + r.value : l.value - r.value, 'decimal')];
           }
-          if (ast.operator === '+' && typeof l.value === 'string' && typeof r.value === 'string') return [node(l.value + r.value, 'string')];
+          if (ast.operator === '+' && typeof l.value === 'string' && typeof r.value === 'string')
+            return [node(l.value + r.value, 'string')];
           throw new UnsupportedValue('numbers or strings are expected');
         };
       case '*':
@@ -206,8 +218,10 @@ export function createCompiler(navigator: Navigator): Compiler {
 
   /** Operators whose result is a boolean. */
   const decision = (ast: Extract<Ast, { k: 'operator' }>): Decide | undefined => {
-    if (['and', 'or', 'xor', 'implies'].includes(ast.operator)) return logic(ast.operator, decide(ast.left), decide(ast.right));
-    if (['<', '<=', '>', '>='].includes(ast.operator)) return order(ast.operator, compile(ast.left), compile(ast.right));
+    if (['and', 'or', 'xor', 'implies'].includes(ast.operator))
+      return logic(ast.operator, decide(ast.left), decide(ast.right));
+    if (['<', '<=', '>', '>='].includes(ast.operator))
+      return order(ast.operator, compile(ast.left), compile(ast.right));
     const left = compile(ast.left);
     const right = compile(ast.right);
     switch (ast.operator) {
@@ -245,7 +259,14 @@ export function createCompiler(navigator: Navigator): Compiler {
   const compileAny = (ast: Ast): Evaluate => {
     switch (ast.k) {
       case 'value': {
-        const type = typeof ast.value === 'string' ? 'string' : typeof ast.value === 'boolean' ? 'boolean' : Number.isInteger(ast.value) ? 'integer' : 'decimal';
+        const type =
+          typeof ast.value === 'string'
+            ? 'string'
+            : typeof ast.value === 'boolean'
+              ? 'boolean'
+              : Number.isInteger(ast.value)
+                ? 'integer'
+                : 'decimal';
         const constant = [node(ast.value, type)];
         return () => constant;
       }
@@ -275,7 +296,8 @@ export function createCompiler(navigator: Navigator): Compiler {
       }
       case 'negate': {
         const from = compile(ast.from);
-        return (env, focus) => from(env, focus).map((n) => node(typeof n.value === 'number' ? -n.value : undefined, n.type));
+        return (env, focus) =>
+          from(env, focus).map((n) => node(typeof n.value === 'number' ? -n.value : undefined, n.type));
       }
       default:
         return ast satisfies never;
@@ -327,7 +349,8 @@ export function createCompiler(navigator: Navigator): Compiler {
   return { compile, decide };
 }
 
-const present = (value: unknown): boolean => value !== undefined && value !== null && !(Array.isArray(value) && value.every((v) => v === null));
+const present = (value: unknown): boolean =>
+  value !== undefined && value !== null && !(Array.isArray(value) && value.every((v) => v === null));
 
 function text(nodes: readonly Node[]): string {
   const [only] = nodes;
@@ -337,5 +360,9 @@ function text(nodes: readonly Node[]): string {
 
 /** Whether the tree compares by order, or looks into a string: then an empty result means that it could not be told. */
 export const mayBeUndecided = (ast: Ast): boolean =>
-  someAst(ast, (part) => (part.k === 'operator' && /^[<>]=?$/.test(part.operator)) || (part.k === 'call' && (part.name === 'matches' || part.name === 'startsWith')));
-
+  someAst(
+    ast,
+    (part) =>
+      (part.k === 'operator' && /^[<>]=?$/.test(part.operator)) ||
+      (part.k === 'call' && (part.name === 'matches' || part.name === 'startsWith')),
+  );

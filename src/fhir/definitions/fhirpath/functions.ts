@@ -100,7 +100,9 @@ export const FUNCTIONS: Readonly<Record<string, Plain>> = {
     const text = stringOf(input);
     const by = stringOf(replacement);
     const what = stringOf(pattern);
-    return text === undefined || by === undefined || what === undefined ? [] : [node(text.replace(regex(what, 'g'), by), 'string')];
+    return text === undefined || by === undefined || what === undefined
+      ? []
+      : [node(text.replace(regex(what, 'g'), by), 'string')];
   },
   length: (input) => {
     const text = stringOf(input);

@@ -21,12 +21,13 @@ export interface Node {
 
 export const node = (value: unknown, type: string, sibling?: unknown): Node => ({ value, type, sibling });
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const ABSTRACT = new Set(['Resource', 'DomainResource']);
 
 /** Type of a value in an element of a type: resources say their own. */
-export function actualType(type: string, value: unknown): string {
+function actualType(type: string, value: unknown): string {
   if (!ABSTRACT.has(type) || !isObject(value)) return type;
   const own = value['resourceType'];
   return typeof own === 'string' ? own : type;
@@ -91,13 +92,17 @@ export function createNavigator(model: Model): Navigator {
     steps,
     child(from, name, out) {
       if (isObject(from.value)) {
-        for (const { property, type } of steps(from.type, name)) add(out, from.value[property], from.value[`_${property}`], type);
+        for (const { property, type } of steps(from.type, name))
+          add(out, from.value[property], from.value[`_${property}`], type);
       } else if (isObject(from.sibling)) {
-        for (const { property, type } of steps('Element', name)) add(out, from.sibling[property], from.sibling[`_${property}`], type);
+        for (const { property, type } of steps('Element', name))
+          add(out, from.sibling[property], from.sibling[`_${property}`], type);
       }
     },
     children(from, out) {
-      const { value, type } = isObject(from.value) ? { value: from.value, type: from.type } : { value: from.sibling, type: 'Element' };
+      const { value, type } = isObject(from.value)
+        ? { value: from.value, type: from.type }
+        : { value: from.sibling, type: 'Element' };
       if (!isObject(value)) return;
       for (const key of Object.keys(value)) {
         if (key === 'resourceType') continue;

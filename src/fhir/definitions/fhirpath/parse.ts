@@ -24,9 +24,11 @@ export class UnsupportedSyntax extends Error {}
 const ESCAPED: Readonly<Record<string, string>> = { r: '\r', n: '\n', t: '\t', f: '\f' };
 
 const unquote = (text: string): string =>
-  text.slice(1, -1).replace(/\\(u[0-9a-fA-F]{4}|.)/gs, (_, e: string) =>
-    e.length === 5 ? String.fromCharCode(Number.parseInt(e.slice(1), 16)) : (ESCAPED[e] ?? e),
-  );
+  text
+    .slice(1, -1)
+    .replace(/\\(u[0-9a-fA-F]{4}|.)/gs, (_, e: string) =>
+      e.length === 5 ? String.fromCharCode(Number.parseInt(e.slice(1), 16)) : (ESCAPED[e] ?? e),
+    );
 
 function name(node: Node | undefined): string {
   if (node === undefined) throw new UnsupportedSyntax();
@@ -39,8 +41,15 @@ function name(node: Node | undefined): string {
 }
 
 const BINARY = new Set([
-  'ImpliesExpression', 'OrExpression', 'AndExpression', 'MembershipExpression', 'InequalityExpression', 'EqualityExpression',
-  'UnionExpression', 'AdditiveExpression', 'MultiplicativeExpression',
+  'ImpliesExpression',
+  'OrExpression',
+  'AndExpression',
+  'MembershipExpression',
+  'InequalityExpression',
+  'EqualityExpression',
+  'UnionExpression',
+  'AdditiveExpression',
+  'MultiplicativeExpression',
 ]);
 
 function convert(node: Node, from?: Ast): Ast {
@@ -53,7 +62,8 @@ function convert(node: Node, from?: Ast): Ast {
     if (second === undefined) throw new UnsupportedSyntax(node.type);
     return second;
   };
-  if (BINARY.has(node.type)) return { k: 'operator', operator: node.text ?? '', left: convert(one()), right: convert(two()) };
+  if (BINARY.has(node.type))
+    return { k: 'operator', operator: node.text ?? '', left: convert(one()), right: convert(two()) };
   switch (node.type) {
     case 'EntireExpression':
     case 'TermExpression':

@@ -17,7 +17,9 @@ function sameValue(a: unknown, b: unknown): boolean {
   const keys = Object.keys(a);
   return (
     keys.length === Object.keys(b).length &&
-    keys.every((k) => Object.hasOwn(b, k) && sameValue((a as Record<string, unknown>)[k], (b as Record<string, unknown>)[k]))
+    keys.every(
+      (k) => Object.hasOwn(b, k) && sameValue((a as Record<string, unknown>)[k], (b as Record<string, unknown>)[k]),
+    )
   );
 }
 
@@ -62,7 +64,8 @@ export function isSubset(left: readonly Node[], right: readonly Node[], valuesOf
   const [only] = left;
   if (only === undefined) return undefined;
   if (left.length > 1) throw new UnsupportedValue('one value is expected');
-  if (right.length > 16 && typeof only.value === 'string' && !MOMENTS.has(only.type)) return valuesOf(right).has(only.value);
+  if (right.length > 16 && typeof only.value === 'string' && !MOMENTS.has(only.type))
+    return valuesOf(right).has(only.value);
   return right.some((r) => sameNode(only, r) === true);
 }
 

@@ -41,7 +41,8 @@ const OF_ELEMENT: Readonly<Record<string, ReadonlySet<string>>> = {
   div: words('align'),
   caption: words('align'),
 };
-for (const heading of ['h1', 'h2', 'h3', 'h4', 'h5', 'h6']) (OF_ELEMENT as Record<string, ReadonlySet<string>>)[heading] = words('align');
+for (const heading of ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'])
+  (OF_ELEMENT as Record<string, ReadonlySet<string>>)[heading] = words('align');
 
 const NAME = /[A-Za-z_:][\w:.-]*/y;
 const ENTITY = /&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});/y;
@@ -93,7 +94,8 @@ export function narrativeFault(text: string): string | undefined {
       const name = match(NAME);
       match(SPACE);
       const expected = open.pop();
-      if (name === undefined || name !== expected || text.charAt(at) !== '>') return `</${name ?? ''}> closes ${expected === undefined ? 'nothing' : `<${expected}>`}`;
+      if (name === undefined || name !== expected || text.charAt(at) !== '>')
+        return `</${name ?? ''}> closes ${expected === undefined ? 'nothing' : `<${expected}>`}`;
       at++;
       continue;
     }
@@ -134,7 +136,8 @@ export function narrativeFault(text: string): string | undefined {
         return `the attribute ${attribute} is not allowed on <${name}>`;
       }
       if (attribute === 'xmlns' && value !== XHTML) return `xmlns must be ${XHTML}`;
-      if ((attribute === 'href' || attribute === 'src') && ACTIVE.test(unescaped(value))) return `the attribute ${attribute} holds a script`;
+      if ((attribute === 'href' || attribute === 'src') && ACTIVE.test(unescaped(value)))
+        return `the attribute ${attribute} holds a script`;
       at = end + 1;
     }
     if (name === 'img') content = true;
