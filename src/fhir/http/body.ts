@@ -125,16 +125,12 @@ export function bodyOf(
 const missing = (): FhirError => badRequest('required', 'The body is empty: send the resource as JSON.');
 
 /** The JSON value that was sent. @throws FhirError 400, 408, 413, 415 */
-export async function readJson(
-  engine: Engine,
-  request: FhirRequest,
-  limitBytes: number = engine.limits.resourceBytes,
-): Promise<unknown> {
+export async function readJson(engine: Engine, request: FhirRequest): Promise<unknown> {
   const { body } = request;
   if (body.kind === 'tree') return body.value;
   if (body.kind === 'none') throw missing();
   demandJsonBody(body.contentType);
-  const bytes = await body.read(limitBytes);
+  const bytes = await body.read(engine.limits.resourceBytes);
   if (bytes.length === 0) throw missing();
   return parseJson(bytes, { maxDepth: engine.limits.jsonDepth }).value;
 }

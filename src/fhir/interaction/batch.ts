@@ -2,7 +2,7 @@
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import type { Reply } from '../http/request.ts';
-import type { FhirError } from '../outcome.ts';
+import { badRequest, type FhirError } from '../outcome.ts';
 import { bundleReply, errorEntry, inEntry, replyEntry, type BundleEntry } from './bundle-entry.ts';
 
 /** Entries that run at the same time: they then share statements. */
@@ -26,6 +26,9 @@ export async function batch(
   const run = async (entry: BundleEntry): Promise<void> => {
     try {
       if (!('method' in entry.request) || !entry.route) throw entry.request;
+      if (entry.route.interaction === 'transaction') {
+        throw badRequest('not-supported', 'A Bundle cannot hold another to be run: send it by itself.', 'http.url');
+      }
       const reply = await entry.route.handle(engine, ctx, entry.request);
       answers[entry.index] = replyEntry(reply, entry.request.method);
     } catch (error) {

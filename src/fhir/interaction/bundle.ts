@@ -1,6 +1,6 @@
 /** `POST [base]`: a Bundle to be run, as a batch or as a transaction. @see https://hl7.org/fhir/R4/http.html#transaction */
 import type { RequestContext } from '../context.ts';
-import { readJson } from '../http/body.ts';
+import { readBundle } from '../http/bundle-body.ts';
 import type { Handler } from '../http/request.ts';
 import { badRequest, type FhirError } from '../outcome.ts';
 import { batch } from './batch.ts';
@@ -11,7 +11,7 @@ import { transaction } from './transaction.ts';
 export const createBundleHandler =
   (match: MatchRoute, toFhirError: (error: unknown, ctx: RequestContext) => FhirError): Handler =>
   async (engine, ctx, request) => {
-    const sent = await readJson(engine, request, engine.limits.bundleBytes);
+    const sent = await readBundle(engine, request);
     if (typeof sent !== 'object' || sent === null || Array.isArray(sent))
       throw badRequest('structure', 'The body must be a Bundle.');
     const bundle = sent as Readonly<Record<string, unknown>>;

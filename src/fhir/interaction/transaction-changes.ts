@@ -11,7 +11,7 @@ import { parseQuery } from '../http/url.ts';
 import { parseJson } from '../json.ts';
 import { badRequest, errorIssue, FhirError } from '../outcome.ts';
 import type { PreparedWrite, Reader, StoredVersion, Transaction } from '../store/repository.ts';
-import { breather } from './breathe.ts';
+import { breather } from '../breathe.ts';
 import { inEntry } from './bundle-entry.ts';
 import { rewriteLinks } from './bundle-references.ts';
 import { onlyMatch } from './criteria.ts';

@@ -9,7 +9,7 @@ import type { Engine } from '../engine.ts';
 import type { FhirRequest, Route } from '../http/request.ts';
 import { badRequest, errorIssue, FhirError, type Issue } from '../outcome.ts';
 import type { Query } from '../search/contract.ts';
-import { breather } from './breathe.ts';
+import { breather } from '../breathe.ts';
 import { inEntry, type BundleEntry } from './bundle-entry.ts';
 import { conditionalReferences, namesOf } from './bundle-references.ts';
 import { noneExistCriteria } from './create.ts';

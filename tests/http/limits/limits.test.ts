@@ -110,6 +110,61 @@ describe('size and time', () => {
   });
 });
 
+describe('large Bundles, read entry by entry', () => {
+  const filler = 'z'.repeat(150_000);
+  const tricky = 'a "quoted" ] } , [ { \\ "entry":[1,2] \u00e9 \ud83d\ude00 \\" end';
+  const entry = (text: string): string =>
+    JSON.stringify({
+      resource: {
+        resourceType: 'Basic',
+        code: { text },
+        extension: [{ url: 'http://example.org/x', valueString: filler }],
+      },
+      request: { method: 'POST', url: 'Basic' },
+    });
+  const bundle = (entries: string, more = ''): string =>
+    `{ "type" : "batch", "id": "\\"entry\\":[", "entry" : [ ${entries} ] ${more}, "resourceType":"Bundle"}`;
+  const run = (body: string): ReturnType<Send> => send('POST', '', body, { Prefer: 'return=representation' });
+
+  test('entries come through as they were sent, whatever their strings hold', async () => {
+    const answer = await run(bundle([entry(tricky), ` \n${entry('plain')}`, entry(tricky)].join(' ,')));
+    expect(answer.status, answer.text.slice(0, 500)).toBe(200);
+    const made = answer.body['entry'] as unknown as { resource: { code: { text: string } } }[];
+    expect(made.map((e) => e.resource.code.text)).toEqual([tricky, 'plain', tricky]);
+  });
+
+  test.each([
+    ['an entry that is no JSON', bundle(`${entry('a')},{"resource":tru},${entry('b')}`), 'Bundle.entry[1]'],
+    ['a comma too many', bundle(`${entry('a')},${entry('b')},`), 'Bundle.entry[2]'],
+    ['entry given twice', bundle(`${entry('a')},${entry('b')}`, ',"entry":[]'), 'twice'],
+    ['cut off', bundle(`${entry('a')},${entry('b')}`).slice(0, -20), 'cut off'],
+    ['a bracket too many', `${bundle(`${entry('a')},${entry('b')}`)}]`, ''],
+    ['an unclosed string', `${bundle(`${entry('a')},${entry('b')}`)}"`, 'cut off'],
+    ['nothing but brackets', '['.repeat(300_000), 'cut off'],
+    ['brackets that do not match', bundle(`${entry('a')},{"x":[}],${entry('b')}`), 'Bundle.entry[1]'],
+  ])('%s: 400', async (_, body, says) => {
+    const answer = await run(body);
+    expect(answer.status, answer.text.slice(0, 500)).toBe(400);
+    expect(answer.text).toContain(says);
+  });
+
+  test('an entry above 1 MiB, more besides the entries, more than 1,000 entries: 413', async () => {
+    expect((await run(bundle(entry('y'.repeat(1_100_000))))).status).toBe(413);
+    expect((await run(bundle(entry('a'), `,"x":"${'y'.repeat(1_100_000)}"`))).status).toBe(413);
+    expect((await run(bundle(Array.from({ length: 300_000 }, () => '{}').join(',')))).status).toBe(413);
+  });
+
+  test('a Bundle in a Bundle is not run', async () => {
+    const inner = { resourceType: 'Bundle', type: 'batch', entry: [] };
+    const answer = await send('POST', '', {
+      resourceType: 'Bundle',
+      type: 'batch',
+      entry: [{ resource: inner, request: { method: 'POST', url: '' } }],
+    });
+    expect(answer.body['entry']?.[0]?.['response']?.['status'] as unknown as string).toBe('400 Bad Request');
+  });
+});
+
 describe('malformed JSON: 400 with the place', () => {
   const deep = `{"resourceType":"Patient","x":${'['.repeat(100_000)}${']'.repeat(100_000)}}`;
   test.each([
