@@ -13,7 +13,7 @@ export interface RunningWorker {
   close(): Promise<void>;
 }
 
-export const loadJobs = (): Promise<JobDeclaration<JobContext>[]> =>
+const loadJobs = (): Promise<JobDeclaration<JobContext>[]> =>
   loadFolder<JobDeclaration<JobContext>>(fileURLToPath(new URL('jobs', import.meta.url)));
 
 export async function startWorker({ config, engine, store, database, pool, log }: Kairos): Promise<RunningWorker> {

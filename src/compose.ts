@@ -56,7 +56,7 @@ export interface OpenOptions {
 }
 
 /** The base URL that FHIR is served under. */
-export const fhirBase = (config: Pick<Config, 'publicUrl' | 'port'>): string =>
+const fhirBase = (config: Pick<Config, 'publicUrl' | 'port'>): string =>
   `${config.publicUrl ?? `http://localhost:${config.port}`}/fhir/R4`;
 
 const folder = (name: string): string => fileURLToPath(new URL(name, import.meta.url));

@@ -39,11 +39,15 @@ function npm(...args) {
     Object.entries(process.env).filter(([name]) => !/^npm_(config_|package_|lifecycle_)/i.test(name)),
   );
   return (
-    spawnSync(command, [...prefix, ...args, '--include=dev', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'], {
-      cwd: root,
-      env: { ...env, ...registryOf(process.env) },
-      stdio: ['ignore', 2, 2],
-    }).status === 0
+    spawnSync(
+      command,
+      [...prefix, ...args, '--include=dev', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'],
+      {
+        cwd: root,
+        env: { ...env, ...registryOf(process.env) },
+        stdio: ['ignore', 2, 2],
+      },
+    ).status === 0
   );
 }
 

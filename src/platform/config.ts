@@ -163,7 +163,7 @@ type Value<S> = S extends Optional<infer T> ? T | undefined : S extends Setting<
 type Values = { readonly [K in keyof Settings]: Value<Settings[K]> };
 
 /** What a client may make the server do at most; the core knows it as EngineLimits. */
-export interface Limits {
+interface Limits {
   readonly resourceBytes: number;
   readonly bundleBytes: number;
   readonly bundleEntries: number;

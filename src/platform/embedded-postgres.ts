@@ -229,7 +229,8 @@ export async function openEmbeddedPostgres(dataDir: string, options: EmbeddedOpt
   const superuser = as('postgres', secrets.superuser);
   const cluster: Cluster = { base, socket, programs, launcher, options, superuser };
 
-  let { keeper, joined } = await acquire(cluster);
+  const first = await acquire(cluster);
+  let { keeper } = first;
   const complete = path.join(base, 'complete');
   if (!existsSync(complete)) {
     await bootstrap(superuser, secrets);
@@ -263,7 +264,7 @@ export async function openEmbeddedPostgres(dataDir: string, options: EmbeddedOpt
     app: as('kairos_app', secrets.app),
     owner: as('kairos_owner', secrets.owner),
     superuser,
-    how: created ? 'initialised' : joined ? 'joined' : 'started',
+    how: created ? 'initialised' : first.joined ? 'joined' : 'started',
     claim,
     onLost: (listener) => void lost.push(listener),
     close: () => (closing ??= leave(cluster, keeper)),

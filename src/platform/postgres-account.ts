@@ -12,7 +12,7 @@ export interface Launcher {
   command(program: string, args: readonly string[]): readonly [string, readonly string[]];
 }
 
-export interface Account {
+interface Account {
   readonly name: string;
   readonly uid: number;
   readonly gid: number;

@@ -28,7 +28,7 @@ export interface JobQueue {
   close(): Promise<void>;
 }
 
-export interface JobWorker {
+interface JobWorker {
   /** Waits until nothing is due any more. */
   idle(): Promise<void>;
   /** Takes no more jobs, tells those that run to end, and waits for them. */

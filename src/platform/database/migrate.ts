@@ -16,7 +16,7 @@ const TABLE = 'mikro_orm_migrations';
 const LOCK = [0x4b41, 2] as const;
 
 /** Names of the migration files, in order. */
-export async function migrationNames(): Promise<string[]> {
+async function migrationNames(): Promise<string[]> {
   if (!existsSync(migrationsFolder)) return [];
   return (await readdir(migrationsFolder))
     .filter((n) => n.endsWith('.ts') && !n.endsWith('.d.ts'))
@@ -50,7 +50,7 @@ async function grantApp(client: pg.Client, app: string): Promise<void> {
 }
 
 /** The name of the role that a connection is made as. */
-export function roleOf(connection: pg.ClientConfig): string {
+function roleOf(connection: pg.ClientConfig): string {
   return new pg.Client(connection).user ?? 'postgres';
 }
 

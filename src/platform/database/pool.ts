@@ -2,7 +2,7 @@
 import pg from 'pg';
 
 /** Values come back as PostgreSQL prints them: text, or null. */
-export const TEXT_VALUES: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value };
+const TEXT_VALUES: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value };
 
 export interface PoolOptions {
   readonly max: number;
@@ -14,7 +14,7 @@ export interface PoolOptions {
 }
 
 /** Settings that every session of the server has. */
-export function sessionConfig(connection: pg.ClientConfig, name: string, statementTimeoutMs: number): pg.ClientConfig {
+function sessionConfig(connection: pg.ClientConfig, name: string, statementTimeoutMs: number): pg.ClientConfig {
   return {
     ...connection,
     application_name: name,
@@ -81,7 +81,7 @@ function forget(client: pg.ClientBase, name: string): void {
 }
 
 /** The name under which a text is prepared on a connection. */
-export function statementName(client: pg.ClientBase, text: string): string {
+function statementName(client: pg.ClientBase, text: string): string {
   let prepared = preparedOn.get(client);
   if (!prepared) preparedOn.set(client, (prepared = { names: new Map(), next: 0 }));
   const { names } = prepared;
