@@ -5,7 +5,7 @@ import type { Engine } from '../engine.ts';
 import type { Reader } from '../store/repository.ts';
 import type { ChainCondition, HasCondition } from './criteria.ts';
 import type { Meaning } from './kind.ts';
-import { pageSelect, unionSelect, type OrderKey, type Position } from './page.ts';
+import { pageSelect, unionSelect, type Notes, type OrderKey, type Position } from './page.ts';
 import { planOf, type Plan, type PlannedCondition } from './plan.ts';
 import { meetsAll, spendCandidates, type Budget } from './recheck.ts';
 import { selectFrom } from './sql.ts';
@@ -33,6 +33,8 @@ export interface Row {
   readonly keys: readonly (string | null)[];
   /** What the first page was read under. */
   readonly snapshot: string | null;
+  /** Number of all matches, where it was asked for. */
+  readonly counted: string | null;
 }
 
 const NO_TEXTS: readonly (string | null)[] = [];
@@ -45,6 +47,7 @@ interface Layout {
   readonly moreAt: number;
   readonly keysAt: number;
   readonly keysEnd: number;
+  readonly notes: Notes;
 }
 
 /** A row of a page: sort values are wanted of the last one only, so they are made when asked for. */
@@ -71,7 +74,11 @@ class PageRow implements Row {
     return this.columns.slice(this.layout.keysAt, this.layout.keysEnd).map(textOf);
   }
   get snapshot(): string | null {
-    return textOf(this.columns[this.layout.keysEnd]);
+    return this.layout.notes.snapshot ? textOf(this.columns[this.layout.keysEnd]) : null;
+  }
+  get counted(): string | null {
+    const { notes, keysEnd } = this.layout;
+    return notes.count ? textOf(this.columns[notes.snapshot ? keysEnd + 1 : keysEnd]) : null;
   }
 }
 
@@ -84,6 +91,7 @@ export const plainRow = (type: string, id: string, version: number, content: str
   more: NO_TEXTS,
   keys: NO_TEXTS,
   snapshot: null,
+  counted: null,
 });
 
 /** A planned type with its order. */
@@ -95,18 +103,18 @@ export interface Sought {
 const CONTENT = ['id', 'version', 'content'];
 
 /** At most `limit` candidates after the position. */
-async function candidates(run: Run, sought: readonly Sought[], after: Position | undefined, limit: number, more: readonly string[]): Promise<Row[]> {
+async function candidates(run: Run, sought: readonly Sought[], after: Position | undefined, limit: number, more: readonly string[], count: boolean): Promise<Row[]> {
   const what = more.length === 0 ? CONTENT : [...CONTENT, ...more];
   // The first page of rows that may change their place notes what it saw.
-  const snapshot = after === undefined && (sought[0]?.keys.length ?? 0) > 0;
+  const notes: Notes = { snapshot: after === undefined && (sought[0]?.keys.length ?? 0) > 0, count };
   const [first] = sought;
   if (!first) return [];
   const { type } = first.plan.scope;
   const one = sought.length === 1;
   const statement = one
-    ? pageSelect(first.plan, what, first.keys, after, limit, snapshot)
+    ? pageSelect(first.plan, what, first.keys, after, limit, notes)
     : unionSelect(
-        sought.map((s) => ({ type: s.plan.scope.type, page: pageSelect(s.plan, what, s.keys, after, limit, snapshot) })),
+        sought.map((s) => ({ type: s.plan.scope.type, page: pageSelect(s.plan, what, s.keys, after, limit, notes) })),
         what,
         first.keys,
         limit,
@@ -114,7 +122,7 @@ async function candidates(run: Run, sought: readonly Sought[], after: Position |
   const rows = await run.reader.query(statement);
   const at = one ? 0 : 1;
   const keysAt = at + what.length;
-  const layout: Layout = { moreAt: at + CONTENT.length, keysAt, keysEnd: keysAt + first.keys.length };
+  const layout: Layout = { moreAt: at + CONTENT.length, keysAt, keysEnd: keysAt + first.keys.length, notes };
   return rows.map((row) => {
     const rowType = one ? type : String(row[0]);
     const id = String(row[at]);
@@ -126,18 +134,22 @@ async function candidates(run: Run, sought: readonly Sought[], after: Position |
 /** Decoded resource of a row. */
 export const resourceOf = (row: Row): unknown => JSON.parse(row.content);
 
+/** Fenced plans find all matches before they sort, and can count them on the way. */
+const countsItself = (sought: readonly Sought[]): boolean => sought.length === 1 && sought[0]?.plan.fenced === true;
+
 /**
  * The first `limit` matches after the position, in order.
+ * @param count whether the rows shall tell the number of all matches, if that costs no further statement
  * @throws FhirError 400 when too many candidates would have to be tested
  */
-export async function matchesAfter(run: Run, sought: readonly Sought[], after: Position | undefined, limit: number, more: readonly string[] = []): Promise<Row[]> {
-  if (sought.every((s) => s.plan.recheck.length === 0)) return candidates(run, sought, after, limit, more);
+export async function matchesAfter(run: Run, sought: readonly Sought[], after: Position | undefined, limit: number, more: readonly string[] = [], count = false): Promise<Row[]> {
+  if (sought.every((s) => s.plan.recheck.length === 0)) return candidates(run, sought, after, limit, more, count && countsItself(sought));
   const conditions = new Map(sought.map((s) => [s.plan.scope.type, s.plan.recheck]));
   const batch = Math.min(Math.max(limit * 2, 100), 1000);
   const found: Row[] = [];
   let position = after;
   for (;;) {
-    const rows = await candidates(run, sought, position, batch, more);
+    const rows = await candidates(run, sought, position, batch, more, false);
     spendCandidates(run.budget, rows.length);
     for (const row of rows) {
       if (found.length < limit && meetsAll(run.meaning, conditions.get(row.type) ?? [], resourceOf(row))) found.push(row);
@@ -165,7 +177,7 @@ async function everyMatch(run: Run, plan: Plan): Promise<Row[]> {
   const all: Row[] = [];
   let after: Position | undefined;
   for (;;) {
-    const rows = await candidates(run, [{ plan, keys: [] }], after, 1000, []);
+    const rows = await candidates(run, [{ plan, keys: [] }], after, 1000, [], false);
     spendCandidates(run.budget, rows.length);
     for (const row of rows) if (plan.recheck.length === 0 || meetsAll(run.meaning, plan.recheck, resourceOf(row))) all.push(row);
     after = rows.at(-1);

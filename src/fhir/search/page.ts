@@ -60,16 +60,28 @@ export function afterPosition(keys: readonly OrderKey[], expressions: readonly S
   return from(0);
 }
 
+/** What each row of a first page says besides: the snapshot it was read under, the number of all matches. */
+export interface Notes {
+  readonly snapshot: boolean;
+  readonly count: boolean;
+}
+
+function noteColumns({ snapshot, count }: Notes): Sql[] {
+  const columns: Sql[] = [];
+  if (snapshot) columns.push(raw('(select pg_current_snapshot()::text)'));
+  if (count) columns.push(raw('count(*) over ()'));
+  return columns;
+}
+
 const keyName = (index: number): string => `k${index}`;
 
 /**
  * The matches of one type in order: what is asked for, then the sort values. Fenced plans find all matches before they sort.
  * @param what columns besides the sort values, by their names
- * @param snapshot whether each row ends with the snapshot it was read under
  */
-export function pageSelect(plan: Plan, what: readonly string[], keys: readonly OrderKey[], after: Position | undefined, limit: number, snapshot: boolean): Sql {
+export function pageSelect(plan: Plan, what: readonly string[], keys: readonly OrderKey[], after: Position | undefined, limit: number, notes: Notes): Sql {
   const { scope } = plan;
-  const last = snapshot ? [raw('(select pg_current_snapshot()::text)')] : [];
+  const last = noteColumns(notes);
   const alias = plan.fenced ? 'x' : scope.alias;
   const inner = what.map((name) => sql`${raw(scope.alias)}.${identifier(name)}`);
   const expressions = plan.fenced ? keys.map((_, i) => raw(`x.${keyName(i)}`)) : keys.map((k) => k.sql);

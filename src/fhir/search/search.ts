@@ -67,11 +67,11 @@ function demandsTotal(run: Run, parsed: ParsedSearch): boolean {
   return parsed.types.length === 1 && parsed.types.every((t) => run.engine.resources.get(t.type)?.total === 'accurate');
 }
 
-/** The number of matches: known when they all fit into the first page, carried on by page links, counted on demand. */
-async function totalOf(run: Run, parsed: ParsedSearch, sought: readonly Sought[], cursor: Cursor | undefined, fits: number | undefined): Promise<number | undefined> {
+/** The number of matches: known when they all fit into the first page or were counted with it, carried on by page links, counted on demand. */
+async function totalOf(run: Run, parsed: ParsedSearch, sought: readonly Sought[], cursor: Cursor | undefined, counted: string | null | undefined): Promise<number | undefined> {
   if (parsed.result.total === 'none') return undefined;
   if (cursor) return cursor.total;
-  if (fits !== undefined) return fits;
+  if (typeof counted === 'string') return Number(counted);
   return demandsTotal(run, parsed) ? countMatches(run, sought) : undefined;
 }
 
@@ -112,11 +112,12 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   const cursor = result.cursor === undefined ? undefined : openCursor(engine.cursorKey, binding, result.cursor, sought[0]?.keys.length ?? 0);
   const count = result.count ?? engine.limits.pageSize;
   const startedMs = ctx.clock.now();
-  const rows = await (cursor?.began ? steadyMatches(run, sought, cursor, cursor.began, count + 1) : matchesAfter(run, sought, cursor, count + 1));
+  const rows = await (cursor?.began ? steadyMatches(run, sought, cursor, cursor.began, count + 1) : matchesAfter(run, sought, cursor, count + 1, [], !cursor && demandsTotal(run, parsed)));
   const hasMore = rows.length > count;
+  const counted = hasMore ? rows[0]?.counted : String(rows.length);
   if (hasMore) rows.pop();
   const [total, included] = await Promise.all([
-    totalOf(run, parsed, sought, cursor, hasMore ? undefined : rows.length),
+    totalOf(run, parsed, sought, cursor, counted),
     result.includes.length === 0 ? NOTHING : includeFor(run, result.includes, rows),
   ]);
   const last = rows.at(-1);
@@ -139,4 +140,3 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   return { body, resources };
 };
 
-export { matchCriteria } from './match-criteria.ts';
