@@ -165,7 +165,7 @@ describe('decimals keep their digits (https://hl7.org/fhir/R4/json.html#decimal)
     const holder = parse('{"d":1.0}');
     fc.assert(
       fc.property(json, fc.constantFrom(0, 2), (value, indent) => {
-        expect(stringify({ value, holder }, indent).replace('1.0', '1')).toBe(
+        expect(stringify({ value, holder }, indent).replace(/1\.0(?=\s*\}\s*\}$)/, '1')).toBe(
           JSON.stringify({ value, holder }, null, indent),
         );
       }),
