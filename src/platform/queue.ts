@@ -70,8 +70,9 @@ type AnyQueue = Pick<
 >;
 type AnyWorker = Pick<Worker, 'waitUntilReady' | 'close'>;
 
-function makeQueue(connection: QueueConnection, log: Log): AnyQueue {
-  const failed = (error: Error): void => log.error('The queue failed', errorFields(error));
+/** @param closed once aborted, broken connections are no news */
+function makeQueue(connection: QueueConnection, log: Log, closed: AbortSignal): AnyQueue {
+  const failed = (error: Error): void => log[closed.aborted ? 'debug' : 'error']('The queue failed', errorFields(error));
   if (connection.kind === 'redis') {
     const queue = new Queue(NAME, { connection: redisOptions(connection.url) });
     queue.on('error', failed);
@@ -82,7 +83,7 @@ function makeQueue(connection: QueueConnection, log: Log): AnyQueue {
   return queue;
 }
 
-/** @param stopping once aborted, broken connections are no news */
+/** @param stopping as `closed` above */
 function makeWorker(
   connection: QueueConnection,
   process: Processor<JobPayload>,
@@ -111,7 +112,8 @@ function makeWorker(
 
 /** @param jobs declarations of all jobs, for the retries of those that are enqueued */
 export function openQueue(connection: QueueConnection, jobs: readonly JobDeclaration<never>[], log: Log): JobQueue {
-  const queue = makeQueue(connection, log);
+  const closed = new AbortController();
+  const queue = makeQueue(connection, log, closed.signal);
   const byName = new Map(jobs.map((j) => [j.name, j]));
   return {
     async enqueue(name, payload, id) {
@@ -160,6 +162,9 @@ export function openQueue(connection: QueueConnection, jobs: readonly JobDeclara
       };
     },
 
-    close: () => queue.close(),
+    close() {
+      closed.abort();
+      return queue.close();
+    },
   };
 }
