@@ -72,7 +72,8 @@ type AnyWorker = Pick<Worker, 'waitUntilReady' | 'close'>;
 
 /** @param closed once aborted, broken connections are no news */
 function makeQueue(connection: QueueConnection, log: Log, closed: AbortSignal): AnyQueue {
-  const failed = (error: Error): void => log[closed.aborted ? 'debug' : 'error']('The queue failed', errorFields(error));
+  const failed = (error: Error): void =>
+    log[closed.aborted ? 'debug' : 'error']('The queue failed', errorFields(error));
   if (connection.kind === 'redis') {
     const queue = new Queue(NAME, { connection: redisOptions(connection.url) });
     queue.on('error', failed);
