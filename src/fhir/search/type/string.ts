@@ -74,7 +74,9 @@ export const stringKind: SearchKind = {
       const after = modifier === 'exact' ? `${SEPARATOR}%` : '%';
       return indexed(columns, (c) => sql`${c} like ${before + normal + after}`);
     };
-    return { sql: or(texts.map(like)), exact: modifier !== 'exact', fenced: true };
+    // Of a letter alone the index finds too much: walking in order meets a page of matches sooner.
+    const shortest = modifier === 'contains' ? 3 : 2;
+    return { sql: or(texts.map(like)), exact: modifier !== 'exact', fenced: texts.every((t) => normalText(t).length >= shortest) };
   },
   matches(param, found, modifier, values) {
     const sounds = isPhonetic(param) && modifier === undefined;
