@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { parseJson } from '../../src/fhir/json.ts';
 import type { Issue } from '../../src/fhir/outcome.ts';
-import { validator } from '../support/definitions.ts';
+import { createValidator } from '../../src/fhir/validation/validate.ts';
+import { definitions, terminology, validator } from '../support/definitions.ts';
 
 const patient = (rest: object): object => ({ resourceType: 'Patient', ...rest });
 const appointment = (rest: object): object => ({
@@ -406,4 +407,13 @@ describe('hostile input', () => {
     ]);
     expect(found({ resourceType: 'toString' })).toEqual(['value Resource.resourceType']);
   });
+});
+
+test('a type that the build did not know is compiled when it is first checked', () => {
+  const other = createValidator(definitions, terminology, { types: ['Observation'] });
+  const observation = { resourceType: 'Observation', status: 'final', code: { text: 'x' } };
+  expect(other.validate(observation)).toEqual([]);
+  expect(other.validate({ ...observation, valueQuantity: { value: '1' } }).map((i) => i.expression?.[0])).toEqual([
+    'Observation.value.value',
+  ]);
 });
