@@ -9,7 +9,7 @@ import { errorReply, render } from './fhir/http/render.ts';
 import { VERSION } from './fhir/interaction/capabilities.ts';
 import { errorIssue, FhirError } from './fhir/outcome.ts';
 import { newId } from './platform/id.ts';
-import type { Log } from './platform/log.ts';
+import { errorFields, type Log } from './platform/log.ts';
 import { CONTENT_TYPE, type Metrics } from './platform/metrics.ts';
 
 export interface AppParts {
@@ -39,8 +39,13 @@ const loopback = grantAll({ kind: 'system', name: 'loopback' });
 
 /** Counts and times of what was answered. */
 function measure(metrics: Metrics): Observer {
-  const duration = metrics.histogram('fhir_request_duration_seconds', 'Time from the request to its reply, by interaction and status.', SECONDS);
-  return ({ interaction = 'none', status, durationMs }) => duration.observe({ interaction, status: String(status) }, durationMs / 1000);
+  const duration = metrics.histogram(
+    'fhir_request_duration_seconds',
+    'Time from the request to its reply, by interaction and status.',
+    SECONDS,
+  );
+  return ({ interaction = 'none', status, durationMs }) =>
+    duration.observe({ interaction, status: String(status) }, durationMs / 1000);
 }
 
 const text = (body: string, status = 200): Response =>
@@ -48,7 +53,12 @@ const text = (body: string, status = 200): Response =>
 
 /** An error outside of the FHIR base, in the same form. */
 const refuse = (error: FhirError, method: string): Response | Promise<Response> =>
-  render(errorReply(error), { requestId: newId(), isHead: method === 'HEAD', crossOrigin: true, acceptEncoding: undefined });
+  render(errorReply(error), {
+    requestId: newId(),
+    isHead: method === 'HEAD',
+    crossOrigin: true,
+    acceptEncoding: undefined,
+  });
 
 export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bindings }> {
   const { metrics } = parts;
@@ -66,24 +76,42 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
   const pages: Readonly<Record<string, () => Response | Promise<Response>>> = {
     '/': () =>
       new Response(homePage(engine, VERSION), {
-        headers: { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': HOME_POLICY, 'X-Content-Type-Options': 'nosniff' },
+        headers: {
+          'Content-Type': 'text/html; charset=utf-8',
+          'Content-Security-Policy': HOME_POLICY,
+          'X-Content-Type-Options': 'nosniff',
+        },
       }),
     '/livez': () => text('ok\n'),
     '/readyz': async () => ((await parts.ready()) ? text('ready\n') : text('not ready\n', 503)),
-    '/metrics': () => new Response(metrics.text(), { headers: { 'Content-Type': CONTENT_TYPE, 'Cache-Control': 'no-store' } }),
+    '/metrics': () =>
+      new Response(metrics.text(), { headers: { 'Content-Type': CONTENT_TYPE, 'Cache-Control': 'no-store' } }),
   };
   app.all(`${BASE_PATH}/*`, (c) => edge.handle(c.req.raw, c.env?.incoming));
   for (const [path, page] of Object.entries(pages)) {
     app.get(path, () => page());
     app.all(path, (c) =>
-      refuse(new FhirError(405, [errorIssue('not-supported', `${path} is only read: use GET.`)], { Allow: 'GET, HEAD' }), c.req.method),
+      refuse(
+        new FhirError(405, [errorIssue('not-supported', `${path} is only read: use GET.`)], { Allow: 'GET, HEAD' }),
+        c.req.method,
+      ),
     );
   }
-  app.notFound((c) => refuse(new FhirError(404, [errorIssue('not-found', `Nothing is served here; FHIR is under ${engine.baseUrl}.`)]), c.req.method));
+  app.notFound((c) =>
+    refuse(
+      new FhirError(404, [errorIssue('not-found', `Nothing is served here; FHIR is under ${engine.baseUrl}.`)]),
+      c.req.method,
+    ),
+  );
   app.onError((error, c) => {
     const errorId = newId();
-    parts.log.error('unexpected error', { errorId, error: error.name });
-    return refuse(new FhirError(500, [errorIssue('exception', `Something went wrong on our side; it is in our log as ${errorId}.`)]), c.req.method);
+    parts.log.error('unexpected error', { errorId, ...errorFields(error) });
+    return refuse(
+      new FhirError(500, [
+        errorIssue('exception', `Something went wrong on our side; it is in our log as ${errorId}.`),
+      ]),
+      c.req.method,
+    );
   });
   return app;
 }

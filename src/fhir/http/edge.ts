@@ -12,7 +12,7 @@ import type { ContextEvent, RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
 import { bodyOf } from './body.ts';
-import { demandJson, wantsPretty } from './negotiate.ts';
+import { demandJson, demandSummary, wantsPretty } from './negotiate.ts';
 import { errorReply, PREFLIGHT_HEADERS, prettyBody, render } from './render.ts';
 import { NO_BODY, type Method, type Reply } from './request.ts';
 import { createRoutes } from './routes.ts';
@@ -146,6 +146,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
       type = target.type;
       const query = parseQuery(search);
       if (!route.negotiates) demandJson(header('accept'), query);
+      demandSummary(query);
       const pretty = wantsPretty(query);
       const hasBody = method === 'POST' || method === 'PUT' || method === 'PATCH';
       const body = hasBody

@@ -38,7 +38,7 @@ export function demandJson(accept: string | undefined, query: Query): void {
   if (format !== undefined && format !== '') {
     // An unencoded `+` arrives as a space.
     if (JSON_TYPES.has(mediaTypeOf(format).replace(' ', '+')) && isR4(versionOf(format))) return;
-    throw notAcceptable(`_format=${format} is not served: use _format=json.`, '_format');
+    throw notAcceptable(`_format=${format.slice(0, 100)} is not served: use _format=json.`, '_format');
   }
   if (accept === undefined || accept === '*/*' || accept === '' || accept === 'application/fhir+json') return;
   for (const range of acceptedTypes(accept)) {
@@ -54,7 +54,17 @@ export function wantsPretty(query: Query): boolean {
   const pretty = parameter(query, '_pretty');
   if (pretty === undefined || pretty === 'false') return false;
   if (pretty === 'true' || pretty === '') return true;
-  throw badRequest('value', `_pretty=${pretty} is neither true nor false.`, '_pretty');
+  throw badRequest('value', `_pretty=${pretty.slice(0, 40)} is neither true nor false.`, '_pretty');
+}
+
+const SUMMARIES: ReadonlySet<string> = new Set(['true', 'text', 'data', 'count', 'false', '']);
+
+/** `_summary`, whatever the interaction makes of it. @throws FhirError 400 */
+export function demandSummary(query: Query): void {
+  if (query.length === 0) return;
+  const summary = parameter(query, '_summary');
+  if (summary === undefined || SUMMARIES.has(summary)) return;
+  throw badRequest('value', `_summary=${summary.slice(0, 40)} is none of true, text, data, count, false.`, '_summary');
 }
 
 /** @throws FhirError 415 when the body is not FHIR JSON */

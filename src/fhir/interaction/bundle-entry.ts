@@ -112,6 +112,8 @@ function toRequest(
           : { kind: 'tree', value: resource },
       header: (name) => {
         if (name === 'prefer') return prefer;
+        // Within a Bundle everything is FHIR JSON, raw content too.
+        if (name === 'accept') return 'application/fhir+json';
         const value = HEADERS[name] === undefined ? undefined : request[HEADERS[name]];
         return typeof value === 'string' ? value : undefined;
       },
@@ -171,7 +173,8 @@ export function replyEntry(reply: Reply, method?: Method): string {
   if (version) response['lastModified'] = version.lastUpdated.toISOString();
   const text = JSON.stringify(response);
   if (typeof body !== 'string' || status === 304 || method === 'HEAD') return `{"response":${text}}`;
-  if (body.startsWith('{"resourceType":"OperationOutcome"'))
+  // What a write says of itself is its outcome; what an operation returns is its result.
+  if (version && body.startsWith('{"resourceType":"OperationOutcome"'))
     return `{"response":${text.slice(0, -1)},"outcome":${body}}}`;
   return `{"resource":${body},"response":${text}}`;
 }

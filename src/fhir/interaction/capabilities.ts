@@ -18,6 +18,7 @@ import { includesOf, revIncludesOf } from '../search/info.ts';
 import { terminologyCapabilities } from '../terminology/capabilities.ts';
 import { offers } from './operation.ts';
 import { JSON_PATCH } from './patch.ts';
+import { subsetOf } from './subset.ts';
 
 export const VERSION = '0.1.0';
 const DEFINITIONS = 'http://hl7.org/fhir/StructureDefinition/';
@@ -163,6 +164,8 @@ export function createCapabilities(engine: Engine): Handler {
         .header('if-none-match')
         ?.split(',')
         .some((tag) => tag.trim() === known.etag) ?? false;
-    return unchanged ? { status: 304, headers } : { status: 200, headers, body: known.body };
+    if (unchanged) return { status: 304, headers };
+    const type = mode === 'terminology' ? 'TerminologyCapabilities' : 'CapabilityStatement';
+    return subsetOf(engine, request.query, type, { status: 200, headers, body: known.body });
   };
 }

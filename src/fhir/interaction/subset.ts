@@ -16,6 +16,7 @@ function wantedOf(query: Query): Wanted {
   const elements: string[] = [];
   for (const [name, value] of query) {
     if (name === '_summary') {
+      if (value === '') continue;
       if (!SUMMARIES.has(value))
         throw badRequest(
           'value',

@@ -87,6 +87,7 @@ describe('batch (3.1.0.11)', () => {
     );
     expect(entries(answer).map((e) => e.response.status)).toEqual(['200 OK', '200 OK', '200 OK']);
     expect((await send('GET', `Patient/${id}`)).body['active']).toBe(true);
+    expect(entries(answer)[2]?.resource?.resourceType).toBe('OperationOutcome');
   });
 
   test('an empty batch', async () => {

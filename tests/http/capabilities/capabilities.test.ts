@@ -69,6 +69,18 @@ describe('capabilities (3.1.0.9)', () => {
     expect([other.status, issuesOf(other)]).toEqual([400, ['value mode']]);
   });
 
+  test('_summary: a part; a bad one is refused, on other addresses too', async () => {
+    const summary = await send('GET', 'metadata?_summary=true');
+    expect([summary.status, summary.body['fhirVersion'], summary.body['meta']?.['tag']?.[0]?.['code']]).toEqual([
+      200,
+      '4.0.1',
+      'SUBSETTED',
+    ]);
+    for (const path of ['metadata', 'Patient', '_history', 'Patient/1']) {
+      expect((await send('GET', `${path}?_summary=nonsense`)).status, path).toBe(400);
+    }
+  });
+
   test('the ETag spares the body', async () => {
     const etag = (await send('GET', 'metadata')).headers.get('etag') ?? '';
     expect((await send('GET', 'metadata', undefined, { 'If-None-Match': etag })).status).toBe(304);

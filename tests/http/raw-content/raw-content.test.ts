@@ -60,6 +60,13 @@ describe('raw content (2.37.4)', () => {
     else expect(made.status).toBe(422);
   });
 
+  test('within a Bundle it is FHIR JSON', async () => {
+    const made = await send('POST', 'Binary', { resourceType: 'Binary', contentType: 'text/plain', data: 'aGk=' });
+    const entry = [{ request: { method: 'GET', url: `Binary/${String(made.body['id'])}` } }];
+    const answer = await send('POST', '', { resourceType: 'Bundle', type: 'batch', entry });
+    expect(answer.body['entry']?.[0]?.['resource']).toMatchObject({ resourceType: 'Binary', data: 'aGk=' });
+  });
+
   test('larger than a resource may be: 413', async () => {
     const body = Buffer.alloc(1_000_000);
     expect(
