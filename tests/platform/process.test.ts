@@ -1,6 +1,6 @@
 /** The server's process: start, crash, stop, and what keeps it from starting. */
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import os from 'node:os';
@@ -121,6 +121,13 @@ test('a bad setting: one sentence, exit code 1', async () => {
   const server = start({ HOST: '0.0.0.0' });
   expect(await server.ended).toBe(1);
   expect(server.said()).toMatch(/^Kairos cannot start\. HOST must be a loopback address .*\n$/);
+});
+
+test('a .env file is read, and does not override the environment', async () => {
+  await writeFile(path.join(DATA_DIR, '.env'), 'PORT=http\nLIMIT_JSON_DEPTH=3\n');
+  const server = startServer({ DATA_DIR }, DATA_DIR);
+  expect(await server.ended).toBe(1);
+  expect(server.said()).toBe('Kairos cannot start. LIMIT_JSON_DEPTH must be a whole number from 8 to 512.\n');
 });
 
 test('a database that dies is started again under the running server', async () => {

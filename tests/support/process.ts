@@ -14,11 +14,13 @@ export interface ServerProcess {
   signal(name: NodeJS.Signals): void;
 }
 
-/** Starts `src/main.ts` without a demo, on a free port, unless the environment says otherwise. */
-export function startServer(env: Readonly<Record<string, string>>): ServerProcess {
+/**
+ * Starts `src/main.ts` without a demo, on a free port, unless the environment says otherwise.
+ * @param cwd where a `.env` may stand; by default away from a developer's
+ */
+export function startServer(env: Readonly<Record<string, string>>, cwd = '/'): ServerProcess {
   const child = spawn(process.execPath, [path.join(projectFolder, 'src/main.ts')], {
-    // Away from a developer's .env.
-    cwd: '/',
+    cwd,
     env: { PATH: process.env['PATH'] ?? '', PORT: '0', DEMO: 'off', LOG_LEVEL: 'warn', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
