@@ -26,25 +26,24 @@ const link = (relation: string, url: string): string => `{"relation":"${relation
 
 /** JSON text of the Bundle. */
 export function writeSearchset(parts: SearchsetParts, pretty: boolean): string {
-  let text = '{"resourceType":"Bundle","type":"searchset"';
-  if (parts.total !== undefined) text += `,"total":${parts.total}`;
-  text += `,"link":[${link('self', parts.self)}`;
-  if (parts.next !== undefined) text += `,${link('next', parts.next)}`;
-  text += ']';
+  const total = parts.total === undefined ? '' : `,"total":${parts.total}`;
+  const next = parts.next === undefined ? '' : `,${link('next', parts.next)}`;
+  // One join of flat pieces: a long concatenation would have to be flattened piece by piece before it is sent.
+  const pieces = [`{"resourceType":"Bundle","type":"searchset"${total},"link":[${link('self', parts.self)}${next}]`];
   const base = JSON.stringify(`${parts.baseUrl}/`).slice(0, -1);
-  let separator = ',"entry":[';
-  for (const { type, id, content } of parts.matches) {
-    text += `${separator}{"fullUrl":${base}${type}/${id}","resource":${content},"search":{"mode":"match"}}`;
-    separator = ',';
-  }
-  for (const { type, id, content } of parts.included) {
-    text += `${separator}{"fullUrl":${base}${type}/${id}","resource":${content},"search":{"mode":"include"}}`;
-    separator = ',';
-  }
+  let before = ',"entry":[{"fullUrl":';
+  const add = (entries: readonly Entry[], mode: string): void => {
+    for (const { type, id, content } of entries) {
+      pieces.push(before, base, type, '/', id, '","resource":', content, mode);
+      before = ',{"fullUrl":';
+    }
+  };
+  add(parts.matches, ',"search":{"mode":"match"}}');
+  add(parts.included, ',"search":{"mode":"include"}}');
   if (parts.issues.length > 0) {
-    text += `${separator}{"resource":${JSON.stringify(toOutcome(parts.issues))},"search":{"mode":"outcome"}}`;
-    separator = ',';
+    pieces.push(pieces.length === 1 ? ',"entry":[' : ',', `{"resource":${JSON.stringify(toOutcome(parts.issues))},"search":{"mode":"outcome"}}`);
   }
-  text += separator === ',' ? ']}' : '}';
+  pieces.push(pieces.length === 1 ? '}' : ']}');
+  const text = pieces.join('');
   return pretty ? stringify(parseJson(text, { maxDepth: 1000 }).value, 2) : text;
 }
