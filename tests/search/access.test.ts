@@ -19,13 +19,44 @@ const limited: Access = {
 };
 
 const resources: Resource[] = [
-  { resourceType: 'Patient', id: 'open', name: [{ family: 'Open' }], generalPractitioner: [{ reference: 'Practitioner/secret-doctor' }], link: [{ other: { reference: 'Patient/secret-patient' }, type: 'seealso' }] },
+  {
+    resourceType: 'Patient',
+    id: 'open',
+    name: [{ family: 'Open' }],
+    generalPractitioner: [{ reference: 'Practitioner/secret-doctor' }],
+    link: [{ other: { reference: 'Patient/secret-patient' }, type: 'seealso' }],
+  },
   { resourceType: 'Patient', id: 'secret-patient', name: [{ family: 'Hidden' }] },
   { resourceType: 'Practitioner', id: 'secret-doctor', name: [{ family: 'Doctor' }] },
-  { resourceType: 'Appointment', id: 'visible', status: 'booked', participant: [{ status: 'accepted', actor: { reference: 'Patient/secret-patient' } }, { status: 'accepted', actor: { reference: 'Patient/open' } }] },
-  { resourceType: 'Appointment', id: 'secret-visit', status: 'booked', participant: [{ status: 'accepted', actor: { reference: 'Patient/open' } }] },
-  { resourceType: 'Encounter', id: 'visible', status: 'planned', class: { code: 'AMB' }, subject: { reference: 'Patient/secret-patient' } },
-  { resourceType: 'Invoice', id: 'secret-invoice', status: 'issued', subject: { reference: 'Patient/open' }, totalGross: { value: 5, currency: 'USD' } },
+  {
+    resourceType: 'Appointment',
+    id: 'visible',
+    status: 'booked',
+    participant: [
+      { status: 'accepted', actor: { reference: 'Patient/secret-patient' } },
+      { status: 'accepted', actor: { reference: 'Patient/open' } },
+    ],
+  },
+  {
+    resourceType: 'Appointment',
+    id: 'secret-visit',
+    status: 'booked',
+    participant: [{ status: 'accepted', actor: { reference: 'Patient/open' } }],
+  },
+  {
+    resourceType: 'Encounter',
+    id: 'visible',
+    status: 'planned',
+    class: { code: 'AMB' },
+    subject: { reference: 'Patient/secret-patient' },
+  },
+  {
+    resourceType: 'Invoice',
+    id: 'secret-invoice',
+    status: 'issued',
+    subject: { reference: 'Patient/open' },
+    totalGross: { value: 5, currency: 'USD' },
+  },
 ];
 
 beforeAll(async () => {
@@ -41,23 +72,51 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 const QUERIES = [
-  'Patient', 'Patient?family=hid', 'Patient?_id=secret-patient', 'Patient?_total=accurate&_count=1', 'Patient?_count=0',
-  'Patient?general-practitioner.name=doctor', 'Patient?general-practitioner.name:exact=Doctor', 'Appointment?patient.name=hidden', 'Appointment?patient.name:exact=Hidden',
-  'Encounter?subject:Patient.family=hidden', 'Patient?_has:Appointment:patient:_id=secret-visit', 'Patient?_has:Invoice:patient:totalgross=5||USD', 'Patient?_has:Invoice:patient:status=issued',
-  'Patient?link.name=hid', 'Patient?_include=*&_revinclude=*', 'Appointment?_include=Appointment:patient', 'Patient?_revinclude=Invoice:patient&_revinclude=Appointment:patient',
-  'Patient/open/*', 'Patient/open/Appointment', 'Patient/secret-patient/Patient', '?_type=Patient,Practitioner,Invoice&_sort=_lastUpdated', '?_type=Patient,Appointment&_count=1&_total=accurate',
-  'Patient?name:missing=false', 'Patient?_id:not=open', 'Patient?general-practitioner.name:missing=false',
+  'Patient',
+  'Patient?family=hid',
+  'Patient?_id=secret-patient',
+  'Patient?_total=accurate&_count=1',
+  'Patient?_count=0',
+  'Patient?general-practitioner.name=doctor',
+  'Patient?general-practitioner.name:exact=Doctor',
+  'Appointment?patient.name=hidden',
+  'Appointment?patient.name:exact=Hidden',
+  'Encounter?subject:Patient.family=hidden',
+  'Patient?_has:Appointment:patient:_id=secret-visit',
+  'Patient?_has:Invoice:patient:totalgross=5||USD',
+  'Patient?_has:Invoice:patient:status=issued',
+  'Patient?link.name=hid',
+  'Patient?_include=*&_revinclude=*',
+  'Appointment?_include=Appointment:patient',
+  'Patient?_revinclude=Invoice:patient&_revinclude=Appointment:patient',
+  'Patient/open/*',
+  'Patient/open/Appointment',
+  'Patient/secret-patient/Patient',
+  '?_type=Patient,Practitioner,Invoice&_sort=_lastUpdated',
+  '?_type=Patient,Appointment&_count=1&_total=accurate',
+  'Patient?name:missing=false',
+  'Patient?_id:not=open',
+  'Patient?general-practitioner.name:missing=false',
 ];
 
 test('no secret is shown, and none can be told from what is shown', async () => {
   for (const query of QUERIES) {
     const found = await server.ask(query, { access: limited });
-    expect(JSON.stringify([found.matches, found.included, found.self]).replaceAll(query, ''), query).not.toMatch(/(?:Patient|Practitioner|Appointment|Invoice)\/secret/);
+    expect(JSON.stringify([found.matches, found.included, found.self]).replaceAll(query, ''), query).not.toMatch(
+      /(?:Patient|Practitioner|Appointment|Invoice)\/secret/,
+    );
     const total = found.bundle.total;
     if (total !== undefined) expect(total, query).toBeLessThanOrEqual(2);
   }
   // With all access these find something: so it is the access that hides them.
-  for (const query of ['Patient?general-practitioner.name=doctor', 'Patient?general-practitioner.name:exact=Doctor', 'Appointment?patient.name=hidden', 'Patient?_has:Invoice:patient:totalgross=5||USD', 'Patient?_has:Appointment:patient:_id=secret-visit', 'Patient?link.name=hid']) {
+  for (const query of [
+    'Patient?general-practitioner.name=doctor',
+    'Patient?general-practitioner.name:exact=Doctor',
+    'Appointment?patient.name=hidden',
+    'Patient?_has:Invoice:patient:totalgross=5||USD',
+    'Patient?_has:Appointment:patient:_id=secret-visit',
+    'Patient?link.name=hid',
+  ]) {
     expect((await server.ask(query, { access: everything })).matches, query).not.toHaveLength(0);
     expect((await server.ask(query, { access: limited })).matches, query).toHaveLength(0);
   }
@@ -84,15 +143,23 @@ test('every alias of every statement has its predicate', async () => {
 test('conditional criteria see what the access sees', async () => {
   const query = [['family', 'hidden']] as const;
   const { engine } = server;
-  expect(await matchCriteria(engine, server.context(everything), engine.repository, 'Patient', query, 2)).toMatchObject([{ id: 'secret-patient', version: 1, method: 'PUT' }]);
+  expect(await matchCriteria(engine, server.context(everything), engine.repository, 'Patient', query, 2)).toMatchObject(
+    [{ id: 'secret-patient', version: 1, method: 'PUT' }],
+  );
   expect(await matchCriteria(engine, server.context(limited), engine.repository, 'Patient', query, 2)).toEqual([]);
-  await expect(matchCriteria(engine, server.context(), engine.repository, 'Patient', [], 2)).rejects.toMatchObject({ status: 412 });
-  await expect(matchCriteria(engine, server.context(), engine.repository, 'Patient', [['nonsense', '1']], 2)).rejects.toMatchObject({ status: 400 });
+  await expect(matchCriteria(engine, server.context(), engine.repository, 'Patient', [], 2)).rejects.toMatchObject({
+    status: 412,
+  });
+  await expect(
+    matchCriteria(engine, server.context(), engine.repository, 'Patient', [['nonsense', '1']], 2),
+  ).rejects.toMatchObject({ status: 400 });
 });
 
 test('a page link opens nothing to another access', async () => {
   const { next = '' } = await server.ask('Patient?_count=1&_sort=-_id', { access: everything });
   const url = new URL(next);
-  const reply = await search(server.engine, server.context(limited), { type: 'Patient' }, [...url.searchParams], { strict: true });
+  const reply = await search(server.engine, server.context(limited), { type: 'Patient' }, [...url.searchParams], {
+    strict: true,
+  });
   expect(reply.resources).toEqual(['Patient/open']);
 });

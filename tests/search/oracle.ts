@@ -2,7 +2,19 @@
  * Search as the specification tells it, on resources in memory: no index, no column, nothing of the server's own matching.
  * @see https://hl7.org/fhir/R4/search.html
  */
-import type { Appointment, Coding, Encounter, HumanName, Identifier, Invoice, Patient, Period, Reference, Resource, Slot } from '@medplum/fhirtypes';
+import type {
+  Appointment,
+  Coding,
+  Encounter,
+  HumanName,
+  Identifier,
+  Invoice,
+  Patient,
+  Period,
+  Reference,
+  Resource,
+  Slot,
+} from '@medplum/fhirtypes';
 
 export type Kind = 'string' | 'token' | 'date' | 'reference' | 'quantity';
 
@@ -31,31 +43,46 @@ export interface Values {
   readonly all: readonly unknown[] | undefined;
 }
 
-const some = <T>(list: readonly T[] | undefined): readonly T[] | undefined => (list && list.length > 0 ? list : undefined);
+const some = <T>(list: readonly T[] | undefined): readonly T[] | undefined =>
+  list && list.length > 0 ? list : undefined;
 
 /** Width of what a date or time leaves unsaid, by its length. */
 export function interval(text: string): Interval {
-  const [, y = '', mo, d, h, mi, s, f, zone] = /^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?$/.exec(text) ?? [];
+  const [, y = '', mo, d, h, mi, s, f, zone] =
+    /^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?$/.exec(text) ?? [];
   const at = (year: number, month: number, day: number): number => Date.UTC(year, month - 1, day);
   if (mo === undefined) return { from: at(+y, 1, 1), to: at(+y + 1, 1, 1) };
   if (d === undefined) return { from: at(+y, +mo, 1), to: at(+y, +mo + 1, 1) };
   if (h === undefined) return { from: at(+y, +mo, +d), to: at(+y, +mo, +d + 1) };
   const sign = zone?.startsWith('-') ? 1 : -1;
   const offset = zone && zone !== 'Z' ? sign * (Number(zone.slice(1, 3)) * 60 + Number(zone.slice(4))) * 60_000 : 0;
-  const from = at(+y, +mo, +d) + (+h * 60 + Number(mi)) * 60_000 + Number(s ?? 0) * 1000 + Number((f ?? '0').padEnd(3, '0')) + offset;
+  const from =
+    at(+y, +mo, +d) +
+    (+h * 60 + Number(mi)) * 60_000 +
+    Number(s ?? 0) * 1000 +
+    Number((f ?? '0').padEnd(3, '0')) +
+    offset;
   return { from, to: from + (s === undefined ? 60_000 : f === undefined ? 1000 : 10 ** (3 - f.length)) };
 }
 
 const period = (p: Period | undefined): Interval[] | undefined =>
   p?.start === undefined && p?.end === undefined
     ? undefined
-    : [{ from: p.start === undefined ? -Infinity : interval(p.start).from, to: p.end === undefined ? Infinity : interval(p.end).to }];
+    : [
+        {
+          from: p.start === undefined ? -Infinity : interval(p.start).from,
+          to: p.end === undefined ? Infinity : interval(p.end).to,
+        },
+      ];
 
-const point = (instant: string | undefined): Interval[] | undefined => (instant === undefined ? undefined : [{ from: Date.parse(instant), to: Date.parse(instant) }]);
-const code = (c: string | undefined, system: string): Token[] | undefined => (c === undefined ? undefined : [{ code: c, system }]);
+const point = (instant: string | undefined): Interval[] | undefined =>
+  instant === undefined ? undefined : [{ from: Date.parse(instant), to: Date.parse(instant) }];
+const code = (c: string | undefined, system: string): Token[] | undefined =>
+  c === undefined ? undefined : [{ code: c, system }];
 const coding = (c: Coding): Token => ({ system: c.system, code: c.code, text: [c.display], fold: true });
 const identifier = (i: Identifier): Token => ({ system: i.system, code: i.value, text: [i.type?.text] });
-const names = (n: HumanName): string[] => [n.family, ...(n.given ?? []), n.text, ...(n.prefix ?? []), ...(n.suffix ?? [])].filter((t) => t !== undefined);
+const names = (n: HumanName): string[] =>
+  [n.family, ...(n.given ?? []), n.text, ...(n.prefix ?? []), ...(n.suffix ?? [])].filter((t) => t !== undefined);
 
 const STATUS = 'http://hl7.org/fhir/';
 
@@ -70,7 +97,13 @@ function patient(p: Patient, name: string): Values | undefined {
     case 'gender':
       return { kind: 'token', all: code(p.gender, `${STATUS}administrative-gender`) };
     case 'active':
-      return { kind: 'token', all: p.active === undefined ? undefined : [{ code: String(p.active), system: 'http://terminology.hl7.org/CodeSystem/special-values' }] };
+      return {
+        kind: 'token',
+        all:
+          p.active === undefined
+            ? undefined
+            : [{ code: String(p.active), system: 'http://terminology.hl7.org/CodeSystem/special-values' }],
+      };
     case 'identifier':
       return { kind: 'token', all: some(p.identifier)?.map(identifier) };
     case 'birthdate':
@@ -88,12 +121,16 @@ function patient(p: Patient, name: string): Values | undefined {
 
 function appointment(a: Appointment, name: string): Values | undefined {
   const actors = some(a.participant.flatMap((p) => p.actor ?? []));
-  const of = (type: string): readonly Reference[] | undefined => some(actors?.filter((r) => r.reference?.startsWith(`${type}/`)));
+  const of = (type: string): readonly Reference[] | undefined =>
+    some(actors?.filter((r) => r.reference?.startsWith(`${type}/`)));
   switch (name) {
     case 'status':
       return { kind: 'token', all: code(a.status, `${STATUS}appointmentstatus`) };
     case 'part-status':
-      return { kind: 'token', all: some(a.participant)?.map((p) => ({ code: p.status, system: `${STATUS}participationstatus` })) };
+      return {
+        kind: 'token',
+        all: some(a.participant)?.map((p) => ({ code: p.status, system: `${STATUS}participationstatus` })),
+      };
     case 'date':
       return { kind: 'date', all: point(a.start) };
     case 'actor':
@@ -103,7 +140,10 @@ function appointment(a: Appointment, name: string): Values | undefined {
     case 'practitioner':
       return { kind: 'reference', all: of('Practitioner') };
     case 'service-type':
-      return { kind: 'token', all: some(a.serviceType)?.flatMap((c) => [...(c.coding ?? []).map(coding), { text: [c.text] }]) };
+      return {
+        kind: 'token',
+        all: some(a.serviceType)?.flatMap((c) => [...(c.coding ?? []).map(coding), { text: [c.text] }]),
+      };
     default:
       return undefined;
   }
@@ -148,7 +188,12 @@ function invoice(i: Invoice, name: string): Values | undefined {
     case 'date':
       return { kind: 'date', all: i.date === undefined ? undefined : [interval(i.date)] };
     case 'totalgross':
-      return { kind: 'quantity', all: i.totalGross && [{ value: i.totalGross.value, system: 'urn:iso:std:iso:4217', code: i.totalGross.currency }] };
+      return {
+        kind: 'quantity',
+        all: i.totalGross && [
+          { value: i.totalGross.value, system: 'urn:iso:std:iso:4217', code: i.totalGross.currency },
+        ],
+      };
     case 'subject':
       return { kind: 'reference', all: i.subject && [i.subject] };
     default:
@@ -161,17 +206,28 @@ export function valuesOf(resource: Resource, name: string): Values {
   if (name === '_lastUpdated') return { kind: 'date', all: point(resource.meta?.lastUpdated) };
   if (name === '_tag') return { kind: 'token', all: some(resource.meta?.tag)?.map(coding) };
   const found =
-    resource.resourceType === 'Patient' ? patient(resource, name)
-    : resource.resourceType === 'Appointment' ? appointment(resource, name)
-    : resource.resourceType === 'Encounter' ? encounter(resource, name)
-    : resource.resourceType === 'Slot' ? slot(resource, name)
-    : resource.resourceType === 'Invoice' ? invoice(resource, name)
-    : undefined;
+    resource.resourceType === 'Patient'
+      ? patient(resource, name)
+      : resource.resourceType === 'Appointment'
+        ? appointment(resource, name)
+        : resource.resourceType === 'Encounter'
+          ? encounter(resource, name)
+          : resource.resourceType === 'Slot'
+            ? slot(resource, name)
+            : resource.resourceType === 'Invoice'
+              ? invoice(resource, name)
+              : undefined;
   if (!found) throw new Error(`${resource.resourceType} has no ${name} here`);
   return found;
 }
 
-export const plain = (text: string): string => text.normalize('NFD').replace(/\p{Mn}/gu, '').replace(/\s+/g, ' ').trim().toLocaleLowerCase('en');
+export const plain = (text: string): string =>
+  text
+    .normalize('NFD')
+    .replace(/\p{Mn}/gu, '')
+    .replace(/\s+/g, ' ')
+    .trim()
+    .toLocaleLowerCase('en');
 
 /** The table of prefixes: how the intervals of the search and of the resource must lie to each other. */
 function dateMatches(value: string, target: Interval, nowMs: number): boolean {
@@ -182,17 +238,27 @@ function dateMatches(value: string, target: Interval, nowMs: number): boolean {
   const reachesAbove = isPoint ? target.to >= search.to : target.to > search.to;
   const reachesBelow = target.from < search.from;
   switch (prefix) {
-    case 'eq': return contains;
-    case 'ne': return !contains;
-    case 'gt': return reachesAbove;
-    case 'ge': return reachesAbove || contains;
-    case 'lt': return reachesBelow;
-    case 'le': return reachesBelow || contains;
-    case 'sa': return target.from >= search.to;
-    case 'eb': return isPoint ? target.to < search.from : target.to <= search.from;
+    case 'eq':
+      return contains;
+    case 'ne':
+      return !contains;
+    case 'gt':
+      return reachesAbove;
+    case 'ge':
+      return reachesAbove || contains;
+    case 'lt':
+      return reachesBelow;
+    case 'le':
+      return reachesBelow || contains;
+    case 'sa':
+      return target.from >= search.to;
+    case 'eb':
+      return isPoint ? target.to < search.from : target.to <= search.from;
     default: {
       const gap = Math.abs(nowMs - search.from) / 10;
-      return target.from < search.to + gap && (isPoint ? target.to >= search.from - gap : target.to > search.from - gap);
+      return (
+        target.from < search.to + gap && (isPoint ? target.to >= search.from - gap : target.to > search.from - gap)
+      );
     }
   }
 }
@@ -207,18 +273,28 @@ function quantityMatches(value: string, q: Quantity): boolean {
   const half = 0.5 * 10 ** -(text.split('.')[1]?.length ?? 0);
   const same = q.value >= number - half && q.value < number + half;
   switch (prefix) {
-    case 'eq': return same;
-    case 'ne': return !same;
-    case 'gt': case 'sa': return q.value > number;
-    case 'ge': return q.value >= number;
-    case 'lt': case 'eb': return q.value < number;
-    case 'le': return q.value <= number;
-    default: return Math.abs(q.value - number) <= Math.abs(number) / 10 + 1e-12;
+    case 'eq':
+      return same;
+    case 'ne':
+      return !same;
+    case 'gt':
+    case 'sa':
+      return q.value > number;
+    case 'ge':
+      return q.value >= number;
+    case 'lt':
+    case 'eb':
+      return q.value < number;
+    case 'le':
+      return q.value <= number;
+    default:
+      return Math.abs(q.value - number) <= Math.abs(number) / 10 + 1e-12;
   }
 }
 
 function tokenMatches(value: string, t: Token): boolean {
-  const same = (a: string | undefined, b: string): boolean => a !== undefined && (t.fold ? a.toLowerCase() === b.toLowerCase() : a === b);
+  const same = (a: string | undefined, b: string): boolean =>
+    a !== undefined && (t.fold ? a.toLowerCase() === b.toLowerCase() : a === b);
   if (!value.includes('|')) return same(t.code, value);
   const [system = '', wanted = ''] = value.split('|');
   if (system === '') return t.system === undefined && same(t.code, wanted);
@@ -235,7 +311,8 @@ function valueMatches(kind: Kind, modifier: string | undefined, text: string, va
     }
     case 'token': {
       const token = value as Token;
-      if (modifier === 'text') return (token.text ?? []).some((t) => t !== undefined && plain(t).startsWith(plain(text)));
+      if (modifier === 'text')
+        return (token.text ?? []).some((t) => t !== undefined && plain(t).startsWith(plain(text)));
       return tokenMatches(text, token);
     }
     case 'date':
@@ -253,13 +330,22 @@ function valueMatches(kind: Kind, modifier: string | undefined, text: string, va
 }
 
 /** Whether a resource meets `name=value`; chains and `_has` look among all resources. */
-export function meets(resource: Resource, name: string, value: string, all: readonly Resource[], nowMs: number): boolean {
+export function meets(
+  resource: Resource,
+  name: string,
+  value: string,
+  all: readonly Resource[],
+  nowMs: number,
+): boolean {
   const has = /^_has:(\w+):([\w-]+):(.+)$/.exec(name);
   if (has) {
     const [, type, reference = '', rest = ''] = has;
     const self = `${resource.resourceType}/${resource.id}`;
     return all.some(
-      (r) => r.resourceType === type && (valuesOf(r, reference).all ?? []).some((v) => (v as Reference).reference === self) && meets(r, rest, value, all, nowMs),
+      (r) =>
+        r.resourceType === type &&
+        (valuesOf(r, reference).all ?? []).some((v) => (v as Reference).reference === self) &&
+        meets(r, rest, value, all, nowMs),
     );
   }
   const chain = /^([\w-]+)(?::(\w+))?\.(.+)$/.exec(name);
@@ -267,7 +353,11 @@ export function meets(resource: Resource, name: string, value: string, all: read
     const [, reference = '', type, rest = ''] = chain;
     return (valuesOf(resource, reference).all ?? []).some((v) => {
       const target = all.find((r) => `${r.resourceType}/${r.id}` === (v as Reference).reference);
-      return target !== undefined && (type === undefined || target.resourceType === type) && meets(target, rest, value, all, nowMs);
+      return (
+        target !== undefined &&
+        (type === undefined || target.resourceType === type) &&
+        meets(target, rest, value, all, nowMs)
+      );
     });
   }
   const [parameter = '', modifier] = name.split(':');
@@ -284,14 +374,19 @@ export function sortValue(resource: Resource, name: string, descending: boolean)
   const { kind, all } = valuesOf(resource, name);
   if (all === undefined) return undefined;
   const choose = <T extends string | number>(list: readonly T[]): T | undefined =>
-    list.reduce<T | undefined>((best, v) => (best === undefined || (descending ? v > best : v < best) ? v : best), undefined);
+    list.reduce<T | undefined>(
+      (best, v) => (best === undefined || (descending ? v > best : v < best) ? v : best),
+      undefined,
+    );
   switch (kind) {
     case 'string':
       return all.length === 0 ? undefined : all.map((v) => `\x1f${plain(String(v))}`).join('') + '\x1f';
     case 'date':
       return choose(all.map((v) => (v as Interval).from));
     case 'token':
-      return choose(all.flatMap((v) => ((v as Token).fold ? ((v as Token).code?.toLowerCase() ?? []) : ((v as Token).code ?? []))));
+      return choose(
+        all.flatMap((v) => ((v as Token).fold ? ((v as Token).code?.toLowerCase() ?? []) : ((v as Token).code ?? []))),
+      );
     case 'reference':
       return choose(all.flatMap((v) => (v as Reference).reference ?? []));
     case 'quantity':

@@ -6,7 +6,10 @@ import { NOW, openSearch, type SearchServer } from './support.ts';
 let server: SearchServer;
 beforeAll(async () => {
   server = await openSearch();
-  await server.put(...Array.from({ length: COUNT }, (_, i) => slot(i)), ...Array.from({ length: COUNT }, (_, i) => patient(i)));
+  await server.put(
+    ...Array.from({ length: COUNT }, (_, i) => slot(i)),
+    ...Array.from({ length: COUNT }, (_, i) => patient(i)),
+  );
 });
 afterAll(() => server.close());
 
@@ -16,11 +19,19 @@ const moment = (minute: number): string => new Date(Date.UTC(2026, 11, 1) + minu
 
 // Many rows share a moment, so that the id decides between them.
 const slot = (i: number, minute = i % 7): Slot => ({
-  resourceType: 'Slot', id: idOf(i), schedule: { reference: 'Schedule/s' }, status: 'free', start: moment(minute), end: moment(minute + 30),
+  resourceType: 'Slot',
+  id: idOf(i),
+  schedule: { reference: 'Schedule/s' },
+  status: 'free',
+  start: moment(minute),
+  end: moment(minute + 30),
   meta: { lastUpdated: moment(minute) },
 });
 const patient = (i: number, family = `family${i % 5}`): Patient => ({
-  resourceType: 'Patient', id: idOf(i), ...(i % 4 === 0 ? {} : { name: [{ family }] }), birthDate: `19${10 + (i % 80)}-01-01`,
+  resourceType: 'Patient',
+  id: idOf(i),
+  ...(i % 4 === 0 ? {} : { name: [{ family }] }),
+  birthDate: `19${10 + (i % 80)}-01-01`,
 });
 
 /** A repeatable source of numbers below `n`. */
@@ -34,17 +45,18 @@ function dice(seed: number): (n: number) => number {
 
 /** Writes until told to stop: moves rows to and fro, makes new ones, deletes those again. */
 function disturb(seed: number, from: number, to: number): { stop(): Promise<number> } {
-  let going = true;
+  const state = { going: true };
   let writes = 0;
   const roll = dice(seed);
   const work = (async () => {
-    for (let fresh = 0; going; writes++) {
+    for (let fresh = 0; state.going; writes++) {
       const i = from + roll(to - from);
       const updated = new Date(NOW + writes).toISOString();
       const kind = roll(10);
       if (kind < 5) await server.put({ ...slot(i, roll(300)), meta: { lastUpdated: updated } });
       else if (kind < 8) await server.put({ ...patient(i, `family${roll(9)}`), meta: { lastUpdated: updated } });
-      else if (kind < 9) await server.put({ ...slot(1000 * seed + fresh), id: `x${seed}-${fresh++}`, meta: { lastUpdated: updated } });
+      else if (kind < 9)
+        await server.put({ ...slot(1000 * seed + fresh), id: `x${seed}-${fresh++}`, meta: { lastUpdated: updated } });
       else if (fresh > 0) {
         await server.remove('Slot', `x${seed}-${fresh - 1}`);
         fresh--;
@@ -54,7 +66,7 @@ function disturb(seed: number, from: number, to: number): { stop(): Promise<numb
   })();
   return {
     stop() {
-      going = false;
+      state.going = false;
       return work;
     },
   };
@@ -78,7 +90,7 @@ test('no match is lost and none comes twice while rows are moved, made and delet
   try {
     for (const query of SEARCHES) {
       const met: string[] = [];
-      for (let next: string | undefined = query; next !== undefined; ) {
+      for (let next: string | undefined = query; next !== undefined;) {
         const page = await server.ask(next);
         met.push(...page.matches);
         next = page.next;
@@ -88,7 +100,9 @@ test('no match is lost and none comes twice while rows are moved, made and delet
       expect(new Set(met).size, `${query}: twice`).toBe(met.length);
       const known = new Set(met);
       const expected = query.startsWith('?') ? ['Patient', 'Slot'] : [query.split('?')[0] ?? ''];
-      const lost = expected.flatMap((type) => Array.from({ length: COUNT }, (_, i) => `${type}/${idOf(i)}`)).filter((name) => !known.has(name));
+      const lost = expected
+        .flatMap((type) => Array.from({ length: COUNT }, (_, i) => `${type}/${idOf(i)}`))
+        .filter((name) => !known.has(name));
       expect(lost, `${query}: lost`).toEqual([]);
     }
   } finally {
@@ -100,7 +114,7 @@ test('no match is lost and none comes twice while rows are moved, made and delet
 test('without writes, pages together are the whole in one order', async () => {
   for (const query of SEARCHES) {
     const met: string[] = [];
-    for (let next: string | undefined = query; next !== undefined; ) {
+    for (let next: string | undefined = query; next !== undefined;) {
       const page = await server.ask(next);
       met.push(...page.matches);
       next = page.next;

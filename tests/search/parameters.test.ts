@@ -160,14 +160,22 @@ describe('R4 3.1.1.4.7 date', () => {
     ['Patient?_lastUpdated=lt2026-03-01', 'bert'],
     ['Patient?_lastUpdated=ge2026-03&_lastUpdated=lt2026-04', 'cleo'],
   ]);
-  test.each(['1973-02-30', '2026-13-01', '***', '2026-11-23T24:00:00Z', '2026-11-23T10:00:60Z', '2026-11-23T1', 'xx2026', '2026-1-1', '0000', '2026-11-23T10:00:00+25:00'])(
-    'invalid date %s is refused with the parameter named',
-    async (date) => {
-      const error = await server.refusal(`Patient?birthdate=${e(date)}`);
-      expect(error.status).toBe(400);
-      expect(error.issues[0]?.expression).toEqual(['birthdate']);
-    },
-  );
+  test.each([
+    '1973-02-30',
+    '2026-13-01',
+    '***',
+    '2026-11-23T24:00:00Z',
+    '2026-11-23T10:00:60Z',
+    '2026-11-23T1',
+    'xx2026',
+    '2026-1-1',
+    '0000',
+    '2026-11-23T10:00:00+25:00',
+  ])('invalid date %s is refused with the parameter named', async (date) => {
+    const error = await server.refusal(`Patient?birthdate=${e(date)}`);
+    expect(error.status).toBe(400);
+    expect(error.issues[0]?.expression).toEqual(['birthdate']);
+  });
 });
 
 describe('R4 3.1.1.4.9 and 3.1.1.4.11 number and quantity', () => {
@@ -248,7 +256,8 @@ describe('R4 3.1.1.4.12 reference', () => {
       ['PractitionerRole?practitioner.identifier=1', 'house-north'],
       [`Encounter?subject:Patient._has:Invoice:patient:totalgross=${e('100.5||USD')}`, 'e1'],
     ];
-    for (const [query, ids] of rows) expect(await server.ids(query, { strict: true }), query).toEqual(ids === '' ? [] : ids.split(' '));
+    for (const [query, ids] of rows)
+      expect(await server.ids(query, { strict: true }), query).toEqual(ids === '' ? [] : ids.split(' '));
   });
 });
 

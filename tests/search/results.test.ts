@@ -76,7 +76,8 @@ describe('R4 3.1.1.5.2 paging and totals', () => {
   });
   test('_count is capped; what is no number is refused', async () => {
     expect((await server.ask('Patient?_count=10e9')).self).toBe(`${BASE}/Patient?_count=1000`);
-    for (const count of ['x', '-1', '1.5', '0x10']) expect((await server.refusal(`Patient?_count=${count}`)).issues[0]?.expression).toEqual(['_count']);
+    for (const count of ['x', '-1', '1.5', '0x10'])
+      expect((await server.refusal(`Patient?_count=${count}`)).issues[0]?.expression).toEqual(['_count']);
   });
   test('a page link that was changed, or belongs to another search, is refused', async () => {
     const { next = '' } = await server.ask('Patient?_count=1&gender:not=male');
@@ -98,7 +99,11 @@ describe('R4 3.1.1.5.2 paging and totals', () => {
   });
   test('pages of conditions that are tested on the resource are full, and the totals right', async () => {
     await server.put(
-      ...Array.from({ length: 30 }, (_, i): Patient => ({ resourceType: 'Patient', id: `many${String(i).padStart(2, '0')}`, name: [{ family: i % 3 === 0 ? 'Exact' : 'EXACT' }] })),
+      ...Array.from({ length: 30 }, (_, i): Patient => ({
+        resourceType: 'Patient',
+        id: `many${String(i).padStart(2, '0')}`,
+        name: [{ family: i % 3 === 0 ? 'Exact' : 'EXACT' }],
+      })),
     );
     const all = await pages('Patient?family:exact=Exact&_count=4&_total=accurate');
     expect(all.map((p) => p.matches.length)).toEqual([4, 4, 2]);
@@ -113,8 +118,16 @@ describe('R4 3.1.1.5.4 _include and _revinclude', () => {
     ['Appointment?_id=ap1&_include=Appointment:actor:Practitioner', 'ap1', 'Practitioner/house'],
     ['Appointment?_id=ap1&_include=Appointment:actor', 'ap1', 'Patient/anna Practitioner/house Location/boston'],
     ['Patient?_id=anna&_revinclude=Provenance:target', 'anna', 'Provenance/pr1'],
-    ['Patient?_id=anna&_revinclude=Appointment:patient&_include:iterate=Appointment:slot', 'anna', 'Appointment/ap1 Slot/slot1'],
-    ['Slot?_id=slot1&_include=Slot:schedule&_include:iterate=Schedule:actor:Practitioner', 'slot1', 'Schedule/s1 Practitioner/house'],
+    [
+      'Patient?_id=anna&_revinclude=Appointment:patient&_include:iterate=Appointment:slot',
+      'anna',
+      'Appointment/ap1 Slot/slot1',
+    ],
+    [
+      'Slot?_id=slot1&_include=Slot:schedule&_include:iterate=Schedule:actor:Practitioner',
+      'slot1',
+      'Schedule/s1 Practitioner/house',
+    ],
     ['Slot?_id=slot1&_include=Slot:schedule&_include=Schedule:actor:Practitioner', 'slot1', 'Schedule/s1'],
     ['Schedule?_id=s1&_revinclude=Slot:schedule', 's1', 'Slot/slot1 Slot/slot2'],
     ['Encounter?_id=e2&_include:iterate=Encounter:part-of', 'e2', 'Encounter/e1'],
@@ -123,7 +136,11 @@ describe('R4 3.1.1.5.4 _include and _revinclude', () => {
     ['Encounter?_id=e1&_include=*', 'e1', 'Patient/anna Location/cambridge'],
     ['Encounter?_id=e1&_include=Encounter:*', 'e1', 'Patient/anna Location/cambridge'],
     ['Patient?_id=anna&_include=Patient:organization', 'anna', 'Organization/north'],
-    ['PractitionerRole?_include=PractitionerRole:practitioner&_include=PractitionerRole:endpoint', 'house-north', 'Practitioner/house'],
+    [
+      'PractitionerRole?_include=PractitionerRole:practitioner&_include=PractitionerRole:endpoint',
+      'house-north',
+      'Practitioner/house',
+    ],
     ['Patient?_id=anna,cleo&_include=Patient:link', 'anna cleo', ''],
   ];
   test.each(rows)('%s', async (query, matches, included) => {
@@ -140,7 +157,13 @@ describe('R4 3.1.1.5.4 _include and _revinclude', () => {
   test('includes that are malformed are refused, unknown ones ignored or refused by handling', async () => {
     expect((await server.refusal('Patient?_include=organization')).status).toBe(400);
     expect((await server.refusal('Patient?_include:recurse=Patient:organization')).status).toBe(400);
-    for (const unknown of ['Medication:subject', 'Patient:name', 'Patient:nothing', 'Patient:organization:Medication', 'Patient:organization:Slot']) {
+    for (const unknown of [
+      'Medication:subject',
+      'Patient:name',
+      'Patient:nothing',
+      'Patient:organization:Medication',
+      'Patient:organization:Slot',
+    ]) {
       expect((await server.ask(`Patient?_include=${unknown}`)).outcome?.issue[0]?.expression).toEqual(['_include']);
       expect((await server.refusal(`Patient?_include=${unknown}`, strict)).status).toBe(400);
     }
@@ -148,11 +171,15 @@ describe('R4 3.1.1.5.4 _include and _revinclude', () => {
 });
 
 describe('R4 3.1.1.5.8 _summary and 3.1.1.5.9 _elements', () => {
-  const first = async (query: string): Promise<Record<string, unknown>> => ({ ...((await server.ask(query, strict)).bundle.entry?.[0]?.resource as Resource) });
+  const first = async (query: string): Promise<Record<string, unknown>> => ({
+    ...((await server.ask(query, strict)).bundle.entry?.[0]?.resource as Resource),
+  });
   const tag = { system: 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue', code: 'SUBSETTED' };
   test('_elements keeps mandatory elements and marks the resource', async () => {
     const slot = await first('Slot?_id=slot3&_elements=serviceType');
-    expect(Object.keys(slot)).toEqual(['resourceType', 'id', 'meta', 'schedule', 'status', 'start', 'end', 'serviceType'].filter((k) => k in slot));
+    expect(Object.keys(slot)).toEqual(
+      ['resourceType', 'id', 'meta', 'schedule', 'status', 'start', 'end', 'serviceType'].filter((k) => k in slot),
+    );
     expect(slot['serviceType']).toBeDefined();
     expect((slot['meta'] as { tag: unknown[] }).tag).toEqual([tag]);
     expect(slot).toMatchObject({ status: 'free', schedule: { reference: 'Schedule/s2' } });
@@ -168,7 +195,12 @@ describe('R4 3.1.1.5.8 _summary and 3.1.1.5.9 _elements', () => {
     expect((await first('Invoice?_id=i1&_summary=true'))['totalGross']).toEqual({ value: 100.5, currency: 'USD' });
   });
   test('combinations without meaning are refused', async () => {
-    for (const query of ['Patient?_elements=name&_summary=true', 'Patient?_summary=text&_include=Patient:organization', 'Patient?_summary=maybe', 'Patient?_total=perhaps']) {
+    for (const query of [
+      'Patient?_elements=name&_summary=true',
+      'Patient?_summary=text&_include=Patient:organization',
+      'Patient?_summary=maybe',
+      'Patient?_total=perhaps',
+    ]) {
       expect((await server.refusal(query)).status).toBe(400);
     }
     expect(await server.ids('Patient?_elements=name&_summary=false&_id=anna', strict)).toEqual(['anna']);
@@ -197,7 +229,16 @@ describe('R4 3.1.1.3 links say what was understood', () => {
 
 describe('R4 3.1.1.3.2 errors', () => {
   test('unknown parameters are ignored with an outcome, or refused under handling=strict', async () => {
-    for (const query of ['Patient?nonsense=1', 'Patient?_text=x', 'Patient?_content=x', 'Patient?_query=x', 'Patient?organization.nonsense=1', 'Patient?_has:Medication:subject:code=1', 'Patient?name=', 'Encounter?episode-of-care.status=x']) {
+    for (const query of [
+      'Patient?nonsense=1',
+      'Patient?_text=x',
+      'Patient?_content=x',
+      'Patient?_query=x',
+      'Patient?organization.nonsense=1',
+      'Patient?_has:Medication:subject:code=1',
+      'Patient?name=',
+      'Encounter?episode-of-care.status=x',
+    ]) {
       const { outcome, matches } = await server.ask(query);
       expect(matches, query).not.toHaveLength(0);
       expect(outcome?.issue[0]?.severity, query).toBe('warning');
@@ -205,7 +246,19 @@ describe('R4 3.1.1.3.2 errors', () => {
     }
   });
   test('modifiers that are not there, and chains on what is no reference, are refused always', async () => {
-    for (const query of ['Patient?name:nonsense=1', 'Patient?gender:exact=male', 'Patient?birthdate:not=2000', 'Patient?organization:Patient=1', 'Patient?gender.name=x', 'Patient?organization:type=1', 'Patient?active:missing=maybe', 'Patient?_has:Appointment:patient=1', 'Patient?identifier=a|b|c', 'Patient?organization=a/b/c', 'Patient?organization:Patient.name=x']) {
+    for (const query of [
+      'Patient?name:nonsense=1',
+      'Patient?gender:exact=male',
+      'Patient?birthdate:not=2000',
+      'Patient?organization:Patient=1',
+      'Patient?gender.name=x',
+      'Patient?organization:type=1',
+      'Patient?active:missing=maybe',
+      'Patient?_has:Appointment:patient=1',
+      'Patient?identifier=a|b|c',
+      'Patient?organization=a/b/c',
+      'Patient?organization:Patient.name=x',
+    ]) {
       expect((await server.refusal(query)).status, query).toBe(400);
     }
   });
@@ -222,14 +275,46 @@ describe('R4 3.1.1.3.2 errors', () => {
     }
   });
   test('hostile text does no harm', async () => {
-    for (const value of ["'; drop table patient; --", '%', '_', '\\', '\\\\', '{', '{}', '"', '",', '(a+)+$', 'a'.repeat(5000), '😀', '\u0001', 'Å'.repeat(900)]) {
-      for (const name of ['name', 'name:contains', 'name:exact', 'identifier', 'gender', 'phonetic', 'telecom', '_tag', '_profile', '_source:below', '_sort', '_elements']) {
-        await server.ask(`Patient?${name}=${e(value)}`).catch((error: { status?: number }) => expect(error.status).toBe(400));
+    for (const value of [
+      "'; drop table patient; --",
+      '%',
+      '_',
+      '\\',
+      '\\\\',
+      '{',
+      '{}',
+      '"',
+      '",',
+      '(a+)+$',
+      'a'.repeat(5000),
+      '😀',
+      '\u0001',
+      'Å'.repeat(900),
+    ]) {
+      for (const name of [
+        'name',
+        'name:contains',
+        'name:exact',
+        'identifier',
+        'gender',
+        'phonetic',
+        'telecom',
+        '_tag',
+        '_profile',
+        '_source:below',
+        '_sort',
+        '_elements',
+      ]) {
+        await server
+          .ask(`Patient?${name}=${e(value)}`)
+          .catch((error: { status?: number }) => expect(error.status).toBe(400));
       }
     }
     for (const value of ['\ud800', 'a\0b']) {
       const { search } = await import('../../src/fhir/search/search.ts');
-      await expect(search(server.engine, server.context(), { type: 'Patient' }, [['name', value]], { strict: false })).rejects.toMatchObject({ status: 400 });
+      await expect(
+        search(server.engine, server.context(), { type: 'Patient' }, [['name', value]], { strict: false }),
+      ).rejects.toMatchObject({ status: 400 });
     }
     expect(await server.ids('Patient?_count=100')).toHaveLength(4);
   });
@@ -242,7 +327,16 @@ describe('R4 3.2.0.11 compartments and the whole system', () => {
     expect(await server.ids('Practitioner/house/Appointment')).toEqual(['ap1']);
     const all = await server.ask('Patient/anna/*?_count=100');
     expect([...all.matches].sort()).toEqual(
-      ['Appointment/ap1', 'ChargeItem/ci', 'Encounter/e1', 'Group/g', 'Invoice/i1', 'Patient/anna', 'Patient/cleo', 'Provenance/pr1'].sort(),
+      [
+        'Appointment/ap1',
+        'ChargeItem/ci',
+        'Encounter/e1',
+        'Group/g',
+        'Invoice/i1',
+        'Patient/anna',
+        'Patient/cleo',
+        'Provenance/pr1',
+      ].sort(),
     );
     expect(all.self).toBe(`${BASE}/Patient/anna/*?_count=100`);
     expect((await server.refusal('Patient/anna/Location')).status).toBe(404);
@@ -251,13 +345,28 @@ describe('R4 3.2.0.11 compartments and the whole system', () => {
   test('whole-system search pages through types in one order', async () => {
     const all = await pages('?_type=Patient,Practitioner,Organization&_count=3&_total=accurate');
     const ids = all.flatMap((p) => p.matches);
-    expect(ids).toEqual(['Patient/anna', 'Patient/bert', 'Patient/cleo', 'Patient/dora', 'Practitioner/house', 'Organization/north', 'Organization/south', 'Practitioner/wilson']);
+    expect(ids).toEqual([
+      'Patient/anna',
+      'Patient/bert',
+      'Patient/cleo',
+      'Patient/dora',
+      'Practitioner/house',
+      'Organization/north',
+      'Organization/south',
+      'Practitioner/wilson',
+    ]);
     expect(all[0]?.bundle.total).toBe(8);
     const types = [...new Set(clinic.map((r) => r.resourceType))].join(',');
     expect((await pages(`?_type=${types}&_count=7`)).flatMap((p) => p.matches)).toHaveLength(clinic.length);
     expect((await server.ask('?_count=7')).matches).toHaveLength(7);
     expect((await pages('?_type=Patient,Slot&_sort=-_lastUpdated,_id&_count=2')).flatMap((p) => p.matches)).toEqual([
-      'Patient/anna', 'Patient/dora', 'Slot/slot1', 'Slot/slot2', 'Slot/slot3', 'Patient/cleo', 'Patient/bert',
+      'Patient/anna',
+      'Patient/dora',
+      'Slot/slot1',
+      'Slot/slot2',
+      'Slot/slot3',
+      'Patient/cleo',
+      'Patient/bert',
     ]);
     expect((await server.ask('?_type=Patient,Practitioner&name=anna', strict)).matches).toEqual(['Patient/anna']);
     expect((await server.refusal('?_type=Nonsense')).status).toBe(400);

@@ -78,7 +78,8 @@ async function declarations(): Promise<Map<string, ResourceDeclaration>> {
 
 function targetOf(path: string): SearchTarget {
   const [first = '', id, type] = path.split('/');
-  if (id !== undefined) return { compartment: { code: first, id }, ...(type === undefined || type === '*' ? {} : { type }) };
+  if (id !== undefined)
+    return { compartment: { code: first, id }, ...(type === undefined || type === '*' ? {} : { type }) };
   return first === '' ? {} : { type: first };
 }
 
@@ -86,7 +87,8 @@ const nameOf = (resource: Resource | undefined): string => `${resource?.resource
 
 function foundIn(bundle: Bundle): Found {
   const entries = bundle.entry ?? [];
-  const named = (mode: string): string[] => entries.filter((e) => e.search?.mode === mode).map((e) => nameOf(e.resource));
+  const named = (mode: string): string[] =>
+    entries.filter((e) => e.search?.mode === mode).map((e) => nameOf(e.resource));
   const url = (relation: string): string | undefined => bundle.link?.find((l) => l.relation === relation)?.url;
   return {
     bundle,
@@ -104,7 +106,12 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
   const resources = await declarations();
   const pool = openPool(database.app, { max: 4, name: 'test', statementTimeoutMs: 30_000 });
   const layout = searchLayout(definitions, BASE);
-  const repository = createRepository({ pool, openClient: () => openClient(database.app, 'test lane', 30_000), resources, layout });
+  const repository = createRepository({
+    pool,
+    openClient: () => openClient(database.app, 'test lane', 30_000),
+    resources,
+    layout,
+  });
   const engine: Engine = {
     definitions,
     resources,
@@ -148,7 +155,9 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
       const version = (versions.get(`${type}/${id}`) ?? 0) + 1;
       versions.set(`${type}/${id}`, version);
       live.delete(`${type}/${id}`);
-      await repository.transaction('read committed', (tx) => tx.delete([{ type, id, version, lastUpdated: new Date(NOW) }]));
+      await repository.transaction('read committed', (tx) =>
+        tx.delete([{ type, id, version, lastUpdated: new Date(NOW) }]),
+      );
     },
     async ask(url, { strict = false, access } = {}) {
       const local = url.startsWith(BASE) ? url.slice(BASE.length).replace(/^\//, '') : url;

@@ -41,7 +41,10 @@ export function writeSearchset(parts: SearchsetParts, pretty: boolean): string {
   add(parts.matches, ',"search":{"mode":"match"}}');
   add(parts.included, ',"search":{"mode":"include"}}');
   if (parts.issues.length > 0) {
-    pieces.push(pieces.length === 1 ? ',"entry":[' : ',', `{"resource":${JSON.stringify(toOutcome(parts.issues))},"search":{"mode":"outcome"}}`);
+    pieces.push(
+      pieces.length === 1 ? ',"entry":[' : ',',
+      `{"resource":${JSON.stringify(toOutcome(parts.issues))},"search":{"mode":"outcome"}}`,
+    );
   }
   pieces.push(pieces.length === 1 ? '}' : ']}');
   const text = pieces.join('');

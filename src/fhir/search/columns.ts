@@ -65,7 +65,11 @@ export function columnName(param: Pick<SearchParam, 'code'>, suffix?: string): s
   return BASE.has(name) ? `p_${name}` : name;
 }
 
-const stepsOf = (param: SearchParam): string => param.paths.map((p) => p.steps.map((s) => s.property).join('.')).sort().join(' ');
+const stepsOf = (param: SearchParam): string =>
+  param.paths
+    .map((p) => p.steps.map((s) => s.property).join('.'))
+    .sort()
+    .join(' ');
 
 /**
  * A parameter whose indexed column holds all that this one's column holds (`name` of `family`, `actor` of `patient`):
@@ -77,9 +81,17 @@ export function coverOf(param: SearchParam, params: ReadonlyMap<string, SearchPa
   const path = param.paths[0];
   if (!path || path.compute !== undefined) return undefined;
   const own = stepsOf(param);
-  const narrowed = (p: SearchParam): boolean => p.paths.some((x) => x.target !== undefined || x.steps.some((s) => s.where));
+  const narrowed = (p: SearchParam): boolean =>
+    p.paths.some((x) => x.target !== undefined || x.steps.some((s) => s.where));
   for (const other of params.values()) {
-    if (other === param || other.type !== param.type || other.code === 'phonetic' || narrowed(other) || other.many !== param.many) continue;
+    if (
+      other === param ||
+      other.type !== param.type ||
+      other.code === 'phonetic' ||
+      narrowed(other) ||
+      other.many !== param.many
+    )
+      continue;
     if (param.type === 'string') {
       const type = other.paths[0]?.type;
       const whole = type === 'HumanName' || type === 'Address';
@@ -111,7 +123,8 @@ function planType(definitions: Definitions, type: string, baseUrl: string): Type
     }
   }
   const references = [...params.values()].filter((p) => p.datatypes.has('Reference') && p.type === 'reference');
-  if (references.length > 0) columns.push({ name: REFERENCE_IDENTIFIER, sqlType: 'text[]', index: 'gin', param: undefined });
+  if (references.length > 0)
+    columns.push({ name: REFERENCE_IDENTIFIER, sqlType: 'text[]', index: 'gin', param: undefined });
   return { columns, extractors, identifiers: references.length > 0 ? identifierForms(references) : undefined };
 }
 
@@ -127,7 +140,8 @@ function planOf(definitions: Definitions, type: string, baseUrl: string): TypePl
 }
 
 /** Columns of a type's table, in a fixed order: parameters by code, then the shared ones. */
-export const columnsOf = (definitions: Definitions, type: string): readonly Column[] => planOf(definitions, type, '').columns;
+export const columnsOf = (definitions: Definitions, type: string): readonly Column[] =>
+  planOf(definitions, type, '').columns;
 
 /**
  * Values of a resource in the order of `columnsOf`, each as a PostgreSQL text literal of the column's type (arrays as `{"a","b"}`),

@@ -8,16 +8,22 @@ export function compartmentTypes(engine: Engine, code: string): string[] {
   const compartment = engine.definitions.compartments.get(code);
   if (!compartment) {
     const known = [...engine.definitions.compartments.keys()].join(', ');
-    throw new FhirError(404, [errorIssue('not-supported', `There is no compartment of ${code.slice(0, 64)}; there are those of ${known}.`)]);
+    throw new FhirError(404, [
+      errorIssue('not-supported', `There is no compartment of ${code.slice(0, 64)}; there are those of ${known}.`),
+    ]);
   }
-  return Object.keys(compartment.resources).filter((t) => engine.resources.has(t)).sort();
+  return Object.keys(compartment.resources)
+    .filter((t) => engine.resources.has(t))
+    .sort();
 }
 
 /** @throws FhirError 404 when the type does not belong to the compartment */
 export function compartmentCondition(engine: Engine, code: string, id: string, type: string): CompartmentCondition {
   const codes = engine.definitions.compartments.get(code)?.resources[type];
   if (!codes) {
-    throw new FhirError(404, [errorIssue('not-supported', `${type} does not belong to the compartment of ${code}: search ${type} itself.`)]);
+    throw new FhirError(404, [
+      errorIssue('not-supported', `${type} does not belong to the compartment of ${code}: search ${type} itself.`),
+    ]);
   }
   const params = engine.definitions.searchParams(type);
   return {

@@ -36,7 +36,9 @@ async function take(gathering: Gathering, type: string, condition: (alias: strin
   // The rows already shown may be found again: they don't count.
   const limit = gathering.left + gathering.seen.size + 1;
   const found = await run.reader.query(
-    selectFrom(scope, raw('r.id, r.version, r.content'), [condition('r')], { tail: sql` order by r.id limit ${limit}` }),
+    selectFrom(scope, raw('r.id, r.version, r.content'), [condition('r')], {
+      tail: sql` order by r.id limit ${limit}`,
+    }),
   );
   const fresh: Row[] = [];
   for (const columns of found) {
@@ -93,7 +95,11 @@ async function forward(gathering: Gathering, include: Include, from: readonly Ro
   for (const [type, set] of urls) {
     const url = run.engine.definitions.searchParams(type).get('url');
     if (!url) continue;
-    fresh.push(...(await take(gathering, type, () => oneOf(columnsFor(run.engine.definitions, scopeOf(run.access, type, 'r'), url).column(), [...set]))));
+    fresh.push(
+      ...(await take(gathering, type, () =>
+        oneOf(columnsFor(run.engine.definitions, scopeOf(run.access, type, 'r'), url).column(), [...set]),
+      )),
+    );
   }
   return fresh;
 }
@@ -106,7 +112,9 @@ async function backward(gathering: Gathering, include: Include, from: readonly R
   const fresh: Row[] = [];
   for (const source of sources) {
     for (const param of paramsOf(run, source, include.code)) {
-      const rows = from.filter((r) => param.targets.includes(r.type) && (include.target === undefined || r.type === include.target));
+      const rows = from.filter(
+        (r) => param.targets.includes(r.type) && (include.target === undefined || r.type === include.target),
+      );
       const canonical = isCanonical(param);
       const names = rows.flatMap((r) => (canonical ? (asString(asObject(resourceOf(r))?.['url']) ?? []) : nameOf(r)));
       if (names.length === 0) continue;
@@ -115,10 +123,14 @@ async function backward(gathering: Gathering, include: Include, from: readonly R
           const columns = columnsFor(definitions, { ...scopeOf(run.access, source, alias) }, param);
           const column = columns.column();
           if (!isScalar(param)) {
-            return columns.cover ? sql`(${overlaps(columns.cover, names)} and ${overlaps(column, names)})` : overlaps(column, names);
+            return columns.cover
+              ? sql`(${overlaps(columns.cover, names)} and ${overlaps(column, names)})`
+              : overlaps(column, names);
           }
           if (canonical) return oneOf(sql`split_part(${column}, '|', 1)`, names);
-          return columns.cover ? sql`(${oneOf(columns.cover, names)} and ${oneOf(column, names)})` : oneOf(column, names);
+          return columns.cover
+            ? sql`(${oneOf(columns.cover, names)} and ${oneOf(column, names)})`
+            : oneOf(column, names);
         })),
       );
     }
@@ -131,12 +143,19 @@ async function backward(gathering: Gathering, include: Include, from: readonly R
  * nothing is shown twice, so cycles end.
  */
 export async function includeFor(run: Run, includes: readonly Include[], matches: readonly Row[]): Promise<Included> {
-  const gathering: Gathering = { run, seen: new Set(matches.map(nameOf)), rows: [], left: run.engine.limits.includes, cut: false };
+  const gathering: Gathering = {
+    run,
+    seen: new Set(matches.map(nameOf)),
+    rows: [],
+    left: run.engine.limits.includes,
+    cut: false,
+  };
   let from = matches;
   let round = includes;
   while (from.length > 0 && round.length > 0 && !gathering.cut) {
     const fresh: Row[] = [];
-    for (const include of round) fresh.push(...(await (include.reverse ? backward : forward)(gathering, include, from)));
+    for (const include of round)
+      fresh.push(...(await (include.reverse ? backward : forward)(gathering, include, from)));
     from = fresh;
     round = includes.filter((i) => i.iterate);
   }

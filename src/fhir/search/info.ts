@@ -9,7 +9,9 @@ import { kindOf } from './kinds.ts';
 /** Modifiers by the codes of http://hl7.org/fhir/search-modifier-code (`type` stands for `:Patient` and its like). */
 export const servedModifiers = (param: SearchParam): string[] => [
   'missing',
-  ...kindOf(param).modifiers(param).map((m) => (m === 'of-type' ? 'ofType' : m)),
+  ...kindOf(param)
+    .modifiers(param)
+    .map((m) => (m === 'of-type' ? 'ofType' : m)),
 ];
 
 /** Prefixes of values. */

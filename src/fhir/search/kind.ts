@@ -79,9 +79,20 @@ export interface SearchKind {
    * @throws FhirError 400
    */
   parse(text: string, param: SearchParam, modifier: string | undefined, meaning: Meaning, name: string): Value;
-  condition(columns: ColumnAccess, modifier: string | undefined, values: readonly Value[], meaning: Meaning): SqlCondition;
+  condition(
+    columns: ColumnAccess,
+    modifier: string | undefined,
+    values: readonly Value[],
+    meaning: Meaning,
+  ): SqlCondition;
   /** One of the values found in a resource matches one of the search values. */
-  matches(param: SearchParam, found: readonly Found[], modifier: string | undefined, values: readonly Value[], meaning: Meaning): boolean;
+  matches(
+    param: SearchParam,
+    found: readonly Found[],
+    modifier: string | undefined,
+    values: readonly Value[],
+    meaning: Meaning,
+  ): boolean;
   /** What is sorted by; undefined when the parameter gives no order. */
   sortKey(param: SearchParam, column: Sql, descending: boolean): SortExpression | undefined;
 }
@@ -92,7 +103,8 @@ export interface SortExpression {
   readonly cast: 'text' | 'timestamptz' | 'numeric';
 }
 
-export const badValue = (name: string, diagnostics: string): FhirError => badRequest('value', `${name}: ${diagnostics}`, name);
+export const badValue = (name: string, diagnostics: string): FhirError =>
+  badRequest('value', `${name}: ${diagnostics}`, name);
 
 const PREFIXES = new Set(['eq', 'ne', 'gt', 'lt', 'ge', 'le', 'sa', 'eb', 'ap']);
 export const ALL_PREFIXES: readonly Prefix[] = ['eq', 'ne', 'gt', 'lt', 'ge', 'le', 'sa', 'eb', 'ap'];

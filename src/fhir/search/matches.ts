@@ -103,7 +103,14 @@ export interface Sought {
 const CONTENT = ['id', 'version', 'content'];
 
 /** At most `limit` candidates after the position. */
-async function candidates(run: Run, sought: readonly Sought[], after: Position | undefined, limit: number, more: readonly string[], count: boolean): Promise<Row[]> {
+async function candidates(
+  run: Run,
+  sought: readonly Sought[],
+  after: Position | undefined,
+  limit: number,
+  more: readonly string[],
+  count: boolean,
+): Promise<Row[]> {
   const what = more.length === 0 ? CONTENT : [...CONTENT, ...more];
   // The first page of rows that may change their place notes what it saw.
   const notes: Notes = { snapshot: after === undefined && (sought[0]?.keys.length ?? 0) > 0, count };
@@ -142,8 +149,16 @@ const countsItself = (sought: readonly Sought[]): boolean => sought.length === 1
  * @param count whether the rows shall tell the number of all matches, if that costs no further statement
  * @throws FhirError 400 when too many candidates would have to be tested
  */
-export async function matchesAfter(run: Run, sought: readonly Sought[], after: Position | undefined, limit: number, more: readonly string[] = [], count = false): Promise<Row[]> {
-  if (sought.every((s) => s.plan.recheck.length === 0)) return candidates(run, sought, after, limit, more, count && countsItself(sought));
+export async function matchesAfter(
+  run: Run,
+  sought: readonly Sought[],
+  after: Position | undefined,
+  limit: number,
+  more: readonly string[] = [],
+  count = false,
+): Promise<Row[]> {
+  if (sought.every((s) => s.plan.recheck.length === 0))
+    return candidates(run, sought, after, limit, more, count && countsItself(sought));
   const conditions = new Map(sought.map((s) => [s.plan.scope.type, s.plan.recheck]));
   const batch = Math.min(Math.max(limit * 2, 100), 1000);
   const found: Row[] = [];
@@ -152,7 +167,8 @@ export async function matchesAfter(run: Run, sought: readonly Sought[], after: P
     const rows = await candidates(run, sought, position, batch, more, false);
     spendCandidates(run.budget, rows.length);
     for (const row of rows) {
-      if (found.length < limit && meetsAll(run.meaning, conditions.get(row.type) ?? [], resourceOf(row))) found.push(row);
+      if (found.length < limit && meetsAll(run.meaning, conditions.get(row.type) ?? [], resourceOf(row)))
+        found.push(row);
     }
     const last = rows.at(-1);
     if (found.length >= limit || rows.length < batch || !last) return found;
@@ -179,7 +195,8 @@ async function everyMatch(run: Run, plan: Plan): Promise<Row[]> {
   for (;;) {
     const rows = await candidates(run, [{ plan, keys: [] }], after, 1000, [], false);
     spendCandidates(run.budget, rows.length);
-    for (const row of rows) if (plan.recheck.length === 0 || meetsAll(run.meaning, plan.recheck, resourceOf(row))) all.push(row);
+    for (const row of rows)
+      if (plan.recheck.length === 0 || meetsAll(run.meaning, plan.recheck, resourceOf(row))) all.push(row);
     after = rows.at(-1);
     if (rows.length < 1000 || !after) return all;
   }
@@ -220,7 +237,11 @@ export async function settledPlan(run: Run, type: string, conditions: readonly P
   const open: ReadonlySet<PlannedCondition> = new Set(plan.unresolved);
   const settled: PlannedCondition[] = [];
   for (const condition of conditions) {
-    settled.push(open.has(condition) && (condition.kind === 'chain' || condition.kind === 'has') ? await resolve(run, type, condition) : condition);
+    settled.push(
+      open.has(condition) && (condition.kind === 'chain' || condition.kind === 'has')
+        ? await resolve(run, type, condition)
+        : condition,
+    );
   }
   return planOf(run, type, settled);
 }

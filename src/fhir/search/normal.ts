@@ -41,7 +41,10 @@ const SOUNDEX = '01230120022455012623010202';
 
 /** American Soundex of each word; words without Latin letters stay as they are. @see https://www.archives.gov/research/census/soundex */
 export function phonetic(text: string): string[] {
-  return normalText(text).split(/[^\p{L}\p{N}]+/u).filter((w) => w !== '').map(soundex);
+  return normalText(text)
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter((w) => w !== '')
+    .map(soundex);
 }
 
 function soundex(word: string): string {

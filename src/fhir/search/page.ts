@@ -39,10 +39,17 @@ export interface Cursor extends Position {
   readonly began: Moment | undefined;
 }
 
-const order = (key: OrderKey, expression: Sql): Sql => (key.descending ? sql`${expression} desc nulls last` : expression);
+const order = (key: OrderKey, expression: Sql): Sql =>
+  key.descending ? sql`${expression} desc nulls last` : expression;
 
 /** Rows after the position. Missing values come last, whatever the direction. */
-export function afterPosition(keys: readonly OrderKey[], expressions: readonly Sql[], idColumn: Sql, type: string, after: Position): Sql {
+export function afterPosition(
+  keys: readonly OrderKey[],
+  expressions: readonly Sql[],
+  idColumn: Sql,
+  type: string,
+  after: Position,
+): Sql {
   // Equal ids of several types come in the order of the types' names.
   const tie = type > after.type ? sql`${idColumn} >= ${after.id}` : sql`${idColumn} > ${after.id}`;
   const from = (index: number): Sql => {
@@ -79,7 +86,14 @@ const keyName = (index: number): string => `k${index}`;
  * The matches of one type in order: what is asked for, then the sort values. Fenced plans find all matches before they sort.
  * @param what columns besides the sort values, by their names
  */
-export function pageSelect(plan: Plan, what: readonly string[], keys: readonly OrderKey[], after: Position | undefined, limit: number, notes: Notes): Sql {
+export function pageSelect(
+  plan: Plan,
+  what: readonly string[],
+  keys: readonly OrderKey[],
+  after: Position | undefined,
+  limit: number,
+  notes: Notes,
+): Sql {
   const { scope } = plan;
   const last = noteColumns(notes);
   const alias = plan.fenced ? 'x' : scope.alias;
@@ -99,7 +113,12 @@ export function pageSelect(plan: Plan, what: readonly string[], keys: readonly O
 }
 
 /** The matches of several types in one order: keys, id, then the type's name, which stands first in each row. */
-export function unionSelect(pages: readonly { readonly type: string; readonly page: Sql }[], what: readonly string[], keys: readonly OrderKey[], limit: number): Sql {
+export function unionSelect(
+  pages: readonly { readonly type: string; readonly page: Sql }[],
+  what: readonly string[],
+  keys: readonly OrderKey[],
+  limit: number,
+): Sql {
   const parts = pages.map(({ type, page }) => sql`(select ${raw(`'${type}'`)} as t, p.* from (${page}) p)`);
   const positions = keys.map((k, i) => order(k, raw(String(what.length + 2 + i))));
   const ordered = join([...positions, raw('2'), raw('1')], ', ');
@@ -118,7 +137,14 @@ function sign(key: Uint8Array, binding: string, payload: string): string {
 /** @param binding the query that the cursor is good for */
 export function sealCursor(key: Uint8Array, binding: string, cursor: Cursor): string {
   const { id, type, total, began } = cursor;
-  const payload = JSON.stringify([id, type, total ?? null, began?.snapshot ?? null, began?.atMs ?? null, ...cursor.keys]);
+  const payload = JSON.stringify([
+    id,
+    type,
+    total ?? null,
+    began?.snapshot ?? null,
+    began?.atMs ?? null,
+    ...cursor.keys,
+  ]);
   return `${Buffer.from(payload).toString('base64url')}.${sign(key, binding, payload)}`;
 }
 
@@ -130,10 +156,15 @@ export function openCursor(key: Uint8Array, binding: string, text: string, keyCo
   const payload = Buffer.from(encoded, 'base64url').toString();
   const given = Buffer.from(signature);
   const expected = Buffer.from(sign(key, binding, payload));
-  const refused = badRequest('value', 'The page link does not belong to this search, or was changed: follow links as they are, or search again.', '_cursor');
+  const refused = badRequest(
+    'value',
+    'The page link does not belong to this search, or was changed: follow links as they are, or search again.',
+    '_cursor',
+  );
   if (text.length > 20_000 || given.length !== expected.length || !timingSafeEqual(given, expected)) throw refused;
   const [id, type, total, snapshot, atMs, ...keys] = JSON.parse(payload) as unknown[];
-  if (typeof id !== 'string' || typeof type !== 'string' || keys.length !== keyCount || !keys.every(isText)) throw refused;
+  if (typeof id !== 'string' || typeof type !== 'string' || keys.length !== keyCount || !keys.every(isText))
+    throw refused;
   return {
     id,
     type,

@@ -34,7 +34,11 @@ const unknown = (why: string): Unknown => ({ kind: 'unknown', why });
 function spend(state: State, cost: number, name: string): void {
   state.cost += cost;
   if (state.cost > state.engine.limits.searchValues) {
-    throw badRequest('too-costly', `${name}: the search holds more values and chains than are allowed (${state.engine.limits.searchValues} values; a hop of a chain counts as ${HOP_COST}). Split it into several searches.`, name);
+    throw badRequest(
+      'too-costly',
+      `${name}: the search holds more values and chains than are allowed (${state.engine.limits.searchValues} values; a hop of a chain counts as ${HOP_COST}). Split it into several searches.`,
+      name,
+    );
   }
 }
 
@@ -46,11 +50,21 @@ function parseMissing(text: string, name: string): Value {
 function badModifier(param: SearchParam, modifier: string, allowed: readonly string[], name: string): Error {
   const list = ['missing', ...allowed.filter((m) => m !== 'type')].map((m) => `:${m}`).join(', ');
   const types = param.type === 'reference' ? `, and a type such as :${param.targets[0] ?? 'Patient'}` : '';
-  return badRequest('not-supported', `${name}: there is no modifier :${modifier.slice(0, 40)} here; ${param.code} has ${list}${types}.`, name);
+  return badRequest(
+    'not-supported',
+    `${name}: there is no modifier :${modifier.slice(0, 40)} here; ${param.code} has ${list}${types}.`,
+    name,
+  );
 }
 
 /** Values of an OR list; `modifier` is the one that the values are read by. */
-function parseValues(state: State, param: SearchParam, modifier: string | undefined, text: string, name: string): Value[] {
+function parseValues(
+  state: State,
+  param: SearchParam,
+  modifier: string | undefined,
+  text: string,
+  name: string,
+): Value[] {
   const parts = splitEscaped(text, ',').filter((p) => p.trim() !== '');
   spend(state, Math.max(1, parts.length), name);
   if (modifier === 'missing') return parts.map((p) => parseMissing(p, name)).slice(0, 1);
@@ -61,11 +75,16 @@ function parseValues(state: State, param: SearchParam, modifier: string | undefi
 /** `subject:Patient=1`: the type moves into the values. */
 function parseTyped(state: State, param: SearchParam, type: string, text: string, name: string): Condition | Unknown {
   if (!param.targets.includes(type)) {
-    throw badRequest('not-supported', `${name}: ${param.code} does not refer to ${type.slice(0, 64)}; it refers to ${param.targets.slice(0, 12).join(', ')}.`, name);
+    throw badRequest(
+      'not-supported',
+      `${name}: ${param.code} does not refer to ${type.slice(0, 64)}; it refers to ${param.targets.slice(0, 12).join(', ')}.`,
+      name,
+    );
   }
   const values = parseValues(state, param, undefined, text, name).map((v): Value => {
     if (v.kind !== 'reference' || v.url !== undefined) return v;
-    if (v.type !== undefined && v.type !== type) throw badValue(name, `${v.type}/${v.id ?? ''} is no ${type}: give its id alone, or ${type}/id.`);
+    if (v.type !== undefined && v.type !== type)
+      throw badValue(name, `${v.type}/${v.id ?? ''} is no ${type}: give its id alone, or ${type}/id.`);
     return { ...v, type };
   });
   return values.length === 0 ? unknown('it has no value') : { kind: 'param', param, modifier: undefined, values };
@@ -89,7 +108,8 @@ function parseParam(state: State, type: string, name: string, text: string, full
 
 function parseHas(state: State, type: string, name: string, text: string, full: string): Condition | Unknown {
   const [, source = '', code = '', ...rest] = name.split(':');
-  if (rest.length === 0 || rest[0] === '') throw badValue(full, 'write _has:Type:parameter:criterion, such as _has:Appointment:patient:status=booked.');
+  if (rest.length === 0 || rest[0] === '')
+    throw badValue(full, 'write _has:Type:parameter:criterion, such as _has:Appointment:patient:status=booked.');
   spend(state, HOP_COST, full);
   if (!state.engine.resources.has(source)) return unknown(`the type ${shown(source)} is not served`);
   const param = state.engine.definitions.searchParams(source).get(code);
@@ -99,15 +119,27 @@ function parseHas(state: State, type: string, name: string, text: string, full: 
   return condition.kind === 'unknown' ? condition : { kind: 'has', type: source, param, condition };
 }
 
-function parseChain(state: State, type: string, name: string, dot: number, text: string, full: string): Condition | Unknown {
+function parseChain(
+  state: State,
+  type: string,
+  name: string,
+  dot: number,
+  text: string,
+  full: string,
+): Condition | Unknown {
   const [code = '', narrowed, more] = name.slice(0, dot).split(':');
   const rest = name.slice(dot + 1);
   spend(state, HOP_COST, full);
   const param = state.engine.definitions.searchParams(type).get(code);
   if (!param) return unknown(`${type} has no search parameter ${shown(code)}`);
-  if (param.type !== 'reference') throw badRequest('invalid', `${full}: ${code} is no reference, so nothing can be chained to it.`, full);
+  if (param.type !== 'reference')
+    throw badRequest('invalid', `${full}: ${code} is no reference, so nothing can be chained to it.`, full);
   if (more !== undefined || (narrowed !== undefined && !param.targets.includes(narrowed))) {
-    throw badRequest('not-supported', `${full}: ${code} cannot be narrowed to ${shown(narrowed ?? '')}; it refers to ${param.targets.slice(0, 12).join(', ')}.`, full);
+    throw badRequest(
+      'not-supported',
+      `${full}: ${code} cannot be narrowed to ${shown(narrowed ?? '')}; it refers to ${param.targets.slice(0, 12).join(', ')}.`,
+      full,
+    );
   }
   const types = servedTargets(state.engine, param).filter((t) => narrowed === undefined || t === narrowed);
   if (types.length === 0) return unknown(`the types that ${code} refers to are not served`);
@@ -138,7 +170,11 @@ function parseCondition(state: State, type: string, name: string, text: string, 
 
 function demandText(name: string, value: string): void {
   if (!name.isWellFormed() || !value.isWellFormed() || value.includes('\0') || name.includes('\0')) {
-    throw badRequest('value', 'The query holds a NUL character or half of a surrogate pair: remove it.', name.replaceAll('\0', '').toWellFormed().slice(0, 64));
+    throw badRequest(
+      'value',
+      'The query holds a NUL character or half of a surrogate pair: remove it.',
+      name.replaceAll('\0', '').toWellFormed().slice(0, 64),
+    );
   }
 }
 
@@ -149,7 +185,8 @@ interface Ignored {
 
 function leaveOut(ignored: Ignored[], name: string, why: string, strict: boolean): void {
   const known = `${shown(name)} is not used: ${why}.`;
-  if (strict) throw badRequest('not-supported', `${known} Remove it, or send Prefer: handling=lenient.`, name.slice(0, 200));
+  if (strict)
+    throw badRequest('not-supported', `${known} Remove it, or send Prefer: handling=lenient.`, name.slice(0, 200));
   ignored.push({ name, why });
 }
 
@@ -168,7 +205,11 @@ export function parseSearch(
   const ignored: Ignored[] = [];
   const result: ResultBuilder = emptyResult();
   if (query.length > engine.limits.searchValues) {
-    throw badRequest('too-costly', `A search may have ${engine.limits.searchValues} parameters: split it.`, query[0]?.[0]);
+    throw badRequest(
+      'too-costly',
+      `A search may have ${engine.limits.searchValues} parameters: split it.`,
+      query[0]?.[0],
+    );
   }
   const typeFilter = options.typeFilter ? typesAsked(engine, query) : [];
   const searched = typeFilter.length > 0 ? types.filter((t) => typeFilter.includes(t)) : types;
@@ -196,9 +237,21 @@ export function parseSearch(
 
 /** `_type`. @throws FhirError 400 when a type is not served */
 function typesAsked(engine: ParseEngine, query: Query): string[] {
-  const asked = query.filter(([name]) => name === '_type').flatMap(([, value]) => value.split(',').map((t) => t.trim()).filter((t) => t !== ''));
+  const asked = query
+    .filter(([name]) => name === '_type')
+    .flatMap(([, value]) =>
+      value
+        .split(',')
+        .map((t) => t.trim())
+        .filter((t) => t !== ''),
+    );
   for (const type of asked) {
-    if (!engine.resources.has(type)) throw badRequest('not-supported', `_type: the type ${shown(type)} is not served; /metadata lists those that are.`, '_type');
+    if (!engine.resources.has(type))
+      throw badRequest(
+        'not-supported',
+        `_type: the type ${shown(type)} is not served; /metadata lists those that are.`,
+        '_type',
+      );
   }
   return [...new Set(asked)].sort();
 }

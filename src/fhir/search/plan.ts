@@ -60,7 +60,8 @@ interface Aliases {
 function missing(context: PlanContext, scope: Scope, { param, values }: ParamCondition): SqlCondition {
   const [value] = values;
   const isMissing = value?.kind === 'missing' && value.missing;
-  if (param.code === '_id' || param.code === '_lastUpdated') return { sql: raw(isMissing ? 'false' : 'true'), exact: true };
+  if (param.code === '_id' || param.code === '_lastUpdated')
+    return { sql: raw(isMissing ? 'false' : 'true'), exact: true };
   const columns = columnsFor(context.meaning.definitions, scope, param);
   if (param.type === 'composite') return { sql: raw('true'), exact: false };
   const column = columns.column(param.type === 'special' ? 'latitude' : undefined);
@@ -73,7 +74,12 @@ function paramSql(context: PlanContext, scope: Scope, condition: ParamCondition)
   const negated = modifier === 'not' || modifier === 'not-in';
   const kind = context.meaning.kindOf(param);
   const columns = columnsFor(context.meaning.definitions, scope, param);
-  const found = kind.condition(columns, modifier === 'not' ? undefined : modifier === 'not-in' ? 'in' : modifier, values, context.meaning);
+  const found = kind.condition(
+    columns,
+    modifier === 'not' ? undefined : modifier === 'not-in' ? 'in' : modifier,
+    values,
+    context.meaning,
+  );
   if (!negated) return found;
   return found.exact ? { sql: sql`(${found.sql}) is not true`, exact: true } : { sql: raw('true'), exact: false };
 }
@@ -115,7 +121,12 @@ function hasSql(context: PlanContext, scope: Scope, condition: HasCondition, ali
     return { sql: sql`${urlColumn(context, scope)} in (${urls})`, exact: found.exact, fenced: true };
   }
   const prefix = `${scope.type}/`;
-  const ids = selectFrom(inner, sql`substr(${value}, ${raw(String(prefix.length + 1))})`, [sql`starts_with(${value}, ${raw(`'${prefix}'`)})`, found.sql], join);
+  const ids = selectFrom(
+    inner,
+    sql`substr(${value}, ${raw(String(prefix.length + 1))})`,
+    [sql`starts_with(${value}, ${raw(`'${prefix}'`)})`, found.sql],
+    join,
+  );
   return { sql: sql`${raw(scope.alias)}.id in (${ids})`, exact: found.exact, fenced: true };
 }
 
@@ -123,7 +134,10 @@ function compartmentSql(context: PlanContext, scope: Scope, condition: Compartme
   const { code, id } = condition;
   const value = { kind: 'reference', type: code, id, version: undefined, url: undefined } as const;
   const parts = condition.params.map(
-    (param) => context.meaning.kindOf(param).condition(columnsFor(context.meaning.definitions, scope, param), undefined, [value], context.meaning).sql,
+    (param) =>
+      context.meaning
+        .kindOf(param)
+        .condition(columnsFor(context.meaning.definitions, scope, param), undefined, [value], context.meaning).sql,
   );
   if (condition.self) parts.push(sql`${raw(scope.alias)}.id = ${id}`);
   return { sql: or(parts), exact: true, fenced: true };

@@ -71,7 +71,8 @@ export function printSearch(search: ParsedSearch): Pair[] {
   const pairs: Pair[] = [];
   if (typeFilter.length > 0) pairs.push(['_type', typeFilter.join(',')]);
   for (const condition of search.types[0]?.conditions ?? []) pairs.push(printCondition(condition));
-  if (result.sort.length > 0) pairs.push(['_sort', result.sort.map((k) => (k.descending ? `-${k.code}` : k.code)).join(',')]);
+  if (result.sort.length > 0)
+    pairs.push(['_sort', result.sort.map((k) => (k.descending ? `-${k.code}` : k.code)).join(',')]);
   for (const include of result.includes) pairs.push(printInclude(include));
   if (result.summary !== undefined) pairs.push(['_summary', result.summary]);
   if (result.elements.length > 0) pairs.push(['_elements', result.elements.join(',')]);

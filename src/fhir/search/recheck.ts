@@ -19,14 +19,18 @@ export interface Budget {
 export function spendCandidates(budget: Budget, count: number): void {
   budget.left -= count;
   if (budget.left < 0) {
-    throw badRequest('too-costly', `More than ${budget.limit} resources would have to be looked at one by one: narrow the search by another parameter.`);
+    throw badRequest(
+      'too-costly',
+      `More than ${budget.limit} resources would have to be looked at one by one: narrow the search by another parameter.`,
+    );
   }
 }
 
 function holds(meaning: Meaning, { param, modifier, values }: ParamCondition, resource: unknown): boolean {
   if (modifier === 'missing') {
     const [value] = values;
-    const isMissing = param.type === 'composite' ? !hasTuple(param, resource) : listValues(resource, param).length === 0;
+    const isMissing =
+      param.type === 'composite' ? !hasTuple(param, resource) : listValues(resource, param).length === 0;
     return isMissing === (value?.kind === 'missing' && value.missing);
   }
   const negated = modifier === 'not' || modifier === 'not-in';

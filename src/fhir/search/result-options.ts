@@ -12,8 +12,19 @@ type ResultEngine = Pick<Engine, 'definitions' | 'resources' | 'limits'>;
 export type ResultBuilder = { -readonly [K in keyof ResultOptions]: ResultOptions[K] };
 
 const NAMES = new Set([
-  '_sort', '_count', '_include', '_include:iterate', '_revinclude', '_revinclude:iterate', '_summary', '_elements', '_total',
-  '_cursor', '_format', '_pretty', '_contained',
+  '_sort',
+  '_count',
+  '_include',
+  '_include:iterate',
+  '_revinclude',
+  '_revinclude:iterate',
+  '_summary',
+  '_elements',
+  '_total',
+  '_cursor',
+  '_format',
+  '_pretty',
+  '_contained',
 ]);
 
 export const isResultName = (name: string): boolean =>
@@ -47,7 +58,8 @@ function parseSort(engine: ResultEngine, types: readonly string[], out: SortKey[
     }
     const casts = new Set(params.map((p) => p && kindOf(p).sortKey(p, raw(''), descending)?.cast));
     if (casts.has(undefined)) throw badValue('_sort', `${code} gives no order; sort by another parameter.`);
-    if (casts.size > 1) throw badValue('_sort', `${code} is not of one type in ${types.slice(0, 5).join(', ')}: narrow _type.`);
+    if (casts.size > 1)
+      throw badValue('_sort', `${code} is not of one type in ${types.slice(0, 5).join(', ')}: narrow _type.`);
     if (!out.some((k) => k.code === code)) out.push({ code, descending });
   }
   return why;
@@ -60,7 +72,8 @@ function parseInclude(engine: ResultEngine, name: string, value: string): Includ
   const iterate = modifier === 'iterate';
   if (value === '*') return { reverse, iterate, source: '*', code: '*', target: undefined };
   const [source = '', code = '', target, more] = value.split(':');
-  if (source === '' || code === '' || more !== undefined) throw badValue(name, `${shown(value)} must read Type:parameter, Type:parameter:Target, or *.`);
+  if (source === '' || code === '' || more !== undefined)
+    throw badValue(name, `${shown(value)} must read Type:parameter, Type:parameter:Target, or *.`);
   if (source !== '*' && !engine.resources.has(source)) return `the type ${shown(source)} is not served`;
   if (target !== undefined && !engine.resources.has(target)) return `the type ${shown(target)} is not served`;
   if (code !== '*') {
@@ -82,7 +95,13 @@ function parseCount(engine: ResultEngine, value: string): number {
  * @returns why it is left out, if it is
  * @throws FhirError 400
  */
-export function parseResult(engine: ResultEngine, types: readonly string[], out: ResultBuilder, name: string, value: string): string | undefined {
+export function parseResult(
+  engine: ResultEngine,
+  types: readonly string[],
+  out: ResultBuilder,
+  name: string,
+  value: string,
+): string | undefined {
   if (value.trim() === '' && name !== '_pretty') return 'it has no value';
   switch (name) {
     case '_sort': {
@@ -103,7 +122,15 @@ export function parseResult(engine: ResultEngine, types: readonly string[], out:
       out.total = value as 'accurate' | 'estimate' | 'none';
       return undefined;
     case '_elements':
-      out.elements = [...new Set([...out.elements, ...value.split(',').map((e) => e.trim()).filter((e) => e !== '')])];
+      out.elements = [
+        ...new Set([
+          ...out.elements,
+          ...value
+            .split(',')
+            .map((e) => e.trim())
+            .filter((e) => e !== ''),
+        ]),
+      ];
       return undefined;
     case '_cursor':
       out.cursor = value;
@@ -118,7 +145,11 @@ export function parseResult(engine: ResultEngine, types: readonly string[], out:
       const include = parseInclude(engine, name, value);
       if (typeof include === 'string') return include;
       const same = (i: Include): boolean =>
-        i.reverse === include.reverse && i.iterate === include.iterate && i.source === include.source && i.code === include.code && i.target === include.target;
+        i.reverse === include.reverse &&
+        i.iterate === include.iterate &&
+        i.source === include.source &&
+        i.code === include.code &&
+        i.target === include.target;
       if (!out.includes.some(same)) out.includes = [...out.includes, include];
       return undefined;
     }
@@ -131,5 +162,6 @@ export function demandConsistent(result: ResultOptions): void {
   if (result.elements.length > 0 && summary !== undefined && summary !== 'false') {
     throw badValue('_elements', '_elements and _summary exclude each other: send one of them.');
   }
-  if (summary === 'text' && result.includes.length > 0) throw badValue('_include', '_include and _revinclude cannot be used with _summary=text.');
+  if (summary === 'text' && result.includes.length > 0)
+    throw badValue('_include', '_include and _revinclude cannot be used with _summary=text.');
 }

@@ -24,7 +24,10 @@ import { subsetText } from './subset.ts';
 function searchedTypes(engine: Engine, { type, compartment }: SearchTarget): readonly string[] {
   if (type !== undefined) return [type];
   if (compartment) return compartmentTypes(engine, compartment.code);
-  return [...engine.resources.values()].filter((r) => r.interactions.includes('search-type')).map((r) => r.type).sort();
+  return [...engine.resources.values()]
+    .filter((r) => r.interactions.includes('search-type'))
+    .map((r) => r.type)
+    .sort();
 }
 
 function pathOf(engine: Engine, { type, compartment }: SearchTarget): string {
@@ -35,7 +38,11 @@ function pathOf(engine: Engine, { type, compartment }: SearchTarget): string {
 async function soughtOf(run: Run, target: SearchTarget, parsed: ParsedSearch): Promise<Sought[]> {
   const [first] = parsed.types;
   const sort: readonly SortKey[] =
-    parsed.result.sort.length > 0 ? parsed.result.sort : parsed.types.length === 1 && first ? defaultSort(run, first.type) : [];
+    parsed.result.sort.length > 0
+      ? parsed.result.sort
+      : parsed.types.length === 1 && first
+        ? defaultSort(run, first.type)
+        : [];
   const sought: Sought[] = [];
   for (const { type, conditions } of parsed.types) {
     const all: readonly PlannedCondition[] = target.compartment
@@ -56,7 +63,13 @@ function issuesOf(parsed: ParsedSearch, cut: boolean, limit: number): Issue[] {
     diagnostics: `${JSON.stringify(name.slice(0, 200))} was ignored: ${why}.`,
     expression: [name.slice(0, 200)],
   }));
-  if (cut) issues.push({ severity: 'warning', code: 'incomplete', diagnostics: `Only ${limit} resources are included in a page: ask for smaller pages by _count.`, expression: ['_include'] });
+  if (cut)
+    issues.push({
+      severity: 'warning',
+      code: 'incomplete',
+      diagnostics: `Only ${limit} resources are included in a page: ask for smaller pages by _count.`,
+      expression: ['_include'],
+    });
   return issues;
 }
 
@@ -68,7 +81,13 @@ function demandsTotal(run: Run, parsed: ParsedSearch): boolean {
 }
 
 /** The number of matches: known when they all fit into the first page or were counted with it, carried on by page links, counted on demand. */
-async function totalOf(run: Run, parsed: ParsedSearch, sought: readonly Sought[], cursor: Cursor | undefined, counted: string | null | undefined): Promise<number | undefined> {
+async function totalOf(
+  run: Run,
+  parsed: ParsedSearch,
+  sought: readonly Sought[],
+  cursor: Cursor | undefined,
+  counted: string | null | undefined,
+): Promise<number | undefined> {
   if (parsed.result.total === 'none') return undefined;
   if (cursor) return cursor.total;
   if (typeof counted === 'string') return Number(counted);
@@ -78,7 +97,11 @@ async function totalOf(run: Run, parsed: ParsedSearch, sought: readonly Sought[]
 function entriesOf(engine: Engine, parsed: ParsedSearch, rows: readonly Row[]): readonly Entry[] {
   const { summary = 'false', elements } = parsed.result;
   if (summary === 'false' && elements.length === 0) return rows;
-  return rows.map((r) => ({ type: r.type, id: r.id, content: subsetText(engine.definitions, r.type, r.content, { summary, elements }) }));
+  return rows.map((r) => ({
+    type: r.type,
+    id: r.id,
+    content: subsetText(engine.definitions, r.type, r.content, { summary, elements }),
+  }));
 }
 
 /** What later pages must know of the first one. */
@@ -103,16 +126,32 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   if (onlyCount) {
     const total = await countMatches(run, sought);
     return {
-      body: writeSearchset({ baseUrl: engine.baseUrl, total, self: link(undefined), next: undefined, matches: [], included: [], issues: issuesOf(parsed, false, 0) }, options.pretty ?? false),
+      body: writeSearchset(
+        {
+          baseUrl: engine.baseUrl,
+          total,
+          self: link(undefined),
+          next: undefined,
+          matches: [],
+          included: [],
+          issues: issuesOf(parsed, false, 0),
+        },
+        options.pretty ?? false,
+      ),
       resources: [],
     };
   }
   // A page link is good for one search, whatever the page size.
   const binding = `${path}?${written}`;
-  const cursor = result.cursor === undefined ? undefined : openCursor(engine.cursorKey, binding, result.cursor, sought[0]?.keys.length ?? 0);
+  const cursor =
+    result.cursor === undefined
+      ? undefined
+      : openCursor(engine.cursorKey, binding, result.cursor, sought[0]?.keys.length ?? 0);
   const count = result.count ?? engine.limits.pageSize;
   const startedMs = ctx.clock.now();
-  const rows = await (cursor?.began ? steadyMatches(run, sought, cursor, cursor.began, count + 1) : matchesAfter(run, sought, cursor, count + 1, [], !cursor && demandsTotal(run, parsed)));
+  const rows = await (cursor?.began
+    ? steadyMatches(run, sought, cursor, cursor.began, count + 1)
+    : matchesAfter(run, sought, cursor, count + 1, [], !cursor && demandsTotal(run, parsed)));
   const hasMore = rows.length > count;
   const counted = hasMore ? rows[0]?.counted : String(rows.length);
   if (hasMore) rows.pop();
@@ -127,7 +166,10 @@ export const search: Search = async (engine, ctx, target, query, options) => {
       baseUrl: engine.baseUrl,
       total,
       self: link(result.cursor === undefined ? undefined : encodeURIComponent(result.cursor)),
-      next: hasMore && last ? link(sealCursor(engine.cursorKey, binding, { id: last.id, type: last.type, keys: last.keys, total, began })) : undefined,
+      next:
+        hasMore && last
+          ? link(sealCursor(engine.cursorKey, binding, { id: last.id, type: last.type, keys: last.keys, total, began }))
+          : undefined,
       matches: entriesOf(engine, parsed, rows),
       included: entriesOf(engine, parsed, included.rows),
       issues: issuesOf(parsed, included.cut, engine.limits.includes),
@@ -139,4 +181,3 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   for (const row of included.rows) resources.push(`${row.type}/${row.id}`);
   return { body, resources };
 };
-

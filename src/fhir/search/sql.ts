@@ -25,7 +25,12 @@ export const scopeOf = (access: Access, type: string, alias: string): Scope => (
 });
 
 /** `select … from …`: the visible rows that meet all conditions. */
-export function selectFrom(scope: Scope, what: Sql, conditions: readonly Sql[], more: { readonly join?: Sql; readonly tail?: Sql } = {}): Sql {
+export function selectFrom(
+  scope: Scope,
+  what: Sql,
+  conditions: readonly Sql[],
+  more: { readonly join?: Sql; readonly tail?: Sql } = {},
+): Sql {
   const join = more.join ? sql`, ${more.join}` : raw('');
   return sql`select ${what} from ${scope.table} ${raw(scope.alias)}${join} where ${and([...conditions, scope.visible])}${more.tail ?? raw('')}`;
 }

@@ -23,7 +23,8 @@ const MOST_CHANGED = 1000;
 const visible = (alias: string, { snapshot }: Moment): Sql =>
   sql`pg_visible_in_snapshot((((pg_snapshot_xmax(${snapshot}::pg_snapshot)::text::bigint >> 32) << 32) + ${raw(alias)}.xmin::text::bigint)::text::xid8, ${snapshot}::pg_snapshot)`;
 
-const recent = (alias: string, { atMs }: Moment): Sql => sql`${raw(alias)}.last_updated > ${new Date(atMs - MARGIN_MS).toISOString()}`;
+const recent = (alias: string, { atMs }: Moment): Sql =>
+  sql`${raw(alias)}.last_updated > ${new Date(atMs - MARGIN_MS).toISOString()}`;
 
 interface Changed {
   readonly row: Row;
@@ -37,10 +38,15 @@ async function changedSince(run: Run, { plan }: Sought, began: Moment): Promise<
   const history = identifier(historyTableOf(scope.type));
   const was = sql`lateral (select h.version, h.content from (select 1) one left join ${history} h on h.id = r.id and h.content is not null and not ${visible('h', began)} order by h.version limit 1) w`;
   const rows = await run.reader.query(
-    selectFrom(scope, raw('r.id, r.version, r.content, w.version, w.content'), [...plan.where, recent('r', began), sql`not ${visible('r', began)}`], {
-      join: was,
-      tail: raw(` limit ${MOST_CHANGED + 1}`),
-    }),
+    selectFrom(
+      scope,
+      raw('r.id, r.version, r.content, w.version, w.content'),
+      [...plan.where, recent('r', began), sql`not ${visible('r', began)}`],
+      {
+        join: was,
+        tail: raw(` limit ${MOST_CHANGED + 1}`),
+      },
+    ),
   );
   if (rows.length > MOST_CHANGED) return undefined;
   const changed: Changed[] = [];
@@ -50,7 +56,8 @@ async function changedSince(run: Run, { plan }: Sought, began: Moment): Promise<
     const row = plainRow(type, String(id), Number(version), text);
     const resource = resourceOf(row);
     if (plan.recheck.length > 0 && !meetsAll(run.meaning, plan.recheck, resource)) continue;
-    const old = typeof oldContent === 'string' ? run.reader.decode(type, row.id, Number(oldVersion), oldContent) : undefined;
+    const old =
+      typeof oldContent === 'string' ? run.reader.decode(type, row.id, Number(oldVersion), oldContent) : undefined;
     changed.push({ row, was: old === undefined ? resource : (JSON.parse(old) as unknown) });
   }
   return changed;
@@ -64,11 +71,21 @@ async function placed(run: Run, { plan, keys }: Sought, changed: readonly Change
   const values = changed.map(({ row, was }, at) => {
     const literals = extract(run.engine.definitions, type, was, run.engine.baseUrl);
     const lastUpdated = (was as { meta?: { lastUpdated?: string } }).meta?.lastUpdated;
-    return Object.fromEntries([['at', at], ['id', row.id], ['last_updated', lastUpdated], ...columns.map((c, i) => [c.name, literals[i]])]) as unknown;
+    return Object.fromEntries([
+      ['at', at],
+      ['id', row.id],
+      ['last_updated', lastUpdated],
+      ...columns.map((c, i) => [c.name, literals[i]]),
+    ]) as unknown;
   });
   // The same names as in the table, so that the same expressions apply.
   const shape = join(
-    [raw('at integer, id text collate "C", last_updated timestamptz'), ...columns.map((c) => sql`${identifier(c.name)} ${raw(c.sqlType.startsWith('text') ? `${c.sqlType} collate "C"` : c.sqlType)}`)],
+    [
+      raw('at integer, id text collate "C", last_updated timestamptz'),
+      ...columns.map(
+        (c) => sql`${identifier(c.name)} ${raw(c.sqlType.startsWith('text') ? `${c.sqlType} collate "C"` : c.sqlType)}`,
+      ),
+    ],
     ', ',
   );
   const expressions = keys.map((k) => k.sql);
@@ -81,7 +98,12 @@ async function placed(run: Run, { plan, keys }: Sought, changed: readonly Change
   });
 }
 
-const instantMs = (text: string): number => (text === '-infinity' ? -Infinity : text === 'infinity' ? Infinity : Date.parse(`${text.slice(0, 10)}T${text.slice(11).replace('+00', 'Z')}`));
+const instantMs = (text: string): number =>
+  text === '-infinity'
+    ? -Infinity
+    : text === 'infinity'
+      ? Infinity
+      : Date.parse(`${text.slice(0, 10)}T${text.slice(11).replace('+00', 'Z')}`);
 
 function compareKeys(key: OrderKey, a: string, b: string): number {
   if (a === b) return 0;
@@ -116,14 +138,26 @@ function compareRows(keys: readonly OrderKey[], a: Row, b: Row): number {
  * The matches after the position, each at the place it had when the first page was read; what was made since, at the place
  * where it was made.
  */
-export async function steadyMatches(run: Run, sought: readonly Sought[], after: Position, began: Moment, limit: number): Promise<Row[]> {
+export async function steadyMatches(
+  run: Run,
+  sought: readonly Sought[],
+  after: Position,
+  began: Moment,
+  limit: number,
+): Promise<Row[]> {
   // Rows of a relation made by hand never change.
   const changing = (s: Sought): boolean => run.engine.resources.get(s.plan.scope.type)?.storage !== 'relation';
   const unchanged = sought.map((s): Sought => {
     const { plan, keys } = s;
     if (!changing(s)) return s;
     const { alias } = plan.scope;
-    return { plan: { ...plan, where: [...plan.where, sql`(${recent(alias, began)} and not ${visible(alias, began)}) is not true`] }, keys };
+    return {
+      plan: {
+        ...plan,
+        where: [...plan.where, sql`(${recent(alias, began)} and not ${visible(alias, began)}) is not true`],
+      },
+      keys,
+    };
   });
   // In this order: a row that changes between the two statements is found by both, not by neither.
   const rows = await matchesAfter(run, unchanged, after, limit);

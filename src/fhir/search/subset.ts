@@ -53,7 +53,12 @@ export function subsetText(definitions: Definitions, type: string, content: stri
   const meta = asObject(kept['meta']) ?? {};
   // meta stands after the id, as in stored resources, also where there was none.
   const { resourceType, id, meta: _, ...rest } = kept;
-  const subset: Tree = { resourceType, ...(id === undefined ? {} : { id }), meta: { ...meta, tag: [...asArray(meta['tag']), SUBSETTED] }, ...rest };
+  const subset: Tree = {
+    resourceType,
+    ...(id === undefined ? {} : { id }),
+    meta: { ...meta, tag: [...asArray(meta['tag']), SUBSETTED] },
+    ...rest,
+  };
   if (kept[DIGITS] !== undefined) subset[DIGITS] = kept[DIGITS];
   return stringify(subset);
 }

@@ -59,19 +59,32 @@ export function eachValue(root: unknown, param: SearchParam, visit: Visit): void
 }
 
 /** All values of a parameter as a list. */
-export function listValues(root: unknown, param: SearchParam): { readonly value: unknown; readonly path: SearchPath }[] {
+export function listValues(
+  root: unknown,
+  param: SearchParam,
+): { readonly value: unknown; readonly path: SearchPath }[] {
   const out: { value: unknown; path: SearchPath }[] = [];
   eachValue(root, param, (value, path) => out.push({ value, path }));
   return out;
 }
 
-const prefixOf = (path: SearchPath): string => path.steps.slice(0, -1).map((s) => s.property).join('.');
+const prefixOf = (path: SearchPath): string =>
+  path.steps
+    .slice(0, -1)
+    .map((s) => s.property)
+    .join('.');
 
 /** At most one value in a resource: one walk, or the types of one choice element. */
 export function isScalar(param: SearchParam): boolean {
   const first = param.paths[0];
   if (first === undefined) return false;
   return param.paths.every(
-    (p) => !p.many && (p === first || (p.element !== undefined && p.element === first.element && p.element.choice && prefixOf(p) === prefixOf(first))),
+    (p) =>
+      !p.many &&
+      (p === first ||
+        (p.element !== undefined &&
+          p.element === first.element &&
+          p.element.choice &&
+          prefixOf(p) === prefixOf(first))),
   );
 }

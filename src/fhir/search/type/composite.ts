@@ -23,11 +23,16 @@ export const compositeKind: SearchKind = {
   parse(text, param, _modifier, meaning, name) {
     const parts = splitEscaped(text, '$');
     if (parts.length !== param.components.length || parts.some((p) => p === '')) {
-      throw badValue(name, `give ${param.components.length} parts separated by $: ${param.components.map((c) => c.param.code).join('$')}.`);
+      throw badValue(
+        name,
+        `give ${param.components.length} parts separated by $: ${param.components.map((c) => c.param.code).join('$')}.`,
+      );
     }
     return {
       kind: 'composite',
-      parts: param.components.map((c, i) => meaning.kindOf(c.param).parse(parts[i] ?? '', c.param, undefined, meaning, name)),
+      parts: param.components.map((c, i) =>
+        meaning.kindOf(c.param).parse(parts[i] ?? '', c.param, undefined, meaning, name),
+      ),
     };
   },
   condition(columns, _modifier, values, meaning) {
@@ -44,7 +49,11 @@ export const compositeKind: SearchKind = {
       values.some(
         (v) =>
           v.kind === 'composite' &&
-          param.components.every((c, i) => meaning.kindOf(c.param).matches(c.param, listValues(value, c.param), undefined, v.parts.slice(i, i + 1), meaning)),
+          param.components.every((c, i) =>
+            meaning
+              .kindOf(c.param)
+              .matches(c.param, listValues(value, c.param), undefined, v.parts.slice(i, i + 1), meaning),
+          ),
       ),
     );
   },

@@ -50,7 +50,8 @@ export const dateColumns: ColumnKind = {
 };
 
 /** An offset's `+` that was not encoded arrives as a space. */
-const repaired = (text: string): string => (text.charAt(text.length - 6) === ' ' ? `${text.slice(0, -6)}+${text.slice(-5)}` : text);
+const repaired = (text: string): string =>
+  text.charAt(text.length - 6) === ' ' ? `${text.slice(0, -6)}+${text.slice(-5)}` : text;
 
 /** The search interval; for `ap` widened by a tenth of its distance from now. */
 function intervalOf(value: DateValue, meaning: Meaning): Moment {
@@ -146,14 +147,18 @@ export const dateKind: SearchKind = {
     const date = repaired(rest);
     const moment = parseMoment(date, false);
     if (!moment) {
-      throw badValue(name, `${shown(rest)} is no date: write 2026-01-31, or 2026-01-31T09:30:00+01:00 with the plus sign encoded as %2B.`);
+      throw badValue(
+        name,
+        `${shown(rest)} is no date: write 2026-01-31, or 2026-01-31T09:30:00+01:00 with the plus sign encoded as %2B.`,
+      );
     }
     return { kind: 'date', prefix, text: date, low: moment.low, high: moment.high };
   },
   condition(columns, _modifier, values, meaning) {
     const instant = isInstant(columns.param);
     const scalar = isScalar(columns.param);
-    const one = (column: Sql, value: DateValue): Sql => (instant ? instantCondition : rangeCondition)(column, value.prefix, intervalOf(value, meaning));
+    const one = (column: Sql, value: DateValue): Sql =>
+      (instant ? instantCondition : rangeCondition)(column, value.prefix, intervalOf(value, meaning));
     const all = (column: Sql): Sql => or(values.filter(isDate).map((v) => one(column, v)));
     if (scalar) return { sql: all(columns.column()), exact: true };
     return { sql: sql`exists (select from unnest(${columns.column()}) v where ${all(raw('v'))})`, exact: true };
@@ -169,9 +174,13 @@ export const dateKind: SearchKind = {
     });
   },
   sortKey(param, column, descending) {
-    const start = (range: Sql): Sql => sql`case when lower_inf(${range}) then '-infinity'::timestamptz else lower(${range}) end`;
+    const start = (range: Sql): Sql =>
+      sql`case when lower_inf(${range}) then '-infinity'::timestamptz else lower(${range}) end`;
     if (isInstant(param)) return { sql: column, cast: 'timestamptz' };
     if (isScalar(param)) return { sql: start(column), cast: 'timestamptz' };
-    return { sql: sql`(select ${raw(descending ? 'max' : 'min')}(${start(raw('v'))}) from unnest(${column}) v)`, cast: 'timestamptz' };
+    return {
+      sql: sql`(select ${raw(descending ? 'max' : 'min')}(${start(raw('v'))}) from unnest(${column}) v)`,
+      cast: 'timestamptz',
+    };
   },
 };

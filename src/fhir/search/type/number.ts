@@ -2,7 +2,14 @@
 import { DIGITS } from '../../json.ts';
 import { or, raw, sql, type Sql } from '../../../platform/database/sql.ts';
 import type { Prefix } from '../criteria.ts';
-import { approximately, compareDecimals, numericText, parseDecimal, precisionInterval, type Decimal } from '../decimal.ts';
+import {
+  approximately,
+  compareDecimals,
+  numericText,
+  parseDecimal,
+  precisionInterval,
+  type Decimal,
+} from '../decimal.ts';
 import { unescape } from '../escape.ts';
 import { ALL_PREFIXES, badValue, extreme, shown, splitPrefix, type ColumnKind, type SearchKind } from '../kind.ts';
 import { arrayLiteral } from '../literal.ts';
@@ -13,12 +20,14 @@ export function decimalText(holder: object, property: string): string | undefine
   const value = (holder as Record<string, unknown>)[property];
   if (typeof value !== 'number' || !Number.isFinite(value)) return undefined;
   const digits = (holder as Record<symbol, unknown>)[DIGITS];
-  const exact = typeof digits === 'object' && digits !== null ? (digits as Record<string, unknown>)[property] : undefined;
+  const exact =
+    typeof digits === 'object' && digits !== null ? (digits as Record<string, unknown>)[property] : undefined;
   return typeof exact === 'string' ? exact : String(value);
 }
 
 export const numberColumns: ColumnKind = {
-  shapes: (param) => (isScalar(param) ? [{ sqlType: 'numeric', index: 'btree' }] : [{ sqlType: 'numeric[]', index: 'none' }]),
+  shapes: (param) =>
+    isScalar(param) ? [{ sqlType: 'numeric', index: 'btree' }] : [{ sqlType: 'numeric[]', index: 'none' }],
   extractor(param) {
     const scalar = isScalar(param);
     return (resource, out, at) => {
@@ -71,12 +80,18 @@ export function numberCondition(column: Sql, prefix: Prefix, text: string): Sql 
 }
 
 /** The same on a number, or on an interval whose ends may be open. */
-export function compareNumbers(prefix: Prefix, text: string, from: Decimal | undefined, to: Decimal | undefined): boolean {
+export function compareNumbers(
+  prefix: Prefix,
+  text: string,
+  from: Decimal | undefined,
+  to: Decimal | undefined,
+): boolean {
   const number = decimalOf(text);
   const { low, high } = prefix === 'ap' ? approximately(number) : precisionInterval(number);
   const below = (a: Decimal | undefined, b: Decimal): boolean => a === undefined || compareDecimals(a, b) < 0;
   const above = (a: Decimal | undefined, b: Decimal): boolean => a === undefined || compareDecimals(a, b) > 0;
-  const within = from !== undefined && to !== undefined && compareDecimals(from, low) >= 0 && compareDecimals(to, high) < 0;
+  const within =
+    from !== undefined && to !== undefined && compareDecimals(from, low) >= 0 && compareDecimals(to, high) < 0;
   const least = (d: Decimal | undefined, b: Decimal): boolean => d !== undefined && compareDecimals(d, b) > 0;
   const most = (d: Decimal | undefined, b: Decimal): boolean => d !== undefined && compareDecimals(d, b) < 0;
   switch (prefix) {
@@ -97,7 +112,9 @@ export function compareNumbers(prefix: Prefix, text: string, from: Decimal | und
     case 'eb':
       return most(to, number);
     case 'ap':
-      return (from === undefined || compareDecimals(from, high) <= 0) && (to === undefined || compareDecimals(to, low) >= 0);
+      return (
+        (from === undefined || compareDecimals(from, high) <= 0) && (to === undefined || compareDecimals(to, low) >= 0)
+      );
     default:
       return prefix satisfies never;
   }
@@ -111,14 +128,21 @@ export const numberKind: SearchKind = {
     return { kind: 'number', prefix, text: number };
   },
   condition(columns, _modifier, values) {
-    const all = (column: Sql): Sql => or(values.flatMap((v) => (v.kind === 'number' ? [numberCondition(column, v.prefix, v.text)] : [])));
+    const all = (column: Sql): Sql =>
+      or(values.flatMap((v) => (v.kind === 'number' ? [numberCondition(column, v.prefix, v.text)] : [])));
     if (isScalar(columns.param)) return { sql: all(columns.column()), exact: true };
     return { sql: sql`exists (select from unnest(${columns.column()}) v where ${all(raw('v'))})`, exact: true };
   },
   matches: (_param, found, _modifier, values) =>
     found.some(({ value }) => {
       const number = typeof value === 'number' ? parseDecimal(String(value)) : undefined;
-      return number !== undefined && values.some((v) => v.kind === 'number' && compareNumbers(v.prefix, v.text, number, number));
+      return (
+        number !== undefined &&
+        values.some((v) => v.kind === 'number' && compareNumbers(v.prefix, v.text, number, number))
+      );
     }),
-  sortKey: (param, column, descending) => ({ sql: isScalar(param) ? column : extreme(column, descending), cast: 'numeric' }),
+  sortKey: (param, column, descending) => ({
+    sql: isScalar(param) ? column : extreme(column, descending),
+    cast: 'numeric',
+  }),
 };

@@ -17,7 +17,9 @@ export const holdsRanges = (param: SearchParam): boolean => param.datatypes.has(
 
 export const quantityColumns: ColumnKind = {
   shapes: (param) =>
-    isScalar(param) && !holdsRanges(param) ? [{ sqlType: 'numeric', index: 'btree' }] : [{ sqlType: 'numeric[]', index: 'none' }],
+    isScalar(param) && !holdsRanges(param)
+      ? [{ sqlType: 'numeric', index: 'btree' }]
+      : [{ sqlType: 'numeric[]', index: 'none' }],
   extractor(param) {
     const scalar = isScalar(param) && !holdsRanges(param);
     return (resource, out, at) => {
@@ -57,12 +59,17 @@ function isMatch({ value, path }: Found, wanted: Value): boolean {
   if (wanted.kind !== 'quantity' || !object) return false;
   if (path.type !== 'Range') {
     const number = numberIn(object);
-    return number !== undefined && hasUnit(object, wanted) && compareNumbers(wanted.prefix, wanted.text, number, number);
+    return (
+      number !== undefined && hasUnit(object, wanted) && compareNumbers(wanted.prefix, wanted.text, number, number)
+    );
   }
   const low = asObject(object['low']);
   const high = asObject(object['high']);
   if (!low && !high) return false;
-  return [low, high].every((end) => !end || hasUnit(end, wanted)) && compareNumbers(wanted.prefix, wanted.text, numberIn(low), numberIn(high));
+  return (
+    [low, high].every((end) => !end || hasUnit(end, wanted)) &&
+    compareNumbers(wanted.prefix, wanted.text, numberIn(low), numberIn(high))
+  );
 }
 
 export const quantityKind: SearchKind = {
@@ -71,14 +78,16 @@ export const quantityKind: SearchKind = {
   parse(text, _param, _modifier, _meaning, name) {
     const parts = splitEscaped(text, '|').map(unescape);
     const [number = '', system, code] = parts;
-    if (parts.length === 2 || parts.length > 3) throw badValue(name, `${shown(text)} must be a number alone, number|system|code, or number||unit.`);
+    if (parts.length === 2 || parts.length > 3)
+      throw badValue(name, `${shown(text)} must be a number alone, number|system|code, or number||unit.`);
     const [prefix, digits] = parseNumber(number, name);
     return { kind: 'quantity', prefix, text: digits, system, code };
   },
   condition(columns, _modifier, values) {
     const { param } = columns;
     if (holdsRanges(param)) return { sql: sql`${columns.column()} is not null`, exact: false };
-    const all = (column: Sql): Sql => or(values.flatMap((v) => (v.kind === 'quantity' ? [numberCondition(column, v.prefix, v.text)] : [])));
+    const all = (column: Sql): Sql =>
+      or(values.flatMap((v) => (v.kind === 'quantity' ? [numberCondition(column, v.prefix, v.text)] : [])));
     const exact = values.every((v) => v.kind === 'quantity' && (v.system ?? '') === '' && (v.code ?? '') === '');
     if (isScalar(param)) return { sql: all(columns.column()), exact };
     return { sql: sql`exists (select from unnest(${columns.column()}) v where ${all(raw('v'))})`, exact };

@@ -16,7 +16,8 @@ const HISTORY = '/_history/';
 /** The reference without the server's own base and without a version. */
 export function localReference(reference: string, baseUrl: string): string {
   let text = reference;
-  if (baseUrl !== '' && text.startsWith(baseUrl) && text.charAt(baseUrl.length) === '/') text = text.slice(baseUrl.length + 1);
+  if (baseUrl !== '' && text.startsWith(baseUrl) && text.charAt(baseUrl.length) === '/')
+    text = text.slice(baseUrl.length + 1);
   const history = text.indexOf(HISTORY);
   return history < 0 ? text : text.slice(0, history);
 }
@@ -84,7 +85,13 @@ const ID = /^[A-Za-z0-9.-]{1,64}$/;
 const ABSOLUTE = /^(?:[a-z][a-z0-9+.-]*:\/\/|urn:)/i;
 
 /** @param narrowed type that a modifier named, `subject:Patient` */
-export function parseReference(text: string, param: SearchParam, narrowed: string | undefined, baseUrl: string, name: string): ReferenceValue {
+export function parseReference(
+  text: string,
+  param: SearchParam,
+  narrowed: string | undefined,
+  baseUrl: string,
+  name: string,
+): ReferenceValue {
   const value = unescape(text);
   const none = { type: narrowed, id: undefined, version: undefined, url: undefined };
   if (isCanonical(param)) return { kind: 'reference', ...none, type: undefined, url: value };
@@ -92,7 +99,8 @@ export function parseReference(text: string, param: SearchParam, narrowed: strin
   const literal = LITERAL.exec(local);
   if (literal) {
     const [, type, id, version] = literal;
-    if (narrowed !== undefined && type !== narrowed) throw badValue(name, `${shown(value)} is no ${narrowed}: give its id alone, or ${narrowed}/id.`);
+    if (narrowed !== undefined && type !== narrowed)
+      throw badValue(name, `${shown(value)} is no ${narrowed}: give its id alone, or ${narrowed}/id.`);
     return { kind: 'reference', type, id, version, url: undefined };
   }
   if (ID.test(local)) return { kind: 'reference', ...none, id: local };
@@ -133,10 +141,16 @@ export const referenceKind: SearchKind = {
       const target = param.paths[0]?.target;
       const covered = columns.cover && texts.every((t) => t.startsWith(`${target ?? ''}/`));
       const condition = (c: Sql): Sql => (isScalar(param) ? oneOf(c, texts) : overlaps(c, texts));
-      return { sql: columns.cover && covered ? condition(columns.cover) : indexed(columns, condition), exact, fenced: !isScalar(param) };
+      return {
+        sql: columns.cover && covered ? condition(columns.cover) : indexed(columns, condition),
+        exact,
+        fenced: !isScalar(param),
+      };
     }
     if (!isScalar(param)) return { sql: overlaps(columns.column(), texts), exact, fenced: true };
-    const versions = texts.filter((t) => !t.includes('|')).map((t) => sql`starts_with(${columns.column()}, ${`${t}|`})`);
+    const versions = texts
+      .filter((t) => !t.includes('|'))
+      .map((t) => sql`starts_with(${columns.column()}, ${`${t}|`})`);
     return { sql: or([oneOf(columns.column(), texts), ...versions]), exact };
   },
   matches(param, found, modifier, values, meaning) {
@@ -144,7 +158,11 @@ export const referenceKind: SearchKind = {
       return found.some(({ value }) => {
         const forms: string[] = [];
         tokenForms(forms, 'Identifier', asObject(value)?.['identifier']);
-        return values.some((v) => v.kind === 'token' && forms.includes(v.system === undefined ? bounded(v.code) : `${bounded(v.system)}|${bounded(v.code)}`));
+        return values.some(
+          (v) =>
+            v.kind === 'token' &&
+            forms.includes(v.system === undefined ? bounded(v.code) : `${bounded(v.system)}|${bounded(v.code)}`),
+        );
       });
     }
     const canonical = isCanonical(param);
@@ -160,5 +178,8 @@ export const referenceKind: SearchKind = {
       });
     });
   },
-  sortKey: (param, column, descending) => ({ sql: isScalar(param) ? sql`nullif(${column}, '')` : extreme(column, descending), cast: 'text' }),
+  sortKey: (param, column, descending) => ({
+    sql: isScalar(param) ? sql`nullif(${column}, '')` : extreme(column, descending),
+    cast: 'text',
+  }),
 };

@@ -35,7 +35,11 @@ const RADIANS = Math.PI / 180;
 
 function inDegrees(text: string | undefined, limit: number, name: string, what: string): number {
   const value = text === undefined || !/^-?\d{1,3}(\.\d{1,20})?$/.test(text) ? NaN : Number(text);
-  if (!(Math.abs(value) <= limit)) throw badValue(name, `${shown(text ?? '')} is no ${what}: write near=latitude|longitude|distance|unit, such as 42.36|-71.06|5|km.`);
+  if (!(Math.abs(value) <= limit))
+    throw badValue(
+      name,
+      `${shown(text ?? '')} is no ${what}: write near=latitude|longitude|distance|unit, such as 42.36|-71.06|5|km.`,
+    );
   return value;
 }
 
@@ -74,10 +78,18 @@ export const specialKind: SearchKind = {
     if (parts.length > 4) throw badValue(name, 'write near=latitude|longitude|distance|unit.');
     const latitude = inDegrees(lat, 90, name, 'latitude');
     const longitude = inDegrees(lon, 180, name, 'longitude');
-    if (distance !== '' && !/^\d{1,9}(\.\d{1,20})?$/.test(distance)) throw badValue(name, `${shown(distance)} is no distance: write a number such as 5.`);
+    if (distance !== '' && !/^\d{1,9}(\.\d{1,20})?$/.test(distance))
+      throw badValue(name, `${shown(distance)} is no distance: write a number such as 5.`);
     const factor = unit === '' ? 1 : Object.hasOwn(KILOMETRES, unit) ? KILOMETRES[unit] : undefined;
-    if (factor === undefined) throw badValue(name, `${shown(unit)} is no unit of length here: use ${Object.keys(KILOMETRES).join(', ')}.`);
-    return { kind: 'near', parts, latitude, longitude, distanceKm: distance === '' ? NEAR_KM : Number(distance) * factor };
+    if (factor === undefined)
+      throw badValue(name, `${shown(unit)} is no unit of length here: use ${Object.keys(KILOMETRES).join(', ')}.`);
+    return {
+      kind: 'near',
+      parts,
+      latitude,
+      longitude,
+      distanceKm: distance === '' ? NEAR_KM : Number(distance) * factor,
+    };
   },
   condition(columns, _modifier, values) {
     const latitude = columns.column('latitude');

@@ -76,7 +76,11 @@ export const stringKind: SearchKind = {
     };
     // Of a letter alone the index finds too much: walking in order meets a page of matches sooner.
     const shortest = modifier === 'contains' ? 3 : 2;
-    return { sql: or(texts.map(like)), exact: modifier !== 'exact', fenced: texts.every((t) => normalText(t).length >= shortest) };
+    return {
+      sql: or(texts.map(like)),
+      exact: modifier !== 'exact',
+      fenced: texts.every((t) => normalText(t).length >= shortest),
+    };
   },
   matches(param, found, modifier, values) {
     const sounds = isPhonetic(param) && modifier === undefined;

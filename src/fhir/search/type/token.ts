@@ -6,7 +6,18 @@ import { or, raw, sql } from '../../../platform/database/sql.ts';
 import { badRequest } from '../../outcome.ts';
 import type { TokenValue, Value } from '../criteria.ts';
 import { splitEscaped, unescape } from '../escape.ts';
-import { badValue, indexed, NONE, oneOf, overlaps, shown, type ColumnKind, type Found, type Meaning, type SearchKind } from '../kind.ts';
+import {
+  badValue,
+  indexed,
+  NONE,
+  oneOf,
+  overlaps,
+  shown,
+  type ColumnKind,
+  type Found,
+  type Meaning,
+  type SearchKind,
+} from '../kind.ts';
 import { arrayLiteral, bounded } from '../literal.ts';
 import { normalCode, normalContact, normalText } from '../normal.ts';
 import { asArray, asObject, asString, eachValue, isScalar } from '../values.ts';
@@ -83,7 +94,8 @@ export const tokenColumns: ColumnKind = {
 export function parseToken(text: string, name: string): TokenValue {
   const parts = splitEscaped(text, '|');
   const [first = '', second] = parts;
-  if (parts.length > 2) throw badValue(name, `${shown(text)} has more than one |: write system|code, and \\| for a bar within.`);
+  if (parts.length > 2)
+    throw badValue(name, `${shown(text)} has more than one |: write system|code, and \\| for a bar within.`);
   if (second === undefined) return { kind: 'token', system: undefined, code: unescape(first) };
   if (first === '' && second === '') throw badValue(name, 'neither system nor code is given: write system|code.');
   return { kind: 'token', system: unescape(first), code: unescape(second) };
@@ -92,7 +104,10 @@ export function parseToken(text: string, name: string): TokenValue {
 function parseTyped(text: string, name: string): Value {
   const [system = '', code = '', value = '', more] = splitEscaped(text, '|').map(unescape);
   if (code === '' || value === '' || more !== undefined) {
-    throw badValue(name, `${shown(text)} must have three parts: system|code|value, such as http://terminology.hl7.org/CodeSystem/v2-0203|MR|446053.`);
+    throw badValue(
+      name,
+      `${shown(text)} must have three parts: system|code|value, such as http://terminology.hl7.org/CodeSystem/v2-0203|MR|446053.`,
+    );
   }
   return { kind: 'of-type', system, code, value };
 }
@@ -108,11 +123,15 @@ function isImplicit(param: SearchParam, system: string, code: string, meaning: M
     if (type === 'boolean') return system === SPECIAL_VALUES;
     const valueSet = type === 'code' ? element?.binding?.valueSet : undefined;
     if (valueSet === undefined) return false;
-    return meaning.terminology.systemOf(valueSet) === system || (code !== '' && meaning.terminology.contains(valueSet, system, code) === true);
+    return (
+      meaning.terminology.systemOf(valueSet) === system ||
+      (code !== '' && meaning.terminology.contains(valueSet, system, code) === true)
+    );
   });
 }
 
-const onlyBareCodes = (param: SearchParam): boolean => [...param.datatypes].every((t) => t === 'code' || t === 'boolean');
+const onlyBareCodes = (param: SearchParam): boolean =>
+  [...param.datatypes].every((t) => t === 'code' || t === 'boolean');
 
 /** What is looked for: lookup forms, or any bare code at all. */
 interface Wanted {
@@ -120,7 +139,13 @@ interface Wanted {
   readonly any: boolean;
 }
 
-function addWanted(forms: Set<string>, param: SearchParam, system: string | undefined, code: string, meaning: Meaning): boolean {
+function addWanted(
+  forms: Set<string>,
+  param: SearchParam,
+  system: string | undefined,
+  code: string,
+  meaning: Meaning,
+): boolean {
   let any = false;
   const prefix = system === undefined ? '' : `${bounded(system)}|`;
   for (const type of param.datatypes) {
@@ -131,7 +156,12 @@ function addWanted(forms: Set<string>, param: SearchParam, system: string | unde
         else forms.add(bounded(code));
       }
     } else {
-      const normal = type === 'Coding' || type === 'CodeableConcept' ? normalCode(code) : type === 'ContactPoint' ? normalContact(code) : bounded(code);
+      const normal =
+        type === 'Coding' || type === 'CodeableConcept'
+          ? normalCode(code)
+          : type === 'ContactPoint'
+            ? normalContact(code)
+            : bounded(code);
       forms.add(prefix + normal);
     }
   }
@@ -139,26 +169,45 @@ function addWanted(forms: Set<string>, param: SearchParam, system: string | unde
 }
 
 /** Codes that lie below or above the one given, in its own system or in the implicit one. */
-function subsumed(param: SearchParam, value: TokenValue, direction: 'below' | 'above', meaning: Meaning): { system: string; codes: readonly string[] } {
+function subsumed(
+  param: SearchParam,
+  value: TokenValue,
+  direction: 'below' | 'above',
+  meaning: Meaning,
+): { system: string; codes: readonly string[] } {
   const implicit = param.paths.map((p) => p.element?.binding?.valueSet).find((v) => v !== undefined);
   const system = value.system ?? (implicit === undefined ? undefined : meaning.terminology.systemOf(implicit));
   const name = `${param.code}:${direction}`;
-  if (system === undefined || system === '' || value.code === '') throw badValue(name, 'give system and code: system|code.');
+  if (system === undefined || system === '' || value.code === '')
+    throw badValue(name, 'give system and code: system|code.');
   const codes = meaning.terminology.subsumed(system, value.code, direction);
   if (!codes) {
-    throw badRequest('not-supported', `${name}: the hierarchy of ${system.slice(0, 200)} is not at hand; search for the codes themselves, separated by commas.`, name);
+    throw badRequest(
+      'not-supported',
+      `${name}: the hierarchy of ${system.slice(0, 200)} is not at hand; search for the codes themselves, separated by commas.`,
+      name,
+    );
   }
   return { system, codes };
 }
 
-function wantedOf(param: SearchParam, modifier: string | undefined, values: readonly Value[], meaning: Meaning): Wanted {
+function wantedOf(
+  param: SearchParam,
+  modifier: string | undefined,
+  values: readonly Value[],
+  meaning: Meaning,
+): Wanted {
   const forms = new Set<string>();
   let any = false;
   for (const value of values) {
     if (value.kind === 'text' && modifier === 'in') {
       const concepts = meaning.terminology.expand(value.text);
       if (!concepts) {
-        throw badRequest('not-supported', `${param.code}:in: the codes of value set ${shown(value.text)} cannot be listed here; search for the codes themselves, separated by commas.`, `${param.code}:in`);
+        throw badRequest(
+          'not-supported',
+          `${param.code}:in: the codes of value set ${shown(value.text)} cannot be listed here; search for the codes themselves, separated by commas.`,
+          `${param.code}:in`,
+        );
       }
       for (const c of concepts) addWanted(forms, param, c.system, c.code, meaning);
     } else if (value.kind === 'token' && (modifier === 'below' || modifier === 'above')) {
@@ -185,7 +234,11 @@ function isTyped(value: unknown, wanted: Value): boolean {
   return asArray(asObject(identifier['type'])?.['coding']).some((c) => {
     const coding = asObject(c);
     const code = asString(coding?.['code']);
-    return code !== undefined && normalCode(code) === normalCode(wanted.code) && (asString(coding?.['system']) ?? '') === wanted.system;
+    return (
+      code !== undefined &&
+      normalCode(code) === normalCode(wanted.code) &&
+      (asString(coding?.['system']) ?? '') === wanted.system
+    );
   });
 }
 
@@ -223,7 +276,14 @@ export const tokenKind: SearchKind = {
     const list = [...forms];
     const [only] = list;
     if (only === undefined && !any) return NONE;
-    if (param.code === '_id') return { sql: oneOf(columns.column(), list.filter((f) => !f.includes('|'))), exact: true };
+    if (param.code === '_id')
+      return {
+        sql: oneOf(
+          columns.column(),
+          list.filter((f) => !f.includes('|')),
+        ),
+        exact: true,
+      };
     if (isBareCode(param)) {
       if (any) return { sql: sql`${columns.column()} is not null`, exact: true };
       if (only !== undefined && list.length === 1 && isInlined(param, only, meaning)) {
@@ -231,7 +291,11 @@ export const tokenKind: SearchKind = {
       }
       return { sql: oneOf(columns.column(), list), exact: true };
     }
-    if (any) return { sql: or([sql`${columns.column()} <> '{}'`, ...(only === undefined ? [] : [overlaps(columns.column(), list)])]), exact: true };
+    if (any)
+      return {
+        sql: or([sql`${columns.column()} <> '{}'`, ...(only === undefined ? [] : [overlaps(columns.column(), list)])]),
+        exact: true,
+      };
     return { sql: indexed(columns, (c) => overlaps(c, list)), exact: true, fenced: true };
   },
   matches(param, found: readonly Found[], modifier, values, meaning) {
@@ -250,6 +314,9 @@ export const tokenKind: SearchKind = {
   sortKey(param, column, descending) {
     if (isBareCode(param) || param.code === '_id') return { sql: column, cast: 'text' };
     // Forms with a bar repeat a code together with its system.
-    return { sql: sql`(select ${raw(descending ? 'max' : 'min')}(v) from unnest(${column}) v where strpos(v, '|') = 0)`, cast: 'text' };
+    return {
+      sql: sql`(select ${raw(descending ? 'max' : 'min')}(v) from unnest(${column}) v where strpos(v, '|') = 0)`,
+      cast: 'text',
+    };
   },
 };

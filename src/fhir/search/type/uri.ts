@@ -9,7 +9,8 @@ import { addCanonical } from './reference.ts';
 export const uriColumns: ColumnKind = {
   shapes: (param) => (isScalar(param) ? [{ sqlType: 'text', index: 'btree' }] : [{ sqlType: 'text[]', index: 'gin' }]),
   extractor(param) {
-    if (isScalar(param)) return (resource, out, at) => eachValue(resource, param, (value) => (out[at] = bounded(String(value))));
+    if (isScalar(param))
+      return (resource, out, at) => eachValue(resource, param, (value) => (out[at] = bounded(String(value))));
     return (resource, out, at) => {
       let forms: string[] | undefined;
       eachValue(resource, param, (value, path) => {
@@ -29,7 +30,8 @@ function above(uri: string): string[] {
   const start = uri.indexOf('://');
   const all = [uri, withoutSlash(uri)];
   if (start < 0) return all;
-  for (let at = withoutSlash(uri).lastIndexOf('/'); at > start + 2; at = uri.lastIndexOf('/', at - 1)) all.push(uri.slice(0, at), uri.slice(0, at + 1));
+  for (let at = withoutSlash(uri).lastIndexOf('/'); at > start + 2; at = uri.lastIndexOf('/', at - 1))
+    all.push(uri.slice(0, at), uri.slice(0, at + 1));
   return all;
 }
 
@@ -49,11 +51,16 @@ export const uriKind: SearchKind = {
         or(
           texts.map((t) => {
             const same = oneOf(c, [...new Set([bounded(t), bounded(withoutSlash(t))])]);
-            return t.includes('://') ? or([same, sql`starts_with(${c}, ${`${withoutSlash(t).slice(0, 300)}/`})`]) : same;
+            return t.includes('://')
+              ? or([same, sql`starts_with(${c}, ${`${withoutSlash(t).slice(0, 300)}/`})`])
+              : same;
           }),
         );
       const long = texts.some((t) => t.length > 300);
-      return { sql: scalar ? below(column) : sql`exists (select from unnest(${column}) v where ${below(sql`v`)})`, exact: !long };
+      return {
+        sql: scalar ? below(column) : sql`exists (select from unnest(${column}) v where ${below(sql`v`)})`,
+        exact: !long,
+      };
     }
     const all = [...new Set((modifier === 'above' ? texts.flatMap(above) : texts).map(bounded))];
     return { sql: scalar ? oneOf(column, all) : overlaps(column, all), exact: true, fenced: !scalar };
@@ -71,5 +78,8 @@ export const uriKind: SearchKind = {
       });
     });
   },
-  sortKey: (param, column, descending) => ({ sql: isScalar(param) ? column : extreme(column, descending), cast: 'text' }),
+  sortKey: (param, column, descending) => ({
+    sql: isScalar(param) ? column : extreme(column, descending),
+    cast: 'text',
+  }),
 };
