@@ -139,15 +139,13 @@ const results = fc.record({
 });
 
 test('parse(print(parse(query))) is parse(query), for every parameter of every type', () => {
-  const searches = fc
-    .constantFrom(...resources.keys())
-    .chain((type) =>
-      fc.record({
-        type: fc.constant(type),
-        criteria: fc.array(criterionOf(type, 2), { maxLength: 4 }),
-        result: results,
-      }),
-    );
+  const searches = fc.constantFrom(...resources.keys()).chain((type) =>
+    fc.record({
+      type: fc.constant(type),
+      criteria: fc.array(criterionOf(type, 2), { maxLength: 4 }),
+      result: results,
+    }),
+  );
   fc.assert(
     fc.property(searches, ({ type, criteria, result }) => {
       const query = [
