@@ -80,12 +80,15 @@ test('SIGTERM lets the requests that run come to their end, takes no new ones, a
     sending.write(body.slice(0, 10), () => {
       setTimeout(() => {
         server.signal('SIGTERM');
-        const ended = setInterval(() => {
-          fetch(`${base.origin}/livez`).catch(() => {
-            clearInterval(ended);
-            sending.end(body.slice(10));
-          });
-        }, 20);
+        const closed = async (): Promise<void> => {
+          const refused = await fetch(`${base.origin}/livez`).then(
+            () => false,
+            () => true,
+          );
+          if (refused) sending.end(body.slice(10));
+          else setTimeout(closed, 20);
+        };
+        void closed();
       }, 200);
     });
   });
