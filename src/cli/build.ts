@@ -8,6 +8,7 @@ import { writeDefinitions } from '../fhir/definitions/write.ts';
 import { createDefinitions } from '../fhir/definitions/registry.ts';
 import { conformanceResources, printConformance } from '../fhir/conformance/build.ts';
 import type { OperationDeclaration } from '../fhir/operation.ts';
+import { servedComparators, servedModifiers } from '../fhir/search/info.ts';
 import { buildTerminology, typesInUse } from '../fhir/terminology/build.ts';
 import { EXCHANGE_TYPES } from '../fhir/validation/schema.ts';
 import { compactProfiles } from '../fhir/validation/profile-compact.ts';
@@ -43,8 +44,8 @@ const conformance = printConformance(
     served: new Set(served),
     operations: new Set(operations.map((o) => o.url)),
     searchParams: (type) => registry.searchParams(type),
-    modifiers: () => [],
-    comparators: () => [],
+    modifiers: servedModifiers,
+    comparators: servedComparators,
   }),
 );
 await writeBuilt('conformance.ndjson', conformance.ndjson);
