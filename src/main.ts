@@ -65,6 +65,8 @@ async function start(running: Running): Promise<void> {
   const kairos = await openKairos(config, { say, opened });
   running.kairos = kairos;
   observeProcess(kairos.metrics);
+  // Reads the compiled validators now, so that no request waits for them.
+  kairos.engine.validator.validate({ resourceType: 'Patient' });
   running.listener.serve((request, env) => kairos.app.fetch(request, env));
   greet(kairos, process.uptime());
   if (config.worker) running.worker = runJobs(kairos);
