@@ -1,7 +1,7 @@
 /** The processes of a benchmark: the server as `npm start` runs it, its floor, and the load generator. */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -106,6 +106,39 @@ export function memoryOf(pid: number): { readonly nowMiB: number; readonly peakM
   }
 }
 
+const TICK_MS = 10;
+
+/** Fields of `/proc/<pid>/stat` after the name; none when the process is gone or the system has no such thing. */
+function statOf(pid: number | string): readonly string[] {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return [];
+  }
+}
+
+const ticks = (stat: readonly string[], from: number, to: number): number =>
+  stat.slice(from, to).reduce((sum, n) => sum + Number(n), 0);
+
+/** Processor time that a process has used, in ms. Linux only; 0 elsewhere. */
+export const cpuOf = (pid: number): number => ticks(statOf(pid), 11, 13) * TICK_MS;
+
+/** Processor time of the embedded PostgreSQL with all its sessions, those that have ended included, in ms. */
+export function postgresCpu(dataDir: string): number {
+  let postmaster: number;
+  try {
+    postmaster = Number(readFileSync(path.join(dataDir, 'postgres', 'data', 'postmaster.pid'), 'utf8').split('\n')[0]);
+    const sessions = readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(statOf)
+      .filter((stat) => Number(stat[1]) === postmaster);
+    return (ticks(statOf(postmaster), 11, 15) + sessions.reduce((sum, s) => sum + ticks(s, 11, 13), 0)) * TICK_MS;
+  } catch {
+    return 0;
+  }
+}
+
 async function ask<T>(child: ChildProcess, message: object): Promise<T> {
   const answer = once(child, 'message') as Promise<[T]>;
   child.send(message);
@@ -126,6 +159,7 @@ export function startClient(): LoadGenerator {
 
 export interface Floor {
   readonly port: number;
+  readonly pid: number;
   script(job: ScriptJob): Promise<Measured>;
   stop(): void;
 }
@@ -133,5 +167,5 @@ export interface Floor {
 export async function startFloor(connection: pg.ClientConfig): Promise<Floor> {
   const child = started(new URL('./floor.ts', import.meta.url));
   const { port } = await ask<{ port: number }>(child, { kind: 'start', connection } satisfies FloorStart);
-  return { port, script: (job) => ask<Measured>(child, job), stop: () => child.disconnect() };
+  return { port, pid: child.pid ?? 0, script: (job) => ask<Measured>(child, job), stop: () => child.disconnect() };
 }

@@ -2,10 +2,16 @@
 import type { Measured } from './client.ts';
 import type { Operation } from './operations.ts';
 
+/** With the processor time that a request took, in microseconds; NaN where the system does not tell. */
+export interface Costed extends Measured {
+  readonly nodeUs: number;
+  readonly postgresUs: number;
+}
+
 /** One round: the server, and right before or after it the floor. */
 export interface Round {
-  readonly subject: Measured;
-  readonly floor: Measured;
+  readonly subject: Costed;
+  readonly floor: Costed;
   /** Floor of single reads in the same round, requests a second. */
   readonly readFloor: number;
 }
@@ -34,6 +40,8 @@ export const median = (values: readonly number[]): number => {
 const whole = (n: number): string => Math.round(n).toLocaleString('en');
 const percent = (n: number): string => `${Math.round(n * 100)} %`;
 const ms = (n: number): string => (n < 10 ? n.toFixed(2) : n.toFixed(1));
+const us = (costs: readonly Costed[]): string =>
+  [median(costs.map((c) => c.nodeUs)), median(costs.map((c) => c.postgresUs))].map(whole).join(' + ');
 const verdict = (met: boolean): string => (met ? 'OK' : '**MISSED**');
 
 /** The targets of the series, with what was reached. */
@@ -92,7 +100,9 @@ function line({ operation, connections, rounds }: Series): string {
     `${ms(median(rounds.map((r) => r.subject.p50Ms)))} / ${ms(median(rounds.map((r) => r.subject.p99Ms)))}`,
     `${whole(median(floors))} (${whole(Math.min(...floors))}–${whole(Math.max(...floors))})`,
     percent(median(rounds.map((r) => r.subject.perSecond / r.floor.perSecond))),
-    percent(median(rounds.map((r) => r.subject.perSecond / r.readFloor))),
+    operation.unit > 1 ? '' : percent(median(rounds.map((r) => r.subject.perSecond / r.readFloor))),
+    us(rounds.map((r) => r.subject)),
+    us(rounds.map((r) => r.floor)),
     failures,
     '',
   ]
@@ -102,8 +112,8 @@ function line({ operation, connections, rounds }: Series): string {
 
 export function renderReport(series: readonly Series[], checks: readonly Check[], notes: readonly string[]): string {
   return [
-    '| operation | connections | a second: median (lowest–highest) | p50 / p99 ms | floor a second | of its floor | of the read floor | failures |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    '| operation | connections | a second: median (lowest–highest) | p50 / p99 ms | floor a second | of its floor | of the read floor | CPU µs a request: Node + PostgreSQL | the floor’s | failures |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...series.map(line),
     '',
     '| target | wanted | reached | |',

@@ -20,7 +20,9 @@ import { loadPopulation } from '../bench/load.ts';
 import { readOperation, searches, slotSearch, writes, type Operation } from '../bench/operations.ts';
 import { patient, population, type Size } from '../bench/population.ts';
 import {
+  cpuOf,
   memoryOf,
+  postgresCpu,
   startClient,
   startFloor,
   startServer,
@@ -28,7 +30,7 @@ import {
   type LoadGenerator,
   type RunningServer,
 } from '../bench/processes.ts';
-import { checksOf, median, renderReport, type Check, type Round, type Series } from '../bench/report.ts';
+import { checksOf, median, renderReport, type Check, type Costed, type Round, type Series } from '../bench/report.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -83,6 +85,7 @@ const say = (text: string): void => void process.stderr.write(`${text}\n`);
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 interface Stage {
+  readonly dataDir: string;
   readonly server: RunningServer;
   readonly floor: Floor;
   readonly client: LoadGenerator;
@@ -90,36 +93,40 @@ interface Stage {
   peakMiB: number;
 }
 
+/** Runs a measurement, and adds what it cost the process and PostgreSQL, warm-up included. */
+async function costed(stage: Stage, pid: number, times: number, run: () => Promise<Measured>): Promise<Costed> {
+  const before = [cpuOf(pid), postgresCpu(stage.dataDir)] as const;
+  const measured = await run();
+  const requests = (measured.perSecond * (measureMs * times + warmUpMs)) / 1000;
+  const each = (ms: number): number => (ms * 1000) / requests;
+  const [node, postgres] = [cpuOf(pid) - before[0], postgresCpu(stage.dataDir) - before[1]];
+  return { ...measured, nodeUs: each(node), postgresUs: each(postgres) };
+}
+
 async function underLoad(
   stage: Stage,
   server: RunningServer,
   count: number,
   { shots, times }: Operation,
-): Promise<Measured> {
+): Promise<Costed> {
   const sampler = setInterval(() => (stage.peakMiB = Math.max(stage.peakMiB, memoryOf(server.pid).nowMiB)), 100);
-  const measured = await stage.client.run({
-    port: server.port,
-    connections: count,
-    warmUpMs,
-    measureMs: measureMs * times,
-    shots,
-  });
+  const job = { port: server.port, connections: count, warmUpMs, measureMs: measureMs * times, shots };
+  const measured = await costed(stage, server.pid, times, () => stage.client.run(job));
   clearInterval(sampler);
-  if (measured.failures > 0)
+  if (measured.failures > 0) {
     say(`  ${measured.failures} failures; the first: ${measured.firstFailure?.slice(0, 400) ?? ''}`);
+  }
   return measured;
 }
 
-const onFloor = ({ floor, client }: Stage, operation: Operation, count: number): Promise<Measured> =>
-  operation.floor.kind === 'http'
-    ? client.run({
-        port: floor.port,
-        connections: count,
-        warmUpMs,
-        measureMs: measureMs * operation.times,
-        shots: operation.floor.shots,
-      })
-    : floor.script({ ...operation.floor, connections: count, warmUpMs, measureMs: measureMs * operation.times });
+function onFloor(stage: Stage, { floor, times }: Operation, count: number): Promise<Costed> {
+  const job = { connections: count, warmUpMs, measureMs: measureMs * times };
+  return costed(stage, stage.floor.pid, times, () =>
+    floor.kind === 'http'
+      ? stage.client.run({ ...job, port: stage.floor.port, shots: floor.shots })
+      : stage.floor.script({ ...floor, ...job }),
+  );
+}
 
 /** Rounds over all operations in turn, the server and its floor side by side, who goes first changing. */
 async function measure(stage: Stage, operations: readonly Operation[], read: Operation): Promise<Series[]> {
@@ -149,8 +156,8 @@ const floorOf = (
   operation: Operation,
   count: number,
   read: Operation,
-  readFloor: Measured,
-): Promise<Measured> => (operation === read ? Promise.resolve(readFloor) : onFloor(stage, operation, count));
+  readFloor: Costed,
+): Promise<Costed> => (operation === read ? Promise.resolve(readFloor) : onFloor(stage, operation, count));
 
 /** The same search on 10,000 slots and on all of them, in turn. */
 async function slowdown(stage: Stage, small: RunningServer): Promise<Check> {
@@ -256,7 +263,7 @@ async function main(): Promise<number> {
     cleanUp.push(() => floor.stop());
     const client = startClient();
     cleanUp.push(() => client.stop());
-    const stage: Stage = { server, floor, client, peakMiB: 0 };
+    const stage: Stage = { dataDir: largeDir, server, floor, client, peakMiB: 0 };
     const idle = memoryOf(server.pid).nowMiB;
 
     const read = readOperation(size);
