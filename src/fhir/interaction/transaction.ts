@@ -9,7 +9,8 @@ import type { Reply } from '../http/request.ts';
 import { FhirError } from '../outcome.ts';
 import type { Reader, Repository, StoredVersion, Transaction } from '../store/repository.ts';
 import { bundleReply, inEntry, replyEntry, withBufferedEvents, type BundleEntry } from './bundle-entry.ts';
-import { applyChanges, type Applied } from './transaction-changes.ts';
+import { prepareChanges, runChanges, type Applied } from './transaction-changes.ts';
+import { resolveChanges } from './transaction-conditions.ts';
 import { planTransaction, type ChangeEntry, type TransactionPlan, type WriteEntry } from './transaction-plan.ts';
 import { replyToWrite, retryOnChange } from './write.ts';
 
@@ -58,11 +59,9 @@ export async function transaction(
   const attempt = async (): Promise<{ answers: string[]; applied: Applied; release(): void }> => {
     const current = await currentVersions(engine.repository, ctx, changes);
     // Without conditions all can be made ready before the transaction begins, which then holds its locks for a few statements only.
-    const ready = work.conditional ? undefined : await applyChanges.prepare(engine, ctx, work, current);
+    const ready = work.conditional ? undefined : await prepareChanges(engine, ctx, work, current);
     return engine.repository.transaction(work.conditional ? 'serializable' : 'read committed', async (tx) => {
-      const applied = ready
-        ? await applyChanges.run(tx, ready)
-        : await applyChanges.resolve(engine, ctx, tx, work, current);
+      const applied = ready ? await runChanges(tx, ready) : await resolveChanges(engine, ctx, tx, work, current);
       const answers: string[] = [];
       for (const entry of work.deletes) answers[entry.index] = replyEntry({ status: 204 });
       for (const entry of work.writes) answers[entry.index] = replyEntry(changeReply(engine, entry, applied));
