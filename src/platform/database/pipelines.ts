@@ -14,6 +14,8 @@ export interface Pipelines {
 
 interface Line {
   client: Promise<Client> | undefined;
+  /** What is written to it now waits for the end of the turn. */
+  corked: boolean;
   underWay: number;
   /** When the last reply came, or when the oldest statement was sent to an idle line; ms. */
   since: number;
@@ -21,6 +23,18 @@ interface Line {
 
 /** A statement that is not answered within this time is slow. */
 const OVERDUE_MS = 10;
+
+/** Statements of requests that came in together leave together. */
+function gather(line: Line, client: Client): void {
+  if (line.corked) return;
+  const { stream } = client.connection;
+  line.corked = true;
+  stream.cork();
+  setImmediate(() => {
+    line.corked = false;
+    stream.uncork();
+  });
+}
 
 /** Whether another connection could answer. 57P: PostgreSQL ends the session. */
 const isBroken = (error: unknown): boolean =>
@@ -32,7 +46,12 @@ const isBroken = (error: unknown): boolean =>
  * @param max connections at most
  */
 export function createPipelines(open: () => Promise<Client>, usual: number, max: number): Pipelines {
-  const lines: readonly Line[] = Array.from({ length: max }, () => ({ client: undefined, underWay: 0, since: 0 }));
+  const lines: readonly Line[] = Array.from({ length: max }, () => ({
+    client: undefined,
+    corked: false,
+    underWay: 0,
+    since: 0,
+  }));
   let closed = false;
 
   const choose = (now: number): Line => {
@@ -73,7 +92,9 @@ export function createPipelines(open: () => Promise<Client>, usual: number, max:
     if (line.underWay++ === 0) line.since = now;
     const used = connect(line);
     try {
-      return await runNamed(await used, text, values);
+      const client = await used;
+      gather(line, client);
+      return await runNamed(client, text, values);
     } catch (error) {
       if (isBroken(error) && line.client === used) line.client = undefined;
       throw error;
