@@ -4,7 +4,7 @@
  * @see https://hl7.org/fhir/R4/http.html#paging
  */
 import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto';
-import { and, id as identifier, join, or, raw, sql, type Sql } from '../../platform/database/sql.ts';
+import { and, join, or, raw, sql, type Sql } from '../../platform/database/sql.ts';
 import { badRequest } from '../outcome.ts';
 import type { SortExpression } from './kind.ts';
 import type { Plan } from './plan.ts';
@@ -84,7 +84,7 @@ const keyName = (index: number): string => `k${index}`;
 
 /**
  * The matches of one type in order: what is asked for, then the sort values. Fenced plans find all matches before they sort.
- * @param what columns besides the sort values, by their names
+ * @param what base columns besides the sort values, by their names
  */
 export function pageSelect(
   plan: Plan,
@@ -97,18 +97,20 @@ export function pageSelect(
   const { scope } = plan;
   const last = noteColumns(notes);
   const alias = plan.fenced ? 'x' : scope.alias;
-  const inner = what.map((name) => sql`${raw(scope.alias)}.${identifier(name)}`);
+  const named = (from: string): Sql => raw(what.map((name) => `${from}.${name}`).join(', '));
   const expressions = plan.fenced ? keys.map((_, i) => raw(`x.${keyName(i)}`)) : keys.map((k) => k.sql);
   const idColumn = raw(`${alias}.id`);
   const place = after ? [afterPosition(keys, expressions, idColumn, scope.type, after)] : [];
   const ordered = join([...keys.map((k, i) => order(k, expressions[i] ?? k.sql)), idColumn], ', ');
   const tail = sql` order by ${ordered} limit ${raw(String(limit))}`;
   if (!plan.fenced) {
-    return selectFrom(scope, join([...inner, ...expressions, ...last], ', '), [...plan.where, ...place], { tail });
+    return selectFrom(scope, join([named(scope.alias), ...expressions, ...last], ', '), [...plan.where, ...place], {
+      tail,
+    });
   }
   const keyed = keys.map((k, i) => sql`${k.sql} as ${raw(keyName(i))}`);
-  const all = selectFrom(scope, join([...inner, ...keyed], ', '), plan.where, { tail: raw(' offset 0') });
-  const outer = join([...what.map((name) => sql`x.${identifier(name)}`), ...expressions, ...last], ', ');
+  const all = selectFrom(scope, join([named(scope.alias), ...keyed], ', '), plan.where, { tail: raw(' offset 0') });
+  const outer = join([named('x'), ...expressions, ...last], ', ');
   return sql`select ${outer} from (${all}) x where ${and(place)}${tail}`;
 }
 
