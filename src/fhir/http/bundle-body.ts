@@ -157,13 +157,16 @@ async function parsePieces(engine: Engine, bytes: Uint8Array): Promise<unknown> 
   return array ? { ...bundle, entry: parsed } : bundle;
 }
 
-/** The Bundle that was sent, as a JSON value. @throws FhirError 400, 408, 413, 415 */
-export async function readBundle(engine: Engine, request: FhirRequest): Promise<unknown> {
+/**
+ * Receives the Bundle that was sent; what it returns reads it as a JSON value, which takes processor time where receiving takes patience.
+ * @throws FhirError 400, 408, 413, 415
+ */
+export async function receiveBundle(engine: Engine, request: FhirRequest): Promise<() => Promise<unknown>> {
   const { body } = request;
-  if (body.kind !== 'stream') return readJson(engine, request);
+  if (body.kind !== 'stream') return () => readJson(engine, request);
   demandJsonBody(body.contentType);
   const bytes = await body.read(engine.limits.bundleBytes);
-  if (bytes.length >= CUT_FROM_BYTES) return parsePieces(engine, bytes);
+  if (bytes.length >= CUT_FROM_BYTES) return () => parsePieces(engine, bytes);
   if (bytes.length === 0) throw badRequest('required', 'The body is empty: send a Bundle.');
-  return parseJson(bytes, { maxDepth: engine.limits.jsonDepth }).value;
+  return () => Promise.resolve(parseJson(bytes, { maxDepth: engine.limits.jsonDepth }).value);
 }

@@ -1,34 +1,56 @@
 /** `POST [base]`: a Bundle to be run, as a batch or as a transaction. @see https://hl7.org/fhir/R4/http.html#transaction */
+import { createTurns } from '../../platform/database/turns.ts';
 import type { RequestContext } from '../context.ts';
-import { readBundle } from '../http/bundle-body.ts';
-import type { Handler } from '../http/request.ts';
+import type { Engine } from '../engine.ts';
+import { receiveBundle } from '../http/bundle-body.ts';
+import type { FhirRequest, Handler, Reply } from '../http/request.ts';
 import { badRequest, type FhirError } from '../outcome.ts';
 import { batch } from './batch.ts';
 import { readEntries, type MatchRoute } from './bundle-entry.ts';
 import { transaction } from './transaction.ts';
 
+/** More at once would only hold more memory: one process has one thread for them, and the database two cores. */
+const AT_ONCE = 6;
+
+type ToFhirError = (error: unknown, ctx: RequestContext) => FhirError;
+
+async function run(
+  engine: Engine,
+  ctx: RequestContext,
+  request: FhirRequest,
+  sent: unknown,
+  match: MatchRoute,
+  toFhirError: ToFhirError,
+): Promise<Reply> {
+  if (typeof sent !== 'object' || sent === null || Array.isArray(sent))
+    throw badRequest('structure', 'The body must be a Bundle.');
+  const bundle = sent as Readonly<Record<string, unknown>>;
+  if (bundle['resourceType'] !== 'Bundle') {
+    throw badRequest(
+      'invalid',
+      'Only a Bundle is posted here; a resource goes to its type, such as [base]/Patient.',
+      'resourceType',
+    );
+  }
+  const { type } = bundle;
+  if (type !== 'batch' && type !== 'transaction') {
+    throw badRequest('value', 'Bundle.type must be batch or transaction to be run.', 'Bundle.type');
+  }
+  const entries = readEntries(engine, bundle, request.header('prefer'), match);
+  const reply =
+    type === 'batch' ? await batch(engine, ctx, entries, toFhirError) : await transaction(engine, ctx, entries);
+  ctx.emit({ interaction: type, outcome: 'success' });
+  return reply;
+}
+
 /** @param toFhirError makes any error one that a client may see */
-export const createBundleHandler =
-  (match: MatchRoute, toFhirError: (error: unknown, ctx: RequestContext) => FhirError): Handler =>
-  async (engine, ctx, request) => {
-    const sent = await readBundle(engine, request);
-    if (typeof sent !== 'object' || sent === null || Array.isArray(sent))
-      throw badRequest('structure', 'The body must be a Bundle.');
-    const bundle = sent as Readonly<Record<string, unknown>>;
-    if (bundle['resourceType'] !== 'Bundle') {
-      throw badRequest(
-        'invalid',
-        'Only a Bundle is posted here; a resource goes to its type, such as [base]/Patient.',
-        'resourceType',
-      );
-    }
-    const { type } = bundle;
-    if (type !== 'batch' && type !== 'transaction') {
-      throw badRequest('value', 'Bundle.type must be batch or transaction to be run.', 'Bundle.type');
-    }
-    const entries = readEntries(engine, bundle, request.header('prefer'), match);
-    const reply =
-      type === 'batch' ? await batch(engine, ctx, entries, toFhirError) : await transaction(engine, ctx, entries);
-    ctx.emit({ interaction: type, outcome: 'success' });
-    return reply;
+export function createBundleHandler(match: MatchRoute, toFhirError: ToFhirError): Handler {
+  const turns = createTurns(AT_ONCE);
+  return async (engine, ctx, request) => {
+    // Whoever sends slowly waits for himself alone: the turn begins when the Bundle is here.
+    const read = await receiveBundle(engine, request);
+    const work = async (): Promise<Reply> => run(engine, ctx, request, await read(), match, toFhirError);
+    // A Bundle within a Bundle is part of its turn.
+    return request.body.kind === 'stream' ? turns(work) : work();
   };
+}
