@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getRequestListener, type HttpBindings } from '@hono/node-server';
+import { getRequestListener, RequestError, type HttpBindings } from '@hono/node-server';
 import type { IssueCode } from './fhir/outcome.ts';
 import { StartError } from './platform/start-error.ts';
 
@@ -18,6 +18,36 @@ export interface Listener {
 
 const outcome = (code: IssueCode, diagnostics: string): string =>
   JSON.stringify({ resourceType: 'OperationOutcome', issue: [{ severity: 'error', code, diagnostics }] });
+
+const FHIR_JSON = { 'Content-Type': 'application/fhir+json; charset=utf-8', 'Cache-Control': 'no-store' };
+
+function answer(response: ServerResponse, status: number, code: IssueCode, diagnostics: string): void {
+  response.writeHead(status, FHIR_JSON);
+  response.end(outcome(code, diagnostics));
+}
+
+/**
+ * A segment `.` or `..`, percent-encoded or not: as a URL such a path is folded into another one, which must not be answered in its place.
+ * @see https://url.spec.whatwg.org/#double-dot-path-segment
+ */
+function hasDotSegment(target: string): boolean {
+  if (!target.includes('/.') && !/\/%2e/i.test(target)) return false;
+  return /^[^?#]*\/(?:\.|%2e){1,2}(?:[/?#]|$)/i.test(target);
+}
+
+/** What never became a request: a URL or Host that cannot be read. */
+function refuseRequest(error: unknown): Response {
+  return error instanceof RequestError
+    ? new Response(
+        outcome('structure', 'The address of the request or its Host header cannot be read: send a valid URL.'),
+        { status: 400, headers: FHIR_JSON },
+      )
+    : new Response(outcome('exception', 'Something went wrong on our side.'), { status: 500, headers: FHIR_JSON });
+}
+
+function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  answer(response, 417, 'not-supported', 'Only Expect: 100-continue is met: leave the header out.');
+}
 
 function starting(_request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(503, { 'Content-Type': 'application/fhir+json; charset=utf-8', 'Retry-After': '1' });
@@ -65,15 +95,29 @@ export async function listen(host: string, port: number): Promise<Listener> {
   let handle: (request: IncomingMessage, response: ServerResponse) => unknown = starting;
   const server = createServer(
     // Searches may come in long URLs; a request that trickles in must not hold its socket for ever.
-    { maxHeaderSize: 65_536, headersTimeout: 20_000, requestTimeout: 120_000, keepAliveTimeout: 65_000 },
+    {
+      maxHeaderSize: 65_536,
+      headersTimeout: 20_000,
+      requestTimeout: 120_000,
+      keepAliveTimeout: 65_000,
+      // A missing Host is refused with an outcome, by the listener.
+      requireHostHeader: false,
+    },
     (request, response) => handle(request, response),
   );
   server.on('clientError', refuse);
+  server.on('checkExpectation', refuseExpectation);
   await bind(server, host, port);
   return {
     port: (server.address() as AddressInfo).port,
     serve(fetch) {
-      handle = getRequestListener((request, env) => fetch(request, env as HttpBindings));
+      const listener = getRequestListener((request, env) => fetch(request, env as HttpBindings), {
+        errorHandler: refuseRequest,
+      });
+      handle = (request, response) =>
+        hasDotSegment(request.url ?? '')
+          ? answer(response, 404, 'not-found', 'Nothing is served at an address with . or .. in it: write it out.')
+          : listener(request, response);
     },
     async drain(limitMs) {
       const closed = new Promise<'closed'>((resolve) => server.close(() => resolve('closed')));

@@ -45,12 +45,27 @@ export interface ReadLimits {
 export interface SourceFile {
   readonly path: string;
   readonly bytes: number;
+  /** Why it cannot be read. */
+  readonly problem?: string;
 }
 
 const LINES = /\.(?:ndjson|jsonl)$/i;
 const JSON_FILE = /\.json$/i;
 const NEWLINE = 10;
 const BATCH = 500;
+
+const isNamedRight = (name: string): boolean => JSON_FILE.test(name) || LINES.test(name);
+
+/** What a symbolic link in a folder leads to, if it is to be read. Folders are not followed: they could lead in circles. */
+async function followLink(link: string): Promise<SourceFile | undefined> {
+  const info = await stat(link).catch(() => undefined);
+  if (info?.isDirectory())
+    return { path: link, bytes: 0, problem: 'a link to a folder is not followed: name the folder' };
+  if (info) return isNamedRight(link) && info.isFile() ? { path: link, bytes: info.size } : undefined;
+  // Without an extension it may have been a folder.
+  if (!isNamedRight(link) && path.extname(link) !== '') return undefined;
+  return { path: link, bytes: 0, problem: 'the link leads nowhere: mend or remove it' };
+}
 
 /**
  * The files that the arguments name, those of folders in name order.
@@ -66,9 +81,12 @@ export async function findFiles(names: readonly string[]): Promise<SourceFile[]>
       continue;
     }
     const inside = await readdir(name, { recursive: true, withFileTypes: true });
-    const files = inside.filter((entry) => entry.isFile() && (JSON_FILE.test(entry.name) || LINES.test(entry.name)));
-    for (const file of files.map((entry) => path.join(entry.parentPath, entry.name)).sort()) {
-      found.push({ path: file, bytes: (await stat(file)).size });
+    const files = inside.filter((e) => (e.isFile() && isNamedRight(e.name)) || e.isSymbolicLink());
+    const byName = files.map((entry) => ({ entry, at: path.join(entry.parentPath, entry.name) }));
+    byName.sort((a, b) => (a.at < b.at ? -1 : 1));
+    for (const { entry, at } of byName) {
+      const file = entry.isSymbolicLink() ? await followLink(at) : { path: at, bytes: (await stat(at)).size };
+      if (file) found.push(file);
     }
   }
   return found;
@@ -185,6 +203,10 @@ export async function* readFileItems(
   limits: ReadLimits,
   progress: (bytes: number) => void,
 ): AsyncGenerator<readonly (Item | Unreadable)[]> {
+  if (file.problem !== undefined) {
+    yield [unreadable({ file: file.path, within: '' }, errorIssue('not-found', `Not read: ${file.problem}.`))];
+    return;
+  }
   if (LINES.test(file.path)) {
     yield* readLines(file, limits, progress);
     return;

@@ -1,14 +1,14 @@
 /** Import: what is read, which ids and references result, what is refused and how that is told. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { ClientConfig } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectFolder } from '../../src/platform/paths.ts';
 import { openTestKairos, type TestKairos } from '../support/kairos.ts';
-import { importContext, importTexts, told } from './support.ts';
+import { importContext, importPaths, importTexts, told } from './support.ts';
 
 let kairos: TestKairos;
 beforeAll(async () => {
@@ -251,6 +251,26 @@ describe('npm run import', () => {
       expect(third.output).toContain('none.json does not exist.');
     } finally {
       await rm(folder, { recursive: true });
+    }
+  });
+});
+
+describe('import: links in a folder', () => {
+  it('reads a file behind a link; refuses one that leads nowhere or to a folder', async () => {
+    const outer = await mkdtemp(path.join(os.tmpdir(), 'kairos-import-'));
+    try {
+      const folder = path.join(outer, 'in');
+      await mkdir(folder);
+      await writeFile(path.join(outer, 'real.json'), JSON.stringify(patient('behind-a-link')));
+      await symlink(path.join(outer, 'real.json'), path.join(folder, 'a.json'));
+      await symlink(path.join(outer, 'gone.ndjson'), path.join(folder, 'b.ndjson'));
+      await symlink(outer, path.join(folder, 'c'));
+      await symlink(path.join(outer, 'gone.txt'), path.join(folder, 'd.txt'));
+      const report = await importPaths(kairos.engine, folder);
+      expect(told(report)).toEqual(['b.ndjson: -: not-found -', 'c: -: not-found -']);
+      expect(report.counts.get('Patient')?.created).toBe(1);
+    } finally {
+      await rm(outer, { recursive: true });
     }
   });
 });

@@ -110,10 +110,14 @@ describe('R4 3.1.1.4.10 token', () => {
       `PractitionerRole?specialty:in=${e('http://snomed.info/sct?fhir_vs=ecl/<394802001')}`,
       `PractitionerRole?specialty:below=${e(`${SNOMED}|394802001`)}`,
       'PractitionerRole?specialty:in=http://unknown.example/vs',
+      'Appointment?appointment-type:not-in=http://unknown.example/vs',
     ]) {
       const error = await server.refusal(query);
+      const name = query.slice(query.indexOf('?') + 1, query.indexOf('='));
       expect(error.status).toBe(400);
       expect(error.issues[0]?.code).toBe('not-supported');
+      expect(error.issues[0]?.expression).toEqual([name]);
+      expect(error.issues[0]?.diagnostics).toContain(`${name}: `);
     }
   });
 });

@@ -4,7 +4,6 @@
  */
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
-import { parseJson, stringify } from '../json.ts';
 import { toOutcome, type FhirError } from '../outcome.ts';
 import { FHIR_JSON } from './negotiate.ts';
 import { etagOf } from './preconditions.ts';
@@ -17,14 +16,15 @@ const compressGzip = promisify(gzip);
 const COMPRESS_FROM_BYTES = 1400;
 
 /** Headers that scripts of other origins may read. */
-const EXPOSED = 'Content-Location, ETag, Last-Modified, Location, X-Request-Id';
+const EXPOSED =
+  'Accept-Patch, Allow, Content-Disposition, Content-Location, ETag, Last-Modified, Location, Retry-After, X-Request-Id';
 
 /** @see https://fetch.spec.whatwg.org/#http-cors-protocol */
 export const PREFLIGHT_HEADERS: Readonly<Record<string, string>> = {
   'Access-Control-Allow-Origin': '*',
   'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
   'Access-Control-Allow-Headers':
-    'Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Request-Id',
+    'Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Request-Id, X-Security-Context',
   'Access-Control-Expose-Headers': EXPOSED,
   'Access-Control-Max-Age': '86400',
 };
@@ -34,10 +34,6 @@ export const errorReply = (error: FhirError): Reply => ({
   headers: error.headers,
   body: JSON.stringify(toOutcome(error.issues)),
 });
-
-/** Lines and indents for people. */
-export const prettyBody = (body: string): string =>
-  stringify(parseJson(body, { maxDepth: Number.MAX_SAFE_INTEGER }).value, 2);
 
 /** The encoding to use, if the client takes one. */
 function encodingOf(accept: string | undefined): 'br' | 'gzip' | undefined {

@@ -112,6 +112,17 @@ function parseTyped(text: string, name: string): Value {
   return { kind: 'of-type', system, code, value };
 }
 
+/** @throws FhirError 400 when its codes are not known, under the name that was sent (`:in` or `:not-in`) */
+function parseValueSet(text: string, meaning: Meaning, name: string): Value {
+  const url = unescape(text);
+  if (meaning.terminology.expand(url)) return { kind: 'text', text: url };
+  throw badRequest(
+    'not-supported',
+    `${name}: the codes of value set ${shown(url)} cannot be listed here; search for the codes themselves, separated by commas.`,
+    name,
+  );
+}
+
 const CODED = ['Coding', 'CodeableConcept', 'code'];
 const has = (param: SearchParam, types: readonly string[]): boolean => types.some((t) => param.datatypes.has(t));
 
@@ -201,15 +212,8 @@ function wantedOf(
   let any = false;
   for (const value of values) {
     if (value.kind === 'text' && modifier === 'in') {
-      const concepts = meaning.terminology.expand(value.text);
-      if (!concepts) {
-        throw badRequest(
-          'not-supported',
-          `${param.code}:in: the codes of value set ${shown(value.text)} cannot be listed here; search for the codes themselves, separated by commas.`,
-          `${param.code}:in`,
-        );
-      }
-      for (const c of concepts) addWanted(forms, param, c.system, c.code, meaning);
+      // That they can be listed was made sure when the value was read.
+      for (const c of meaning.terminology.expand(value.text) ?? []) addWanted(forms, param, c.system, c.code, meaning);
     } else if (value.kind === 'token' && (modifier === 'below' || modifier === 'above')) {
       const { system, codes } = subsumed(param, value, modifier, meaning);
       for (const code of codes) addWanted(forms, param, system, code, meaning);
@@ -261,8 +265,9 @@ export const tokenKind: SearchKind = {
     ];
   },
   comparators: [],
-  parse(text, _param, modifier, _meaning, name) {
-    if (modifier === 'text' || modifier === 'in') return { kind: 'text', text: unescape(text) };
+  parse(text, _param, modifier, meaning, name) {
+    if (modifier === 'in') return parseValueSet(text, meaning, name);
+    if (modifier === 'text') return { kind: 'text', text: unescape(text) };
     return modifier === 'of-type' ? parseTyped(text, name) : parseToken(text, name);
   },
   condition(columns, modifier, values, meaning) {
