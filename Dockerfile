@@ -18,4 +18,4 @@ VOLUME /data
 # It listens on loopback only until identity exists: run it with --network host.
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-CMD ["node", "--max-semi-space-size=16", "--heap-growing-percent=30", "src/main.ts"]
+CMD ["node", "--max-semi-space-size=32", "--heap-growing-percent=30", "src/main.ts"]
