@@ -66,7 +66,7 @@ test('every published port is on loopback', () => {
 
 test('commands name files of the project', async () => {
   for (const { command } of Object.values(compose.services)) {
-    if (command?.[0] === 'node') await expect(read(command[1] ?? '')).resolves.not.toBe('');
+    if (command?.[0] === 'node') await expect(read(command.at(-1) ?? '')).resolves.not.toBe('');
   }
   expect(await read('Dockerfile')).toMatch(/^USER node$/m);
 });
