@@ -5,13 +5,14 @@ import type { Resource } from '@medplum/fhirtypes';
 import type { Engine } from '../fhir/engine.ts';
 import { demandValid } from '../fhir/interaction/write.ts';
 import { errorIssue, FhirError, type Issue } from '../fhir/outcome.ts';
+import { relativeToBase } from '../fhir/own-base.ts';
+import { isResourceId, RESOURCE_ID_HINT } from '../fhir/resource-id.ts';
 import { collectReferences } from '../fhir/validation/references.ts';
 import { fingerprint, idOf, isUrn, keyOf, withResolved } from './identity.ts';
 import type { Ledger } from './ledger.ts';
 import type { Item, Place } from './source.ts';
 
 const LOCAL = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9.-]{1,64})(?:\/_history\/[A-Za-z0-9.-]{1,64})?$/;
-const ID = /^[A-Za-z0-9.-]{1,64}$/;
 const CONDITIONAL = /^[A-Z][A-Za-z]+\?/;
 /** Marks a conditional reference in the ledger: never the name of anything. */
 export const CONDITIONAL_MARK = 'urn:uuid:conditional:';
@@ -38,10 +39,7 @@ function closed(engine: Engine, type: string, id: string): Issue | undefined {
   if (!declaration.interactions.includes('create')) {
     return errorIssue('not-supported', `${type} is read-only here: the server alone writes it.`, 'resourceType');
   }
-  // R4 defines Resource.id as a string; the rules of `id` stand in its description only.
-  return ID.test(id)
-    ? undefined
-    : errorIssue('value', 'An id has 1 to 64 letters A-Z and a-z, digits, - and . only.', `${type}.id`);
+  return isResourceId(id) ? undefined : errorIssue('value', `The id must be ${RESOURCE_ID_HINT}.`, `${type}.id`);
 }
 
 /**
@@ -65,9 +63,8 @@ export function settled(
 
 /** Notes what the resource refers to, as far as it must be there. */
 function link({ engine, ledger }: FirstPass, key: string, resource: Resource): void {
-  const base = `${engine.baseUrl}/`;
   for (const { reference, expression } of collectReferences(resource)) {
-    const relative = reference.startsWith(base) ? reference.slice(base.length) : reference;
+    const relative = relativeToBase(reference, engine.baseUrl);
     const match = LOCAL.exec(relative);
     const target = match
       ? `${match[1]}/${match[2]}`

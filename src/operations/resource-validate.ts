@@ -2,7 +2,7 @@
 import type { Resource } from '@medplum/fhirtypes';
 import type { RequestContext } from '../fhir/context.ts';
 import type { Engine } from '../fhir/engine.ts';
-import { danglingIssues, targetsOf } from '../fhir/interaction/write.ts';
+import { danglingInvalid, danglingIssues, targetsOf } from '../fhir/interaction/write.ts';
 import { parseJson } from '../fhir/json.ts';
 import type { OperationRequest } from '../fhir/operation.ts';
 import { defineOperation, type OperationInput } from '../fhir/operation-parameters.ts';
@@ -89,7 +89,8 @@ async function content(
     advice: true,
     ...(profile === undefined ? {} : { profiles: [profile] }),
   });
-  if (issues.some(isError)) return issues;
+  if (issues.some(isError))
+    return [...issues, ...(await danglingInvalid(engine, ctx.access, engine.repository, [resource])).flat()];
   const own = engine.resources.get(type)?.check?.(resource) ?? [];
   if (!engine.validateReferences) return [...issues, ...own];
   const { targets } = targetsOf(engine, resource);

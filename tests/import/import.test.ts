@@ -184,6 +184,7 @@ describe('import: refusals', () => {
         JSON.stringify(patient('long', { name: [{ text: 'x'.repeat(200_000) }] })),
         '[1]',
         JSON.stringify(patient('bad id!')),
+        JSON.stringify(patient('..')),
         JSON.stringify(patient('good-2')),
       ].join('\r\n'),
       'b.json': bundle(
@@ -203,12 +204,13 @@ describe('import: refusals', () => {
       'a.ndjson, line 6: -: too-long -',
       'a.ndjson, line 7: -: structure -',
       'a.ndjson, line 8: Patient/bad id!: value Patient.id',
+      'a.ndjson, line 9: Patient/..: value Patient.id',
       'b.json, entry[0]: Observation/o: not-supported resourceType',
       'b.json, entry[1]: -: required Bundle.entry[1].resource',
       'b.json, entry[2]: AuditEvent/a: not-supported resourceType',
       'b.json, entry[3], entry[0]: Patient/inner: value Patient.active',
     ]);
-    expect(report.counts.get('Patient')).toEqual({ created: 3, updated: 0, unchanged: 0, refused: 3 });
+    expect(report.counts.get('Patient')).toEqual({ created: 3, updated: 0, unchanged: 0, refused: 4 });
   });
 });
 

@@ -55,6 +55,20 @@ describe('type level', () => {
     expect(issues(body)).toContain('error not-found Patient.managingOrganization.reference');
   });
 
+  test('a reference without a target is told beside other errors', async () => {
+    const { body } = await validate('Patient', {
+      resourceType: 'Patient',
+      gender: 'x',
+      managingOrganization: { reference: 'Organization/none' },
+    });
+    expect(issues(body)).toEqual(
+      expect.arrayContaining([
+        'error code-invalid Patient.gender',
+        'error not-found Patient.managingOrganization.reference',
+      ]),
+    );
+  });
+
   test('a resource of another type is an error', async () => {
     const { status, body } = await validate('Patient', { resourceType: 'Slot' });
     expect(status).toBe(200);

@@ -38,3 +38,18 @@ test('the reference of an Expression is a URI, not a Reference', () => {
     collectReferences({ resourceType: 'Basic', extension: [{ url: 'u', valueExpression: expression }] }, definitions),
   ).toEqual([]);
 });
+
+test('a tree that is not valid can be walked; names that are none do not come into an expression', () => {
+  const tree = {
+    resourceType: 'Patient',
+    managingOrganization: [{ reference: 'Organization/1' }, null, [[{ reference: 7 }]]],
+    'a b\n': { reference: 'Organization/2' },
+    constructor: { reference: 'Organization/3' },
+    contact: 'none',
+  };
+  expect(collectReferences(tree, definitions).map((r) => [r.reference, r.expression])).toEqual([
+    ['Organization/1', 'Patient.managingOrganization[0].reference'],
+    ['Organization/2', 'Patient.`?`.reference'],
+    ['Organization/3', 'Patient.constructor.reference'],
+  ]);
+});

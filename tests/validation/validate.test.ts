@@ -82,6 +82,12 @@ describe('shape (json.html)', () => {
       ['required Appointment.participant', 'required Appointment.status'],
     ],
     ['an id that is none', patient({ id: 'a b' }), ['value Patient.id']],
+    ['an id that no URL can name', patient({ id: '..' }), ['value Patient.id']],
+    [
+      'the id of a contained resource',
+      patient({ contained: [{ resourceType: 'Organization', id: 'bad id!', name: 'x' }] }),
+      ['invariant Patient', 'value Patient.contained[0].id'],
+    ],
     ['a control character', patient({ name: [{ family: 'a\u0001' }] }), ['value Patient.name[0].family']],
   ])('%s', (_, resource, expected) => {
     expect(found(resource).sort()).toEqual([...expected].sort());

@@ -19,6 +19,7 @@ import { conditionalUpdate, update } from '../interaction/update.ts';
 import { vread } from '../interaction/vread.ts';
 import { badRequest, errorIssue, FhirError } from '../outcome.ts';
 import type { ResourceDeclaration, TypeInteraction } from '../resource.ts';
+import { isResourceId } from '../resource-id.ts';
 import type { Handler, Method, Route } from './request.ts';
 
 type Methods = Partial<Record<Method, Route>>;
@@ -43,8 +44,6 @@ const TYPE_TABLE: readonly (readonly [TypeLevel, Method, TypeInteraction, Handle
   ['instance/_history', 'GET', 'history-instance', historyInstance],
   ['version', 'GET', 'vread', vread],
 ];
-
-const ID = /^[A-Za-z0-9.-]{1,64}$/;
 
 function addRoute(methods: Methods, method: Method, route: Route): void {
   methods[method] = route;
@@ -101,7 +100,7 @@ function choose(methods: Methods, method: Method, target: Target, what: string):
 
 /** @throws FhirError 404; 400 where the client chooses the id */
 function demandId(id: string, method: Method, type: string): void {
-  if (ID.test(id)) return;
+  if (isResourceId(id)) return;
   if (method === 'PUT')
     throw badRequest(
       'value',
@@ -185,7 +184,7 @@ export function createRoutes(
   const match: MatchRoute = (method, segments) => {
     const [type, id, ...rest] = segments;
     const declared = type !== undefined && types.has(type);
-    if (declared && id !== undefined && rest.length === 0 && ID.test(id)) {
+    if (declared && id !== undefined && rest.length === 0 && isResourceId(id)) {
       return choose(level(type, 'instance'), method, { ...NOWHERE, type, id }, `${type}/[id]`);
     }
     if (!declared) {

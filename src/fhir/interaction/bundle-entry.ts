@@ -10,6 +10,7 @@ import { etagOf } from '../http/preconditions.ts';
 import { NO_BODY, type FhirRequest, type Method, type Reply, type Route } from '../http/request.ts';
 import { parseQuery, splitPath } from '../http/url.ts';
 import { badRequest, FhirError, toOutcome, type Issue } from '../outcome.ts';
+import { relativeToBase } from '../own-base.ts';
 
 /** Where a method and path lead. */
 export interface Match {
@@ -59,7 +60,7 @@ export function inEntry(index: number, error: FhirError): FhirError {
 
 /** Path and parameters of an entry's url, relative to the base. */
 function splitEntryUrl(engine: Engine, url: string): { readonly path: string; readonly query: string } {
-  const relative = url.startsWith(`${engine.baseUrl}/`) ? url.slice(engine.baseUrl.length + 1) : url;
+  const relative = relativeToBase(url, engine.baseUrl);
   if (/^[a-z][a-z0-9+.-]*:/i.test(relative))
     throw badRequest(
       'value',

@@ -2,9 +2,9 @@
  * Links between the entries of a transaction: each fullUrl is replaced by the address that its resource gets.
  * @see https://hl7.org/fhir/R4/http.html#trules
  */
-import type { Resource } from '@medplum/fhirtypes';
 import type { Definitions } from '../definitions/registry.ts';
 import { DIGITS } from '../json.ts';
+import { relativeToBase } from '../own-base.ts';
 
 /** Element types that hold a link. */
 const LINK_TYPES: ReadonlySet<string> = new Set(['uri', 'url', 'oid', 'uuid', 'canonical']);
@@ -71,8 +71,8 @@ function rewriteValue(definitions: Definitions, value: unknown, resolve: Resolve
  * The resource with its links resolved; the same object when there are none. Never changes what it is given.
  * @param resolve new text of a link, undefined to leave it
  */
-export const rewriteLinks = (definitions: Definitions, resource: Resource, resolve: Resolve): Resource =>
-  rewriteValue(definitions, resource, resolve, undefined) as Resource;
+export const rewriteLinks = <T>(definitions: Definitions, resource: T, resolve: Resolve): T =>
+  rewriteValue(definitions, resource, resolve, undefined) as T;
 
 /** References such as `Patient?identifier=sys|1`, each once. */
 export function conditionalReferences(value: unknown, found = new Set<string>()): ReadonlySet<string> {
@@ -87,10 +87,39 @@ export function conditionalReferences(value: unknown, found = new Set<string>())
 }
 
 const RESTFUL = /(?:^|\/)([A-Z][A-Za-z]+\/[A-Za-z0-9.-]{1,64})$/;
+const URN = /^urn:(?:uuid|oid):/i;
+
+/** Names of entries as they are compared: those of URNs without case. @see https://www.rfc-editor.org/rfc/rfc4122#section-3 */
+const folded = (name: string): string => (URN.test(name) ? name.toLowerCase() : name);
 
 /** Texts by which other entries may refer to an entry. */
 export function namesOf(fullUrl: string | undefined): readonly string[] {
   if (fullUrl === undefined) return [];
   const relative = RESTFUL.exec(fullUrl)?.[1];
-  return relative === undefined || relative === fullUrl ? [fullUrl] : [fullUrl, relative];
+  return relative === undefined || relative === fullUrl ? [folded(fullUrl)] : [fullUrl, relative];
 }
+
+/** Longer texts name no entry. */
+const MAX_LINK = 2000;
+/** What may follow the name of an entry: version of a canonical, fragment, version of a resource. */
+const SUFFIX = /\||#|\/_history\//;
+
+/**
+ * What a link leads to, whatever follows the name of the entry in it. A canonical's version and a fragment stay behind the new address;
+ * the version of a resource goes, since it was counted elsewhere.
+ * @param links addresses by the names of entries
+ * @see https://hl7.org/fhir/R4/bundle.html#references
+ */
+export const linkResolver =
+  (links: ReadonlyMap<string, string>, baseUrl: string): Resolve =>
+  (link) => {
+    const exact = links.get(link);
+    if (exact !== undefined || link.length > MAX_LINK) return exact;
+    const end = link.search(SUFFIX);
+    const name = folded(end === -1 ? link : link.slice(0, end));
+    const target = name === link ? undefined : links.get(name);
+    if (target === undefined || end === -1) return target;
+    if (!link.startsWith('/_history/', end)) return target + link.slice(end);
+    // A version of a resource that is stored here under this very address.
+    return relativeToBase(name, baseUrl) === target ? undefined : target;
+  };

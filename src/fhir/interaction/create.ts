@@ -5,7 +5,7 @@ import type { Handler } from '../http/request.ts';
 import { decodePart, parseQuery } from '../http/url.ts';
 import type { Query } from '../search/contract.ts';
 import { onlyMatch } from './criteria.ts';
-import { demandTargets, demandValid, replyToWrite, settle } from './write.ts';
+import { demandStorable, replyToWrite, settle } from './write.ts';
 
 /** Criteria of an If-None-Exist header: a query string, perhaps after `Type?` or `?`. */
 export function noneExistCriteria(header: string): Query {
@@ -17,9 +17,8 @@ export function noneExistCriteria(header: string): Query {
 export const create: Handler = async (engine, ctx, request) => {
   const type = request.type ?? '';
   ctx.access.demand('create', type);
-  const resource = demandValid(engine, type, await readJson(engine, request));
+  const resource = await demandStorable(engine, ctx.access, engine.repository, type, await readJson(engine, request));
   const ifNoneExist = request.header('if-none-exist');
-  await demandTargets(engine, ctx.access, engine.repository, resource);
   const now = ctx.clock.now();
   const write = settle(engine, resource, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });
   if (ifNoneExist === undefined) {

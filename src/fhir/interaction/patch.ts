@@ -11,7 +11,7 @@ import { onlyMatch } from './criteria.ts';
 import { applyPatch, parsePatch } from './json-patch.ts';
 import { nextVersion, put } from './update.ts';
 import { demandLive, type LiveVersion } from './version.ts';
-import { demandTargets, demandValid, replyToWrite, retryOnChange } from './write.ts';
+import { demandStorable, replyToWrite, retryOnChange } from './write.ts';
 
 export const JSON_PATCH = 'application/json-patch+json';
 
@@ -56,8 +56,7 @@ export async function patched(
   const { type, id } = current;
   const tree = parseJson(current.content, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
   applyPatch(tree, patch, engine.limits.jsonDepth);
-  const resource = demandValid(engine, type, tree);
-  await demandTargets(engine, ctx.access, reader, resource);
+  const resource = await demandStorable(engine, ctx.access, reader, type, tree);
   const write = nextVersion(engine, ctx, resource, id, current, 'PATCH');
   if (Buffer.byteLength(write.content) > engine.limits.resourceBytes) {
     throw new FhirError(413, [

@@ -7,16 +7,16 @@ import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import { demandMatch, demandNone } from '../http/preconditions.ts';
 import { parseJson } from '../json.ts';
-import { FhirError } from '../outcome.ts';
+import { FhirError, type Issue } from '../outcome.ts';
 import type { PreparedWrite, Reader, StoredVersion, Transaction } from '../store/repository.ts';
 import { breather } from '../breathe.ts';
 import { inEntry } from './bundle-entry.ts';
-import { rewriteLinks } from './bundle-references.ts';
+import { linkResolver, rewriteLinks } from './bundle-references.ts';
 import { applyPatch } from './json-patch.ts';
 import type { DeleteEntry, TransactionPlan, WriteEntry } from './transaction-plan.ts';
 import { demandOwnIds, nextVersion } from './update.ts';
 import { demandLive, isLive, type LiveVersion } from './version.ts';
-import { danglingIssues, demandValid, targetsOf } from './write.ts';
+import { danglingIssues, demandValid, targetsOf, withDangling } from './write.ts';
 
 /** What became of each entry, by its index. */
 export interface Applied {
@@ -90,28 +90,35 @@ export function identify(
   return { entry, id, before };
 }
 
-/** The resource as it is to be stored, its links resolved. */
-function resourceOf(engine: Engine, { entry, before }: Identified, links: Links): Resource {
-  let resource = entry.resource;
+/** The resource as it is to be stored, its links resolved; not yet known to be valid after a patch. */
+function treeOf(engine: Engine, { entry, before }: Identified, links: Links): unknown {
+  let tree: unknown = entry.resource;
   if (entry.patch && isLive(before)) {
-    const tree = parseJson(before.content, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
+    tree = parseJson(before.content, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
     applyPatch(tree, entry.patch, engine.limits.jsonDepth);
-    resource = demandValid(engine, entry.type, tree);
   }
-  if (!resource) throw new Error('an entry without a resource was planned');
-  return links.size === 0 ? resource : rewriteLinks(engine.definitions, resource, (link) => links.get(link));
+  if (tree === undefined) throw new Error('an entry without a resource was planned');
+  return links.size === 0 ? tree : rewriteLinks(engine.definitions, tree, linkResolver(links, engine.baseUrl));
 }
 
-/** Targets in the Bundle count as existing, those that it deletes do not. @throws FhirError 422 */
+/**
+ * Targets in the Bundle count as existing, those that it deletes do not.
+ * @param invalid errors found before
+ * @throws FhirError 422 with those and with all references that lead nowhere
+ */
 async function demandAllTargets(
   engine: Engine,
   ctx: RequestContext,
   reader: Reader,
-  resources: readonly (readonly [index: number, resource: Resource])[],
+  resources: readonly (readonly [index: number, resource: unknown])[],
   own: ReadonlySet<string>,
   deleted: ReadonlySet<string>,
+  invalid: readonly Issue[],
 ): Promise<void> {
-  if (!engine.validateReferences) return;
+  if (!engine.validateReferences) {
+    if (invalid.length > 0) throw new FhirError(422, invalid);
+    return;
+  }
   const asked = new Set<string>();
   const found = resources.map(([index, resource]) => {
     const { targets, issues } = targetsOf(engine, resource);
@@ -125,7 +132,24 @@ async function demandAllTargets(
     .flatMap(
       ({ index, resource }) => inEntry(index, new FhirError(422, danglingIssues(engine, resource, known))).issues,
     );
-  if (failures.length > 0) throw new FhirError(422, failures);
+  if (invalid.length + failures.length > 0) throw withDangling(new FhirError(422, invalid), failures);
+}
+
+/** A patched resource; undefined when it is not valid, for which the reasons are noted. */
+function validOrNoted(
+  engine: Engine,
+  { index, type }: WriteEntry,
+  tree: unknown,
+  invalid: Issue[],
+): Resource | undefined {
+  try {
+    return demandValid(engine, type, tree);
+  } catch (error) {
+    if (!(error instanceof FhirError)) throw error;
+    if (error.status !== 422) throw inEntry(index, error);
+    invalid.push(...inEntry(index, error).issues);
+    return undefined;
+  }
 }
 
 /** Versions of all, with links resolved and references checked. */
@@ -141,12 +165,16 @@ export async function settleAll(
 ): Promise<Pick<Ready, 'inserts' | 'updates'>> {
   const inserts: PreparedWrite[] = [];
   const updates: PreparedWrite[] = [];
-  const resources: (readonly [number, Resource])[] = [];
+  const resources: (readonly [number, unknown])[] = [];
+  const invalid: Issue[] = [];
   const breathe = breather();
   for (const item of identified) {
     const { entry, id, before } = item;
     const { index } = entry;
-    const resource = within(index, () => resourceOf(engine, item, links));
+    const tree = within(index, () => treeOf(engine, item, links));
+    resources.push([index, tree]);
+    const resource = entry.patch ? validOrNoted(engine, entry, tree, invalid) : (tree as Resource);
+    if (!resource) continue;
     const isPost =
       entry.kind === 'create' || (entry.id === undefined && entry.claimed === undefined && before === undefined);
     const write = nextVersion(
@@ -157,12 +185,11 @@ export async function settleAll(
       before,
       isPost ? 'POST' : entry.kind === 'patch' ? 'PATCH' : 'PUT',
     );
-    resources.push([index, resource]);
     (isLive(before) ? updates : inserts).push(write);
     applied.written.set(index, { version: write, created: !isLive(before) });
     await breathe();
   }
-  await demandAllTargets(engine, ctx, reader, resources, own, deleted);
+  await demandAllTargets(engine, ctx, reader, resources, own, deleted, invalid);
   return { inserts, updates };
 }
 

@@ -15,8 +15,9 @@ import { conditionalReferences, namesOf } from './bundle-references.ts';
 import { noneExistCriteria } from './create.ts';
 import { criteriaOf } from './criteria.ts';
 import { readPatch, type Patch } from './patch.ts';
+import { planFailure } from './transaction-failure.ts';
 import { demandSameId } from './update.ts';
-import { claimedId, demandValid } from './write.ts';
+import { claimedId, demandUsableId, demandValid } from './write.ts';
 
 interface EntryBase {
   readonly index: number;
@@ -80,6 +81,8 @@ async function planWrite(
         : undefined;
   if (entry.resource === undefined) throw badRequest('required', 'The entry has no resource: add it.', type);
   const patch = kind === 'patch' ? await readPatch(engine, request) : undefined;
+  const claimed = kind === 'update' ? claimedId(entry.resource) : undefined;
+  demandUsableId(type, claimed);
   const resource = patch ? undefined : demandValid(engine, type, entry.resource);
   if (kind === 'update' && request.id !== undefined) demandSameId(entry.resource, type, request.id);
   return {
@@ -89,7 +92,7 @@ async function planWrite(
     type,
     names: namesOf(entry.fullUrl),
     id: kind === 'create' ? (criteria ? undefined : newId(ctx.clock.now())) : request.id,
-    claimed: kind === 'update' ? claimedId(entry.resource) : undefined,
+    claimed,
     criteria,
     resource,
     patch,
@@ -135,19 +138,7 @@ export async function planTransaction(
     }
     await breathe();
   }
-  if (failures.length > 0) {
-    const denied = failures.find((f) => f.status === 403);
-    const status = denied
-      ? 403
-      : failures.every((f) => f.status === 422)
-        ? 422
-        : (failures.find((f) => f.status !== 422)?.status ?? 422);
-    throw new FhirError(
-      status,
-      failures.flatMap((f) => f.issues),
-      failures[0]?.headers,
-    );
-  }
+  if (failures.length > 0) throw await planFailure(engine, ctx, entries, failures);
   demandDistinct([...deletes, ...writes]);
   const conditional =
     [...deletes, ...writes].some((e) => e.criteria !== undefined) ||
@@ -164,18 +155,20 @@ function demandDistinct(entries: readonly ChangeEntry[]): void {
     if (other !== undefined) issues.push(errorIssue('duplicate', diagnostics(other), `Bundle.entry[${index}]`));
     seen.set(key, index);
   };
-  for (const { index, type, id, kind, criteria, names } of entries) {
+  for (const { index, type, id, kind, criteria: query, names } of entries) {
     if (id !== undefined)
       claim(
         `id ${type}/${id}`,
         index,
         (other) => `Entry ${other} is about ${type}/${id} as well: one entry for each resource.`,
       );
-    if (kind === 'create' && criteria)
+    const criteria = criteriaOf(query ?? []).map((pair) => JSON.stringify(pair));
+    // Of two alike neither sees what the other makes: both would create.
+    if (criteria.length > 0)
       claim(
-        `criteria ${type}?${JSON.stringify(criteria)}`,
+        `criteria ${type}?${criteria.sort().join('&')}`,
         index,
-        (other) => `Entry ${other} has the same ifNoneExist: keep one of them.`,
+        (other) => `Entry ${other} has the same criteria, in its url or ifNoneExist: keep one of them.`,
       );
     if (names[0] !== undefined && kind !== 'delete')
       claim(`url ${names[0]}`, index, (other) => `Entry ${other} has the same fullUrl: give each its own.`);

@@ -11,7 +11,7 @@ import { badRequest, errorIssue, FhirError } from '../outcome.ts';
 import type { PreparedWrite, StoredVersion, Transaction } from '../store/repository.ts';
 import { onlyMatch } from './criteria.ts';
 import { isLive } from './version.ts';
-import { claimedId, demandTargets, demandValid, replyToWrite, retryOnChange, settle } from './write.ts';
+import { claimedId, demandStorable, demandUsableId, replyToWrite, retryOnChange, settle } from './write.ts';
 
 const NONE: ReadonlyMap<string, Resource> = new Map();
 
@@ -80,9 +80,8 @@ export const update: Handler = async (engine, ctx, request) => {
   const id = request.id ?? '';
   ctx.access.demand('update', type);
   const tree = await readJson(engine, request);
-  const resource = demandValid(engine, type, tree);
+  const resource = await demandStorable(engine, ctx.access, engine.repository, type, tree);
   demandSameId(tree, type, id);
-  await demandTargets(engine, ctx.access, engine.repository, resource);
   const ifMatch = request.header('if-match');
   return retryOnChange(ifMatch !== undefined, async () => {
     const current = await engine.repository.read(type, id, ctx.access);
@@ -99,9 +98,9 @@ export const conditionalUpdate: Handler = async (engine, ctx, request) => {
   const type = request.type ?? '';
   ctx.access.demand('update', type);
   const tree = await readJson(engine, request);
-  const resource = demandValid(engine, type, tree);
-  await demandTargets(engine, ctx.access, engine.repository, resource);
   const claimed = claimedId(tree);
+  demandUsableId(type, claimed);
+  const resource = await demandStorable(engine, ctx.access, engine.repository, type, tree);
   const ifMatch = request.header('if-match');
   const { write, current } = await retryOnChange(ifMatch !== undefined, () =>
     engine.repository.transaction('serializable', async (tx) => {

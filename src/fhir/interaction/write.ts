@@ -8,10 +8,13 @@ import type { Engine } from '../engine.ts';
 import { preferredReturn } from '../http/negotiate.ts';
 import type { FhirRequest, Reply } from '../http/request.ts';
 import { stringify } from '../json.ts';
+import { relativeToBase } from '../own-base.ts';
+import { isResourceId, RESOURCE_ID_HINT } from '../resource-id.ts';
 import { badRequest, errorIssue, FhirError, toOutcome, type Issue } from '../outcome.ts';
 import { extract } from '../search/columns.ts';
 import { prepareWrite, type WriteVersion } from '../store/prepare.ts';
 import { ConcurrentChange, type PreparedWrite, type Reader } from '../store/repository.ts';
+import { MAX_ISSUES } from '../validation/findings.ts';
 import { collectReferences } from '../validation/references.ts';
 
 const isError = (issue: Issue): boolean => issue.severity === 'error' || issue.severity === 'fatal';
@@ -50,6 +53,12 @@ export function claimedId(tree: unknown): string | undefined {
   return typeof id === 'string' ? id : undefined;
 }
 
+/** @throws FhirError 400 when no resource can have the id that the body claims */
+export function demandUsableId(type: string, claimed: string | undefined): void {
+  if (claimed === undefined || isResourceId(claimed)) return;
+  throw badRequest('value', `The id must be ${RESOURCE_ID_HINT}.`, `${type}.id`);
+}
+
 export interface Target {
   /** `Type/id`, of a served type. */
   readonly target: string;
@@ -66,14 +75,13 @@ const UNRESOLVED = /^urn:(?:uuid|oid):/i;
  */
 export function targetsOf(
   engine: Engine,
-  resource: Resource,
+  resource: unknown,
   exact = false,
 ): { readonly targets: readonly Target[]; readonly issues: readonly Issue[] } {
   const targets: Target[] = [];
   const issues: Issue[] = [];
-  const base = `${engine.baseUrl}/`;
   for (const { reference, expression } of collectReferences(resource, exact ? engine.definitions : undefined)) {
-    const relative = reference.startsWith(base) ? reference.slice(base.length) : reference;
+    const relative = relativeToBase(reference, engine.baseUrl);
     const match = LOCAL.exec(relative);
     if (match) {
       if (engine.resources.has(match[1] ?? '')) targets.push({ target: `${match[1]}/${match[2]}`, expression });
@@ -101,7 +109,7 @@ export function targetsOf(
 /** Every reference of a resource that leads nowhere. */
 export function danglingIssues(
   engine: Engine,
-  resource: Resource,
+  resource: unknown,
   known: { has(target: string): boolean },
 ): readonly Issue[] {
   const { targets, issues } = targetsOf(engine, resource, true);
@@ -115,9 +123,59 @@ export function danglingIssues(
 }
 
 const NOTHING: ReadonlySet<string> = new Set();
+/** Targets looked up for what is refused anyway: a message may hold a thousand references and one typing error. */
+const MAX_TOLD = 100;
+
+/**
+ * References of what was found invalid, so that one answer tells all there is to mend.
+ * @param trees any JSON values
+ */
+export async function danglingInvalid(
+  engine: Engine,
+  access: Access,
+  reader: Reader,
+  trees: readonly unknown[],
+): Promise<readonly (readonly Issue[])[]> {
+  if (!engine.validateReferences) return trees.map(() => []);
+  const asked = [...new Set(trees.flatMap((tree) => targetsOf(engine, tree).targets.map((t) => t.target)))];
+  const found = asked.length === 0 ? NOTHING : await reader.existing(asked.slice(0, MAX_TOLD), access);
+  const known = found.union(new Set(asked.slice(MAX_TOLD)));
+  return trees.map((tree) => danglingIssues(engine, tree, known));
+}
+
+/** The errors found, and then those of the references, as many as one outcome holds. */
+export const withDangling = (error: FhirError, dangling: readonly Issue[]): FhirError =>
+  new FhirError(
+    error.status,
+    [...error.issues, ...dangling.slice(0, Math.max(MAX_ISSUES - error.issues.length, 0))],
+    error.headers,
+  );
+
+/**
+ * Valid, and with targets that exist.
+ * @param tree any JSON value
+ * @throws FhirError 400 when it is no resource of the type, 422 with every error otherwise
+ */
+export async function demandStorable(
+  engine: Engine,
+  access: Access,
+  reader: Reader,
+  type: string,
+  tree: unknown,
+): Promise<Resource> {
+  let resource: Resource;
+  try {
+    resource = demandValid(engine, type, tree);
+  } catch (error) {
+    if (!(error instanceof FhirError) || error.status !== 422) throw error;
+    throw withDangling(error, (await danglingInvalid(engine, access, reader, [tree])).flat());
+  }
+  await demandTargets(engine, access, reader, resource);
+  return resource;
+}
 
 /** @throws FhirError 422 with an issue for every reference that leads nowhere */
-export async function demandTargets(engine: Engine, access: Access, reader: Reader, resource: Resource): Promise<void> {
+async function demandTargets(engine: Engine, access: Access, reader: Reader, resource: Resource): Promise<void> {
   if (!engine.validateReferences) return;
   const { targets, issues } = targetsOf(engine, resource);
   const existing =

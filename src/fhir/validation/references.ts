@@ -15,13 +15,16 @@ export interface FoundReference {
   readonly targets: readonly string[];
 }
 
+/** Names that may stand in an expression: a tree that is not valid may hold any. */
+const NAME = /^\w{1,64}$/;
+
 const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** A Reference, told from an Expression, which has a `reference` of its own. */
 const isReference = (value: Tree): boolean => typeof value['reference'] === 'string' && value['language'] === undefined;
 
 /**
- * All references of a resource, contained resources included; `#id` and identifiers-only References too where they have a `reference`.
+ * All references of a resource, valid or not, contained resources included; `#id` and identifiers-only References too where they have a `reference`.
  * @param definitions makes `expression` exact for choices (`value` for `valueReference`) and gives `targets`
  */
 export function collectReferences(resource: unknown, definitions?: Definitions): FoundReference[] {
@@ -46,7 +49,7 @@ export function collectReferences(resource: unknown, definitions?: Definitions):
         element?.type === 'Reference' ? (element.def.types.find((t) => t.code === 'Reference')?.targets ?? []) : [];
       visit(
         item,
-        `${path}.${element?.def.name ?? name}`,
+        `${path}.${element?.def.name ?? (NAME.test(name) ? name : '`?`')}`,
         sibling ? 'Element' : (element?.type ?? ''),
         allowed.includes('Resource') ? [] : allowed,
       );

@@ -7,6 +7,7 @@ import { node } from '../definitions/fhirpath/node.ts';
 import type { Definitions } from '../definitions/registry.ts';
 import type { Terminology, ValidationOptions, Validator } from '../engine.ts';
 import type { Issue } from '../outcome.ts';
+import { isResourceId, RESOURCE_ID_HINT } from '../resource-id.ts';
 import { Findings, MAX_ISSUES } from './findings.ts';
 import { createPlans, createRuleCompiler } from './plan.ts';
 import { checkProfile, createProfiles, type Profiles } from './profile.ts';
@@ -14,7 +15,7 @@ import type { ProfilesFile } from './profile-model.ts';
 import { containedTypes } from './reference-rules.ts';
 import { EXCHANGE_TYPES } from './schema.ts';
 import { compileStructure } from './structure-compile.ts';
-import { loadStructures, structureIssues, type StructureCheck, type Structures } from './structure.ts';
+import { loadStructures, shownValue, structureIssues, type StructureCheck, type Structures } from './structure.ts';
 import { checkProperties, isTree, type Walk } from './walk.ts';
 
 const CORE = 'http://hl7.org/fhir/StructureDefinition/';
@@ -146,6 +147,10 @@ export function createValidator(
       MAX_ISSUES - findings.issues.length,
     );
     findings.issues.push(...found);
+    const { id } = value;
+    const place = findings.expression('id');
+    if (typeof id === 'string' && !isResourceId(id) && !found.some((f) => f.expression?.[0] === place))
+      findings.error('value', `${shownValue(id)} is no id: it must be ${RESOURCE_ID_HINT}.`, 'id');
     const resource = node(value, type);
     const isContained = container !== undefined && property === 'contained';
     const walk: Walk = {

@@ -1,7 +1,7 @@
 /** https://hl7.org/fhir/R4/http.html#create */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTestServer, type TestServer } from '../../support/server.ts';
-import { client, issuesOf, patient, type Send } from '../client.ts';
+import { client, createdId, issuesOf, patient, type Send } from '../client.ts';
 
 let server: TestServer;
 let send: Send;
@@ -108,6 +108,43 @@ describe('create (http.html 3.1.0.8)', () => {
       serviceProvider: { reference: 'https://other.example/fhir/Organization/1' },
     });
     expect(kept.status).toBe(201);
+  });
+
+  test('scheme and host of the own base are told in any case of letters (RFC 3986, 6.2.2.1)', async () => {
+    const reference = 'HTTP://LOCALHOST:8080/fhir/R4/Organization/none';
+    const answer = await send('POST', 'Patient', patient({ managingOrganization: { reference } }));
+    expect([answer.status, ...issuesOf(answer)]).toEqual([422, 'not-found Patient.managingOrganization.reference']);
+    const other = 'http://localhost:8080/FHIR/R4/Organization/none';
+    expect((await send('POST', 'Patient', patient({ managingOrganization: { reference: other } }))).status).toBe(201);
+  });
+
+  test('references that lead nowhere are told beside all other errors', async () => {
+    const appointment = {
+      resourceType: 'Appointment',
+      status: 'bogus',
+      participant: [{ status: 'accepted', actor: { reference: 'Patient/nope' } }],
+      slot: [{ reference: 'Slot/nope' }],
+    };
+    const expected = [
+      'code-invalid Appointment.status',
+      'invariant Appointment',
+      'not-found Appointment.participant[0].actor.reference',
+      'not-found Appointment.slot[0].reference',
+    ];
+    const created = await send('POST', 'Appointment', appointment);
+    const updated = await send('PUT', 'Appointment/x', { ...appointment, id: 'x' });
+    for (const answer of [created, updated])
+      expect([answer.status, ...issuesOf(answer).sort()]).toEqual([422, ...expected]);
+    const id = await createdId(send, patient());
+    const patched = await send('PATCH', `Patient/${id}`, [
+      { op: 'add', path: '/gender', value: 'x' },
+      { op: 'add', path: '/managingOrganization', value: { reference: 'Organization/nope' } },
+    ]);
+    expect([patched.status, ...issuesOf(patched).sort()]).toEqual([
+      422,
+      'code-invalid Patient.gender',
+      'not-found Patient.managingOrganization.reference',
+    ]);
   });
 
   test('a conditional or urn: reference outside a transaction: 422 that says so', async () => {

@@ -250,4 +250,99 @@ describe('transaction (3.1.0.11.2)', () => {
     expect(made.status, made.text).toBe(200);
     expect(entries(made)[1]?.resource?.['resourceType']).toBe('Bundle');
   });
+
+  test('two entries with the same criteria are refused, whichever interactions they are for', async () => {
+    const criteria = `identifier=${SYSTEM}|alike`;
+    const url = `Patient?${criteria}`;
+    const put = { resource: named('alike'), request: { method: 'PUT', url } };
+    const none = post(named('alike'), {}, { ifNoneExist: `${criteria}&_format=json` });
+    const gone = { request: { method: 'DELETE', url } };
+    for (const pair of [
+      [put, put],
+      [none, put],
+      [gone, gone],
+      [gone, put],
+    ]) {
+      const answer = await transact(pair);
+      expect([answer.status, ...issuesOf(answer)]).toEqual([400, expect.stringMatching(/^duplicate Bundle\.entry/)]);
+    }
+    expect(await total('alike')).toBe(0);
+  });
+
+  test('a version-specific reference to a fullUrl is matched without its version (bundle.html#references)', async () => {
+    const fullUrl = 'http://ex.example/fhir/Organization/99';
+    const answer = await transact([
+      post({ resourceType: 'Organization', name: 'x' }, { fullUrl }),
+      post(patient({ managingOrganization: { reference: `${fullUrl}/_history/1` } })),
+    ]);
+    expect(answer.status, answer.text).toBe(200);
+    expect((await send('GET', address(answer, 1))).body['managingOrganization']).toEqual({
+      reference: address(answer, 0),
+    });
+  });
+
+  test('a urn:uuid is matched without case, and with a version or fragment behind it', async () => {
+    const answer = await transact([
+      post({ resourceType: 'Organization', name: 'x' }, { fullUrl: A }),
+      post({
+        resourceType: 'Basic',
+        code: { text: 'x' },
+        subject: { reference: A.toUpperCase().replace('URN:UUID', 'urn:uuid') },
+        extension: [
+          { url: 'http://example.org/c', valueCanonical: `${A}|2` },
+          { url: 'http://example.org/u', valueUrl: `${A}#x` },
+        ],
+      }),
+    ]);
+    expect(answer.status, answer.text).toBe(200);
+    const [organization, basic] = [address(answer, 0), (await send('GET', address(answer, 1))).body];
+    expect(basic['subject']).toEqual({ reference: organization });
+    expect([basic['extension']?.[0]?.['valueCanonical'], basic['extension']?.[1]?.['valueUrl']]).toEqual([
+      `${organization}|2`,
+      `${organization}#x`,
+    ]);
+  });
+
+  test('what is invalid and what leads nowhere is told at once; links within the Bundle lead somewhere', async () => {
+    const id = await createdId(send, patient());
+    const data = Buffer.from(
+      JSON.stringify([
+        { op: 'add', path: '/gender', value: 'x' },
+        { op: 'add', path: '/managingOrganization', value: { reference: 'Organization/nope' } },
+      ]),
+    ).toString('base64');
+    const change = {
+      resource: { resourceType: 'Binary', contentType: 'application/json-patch+json', data },
+      request: { method: 'PATCH', url: `Patient/${id}` },
+    };
+    const planned = await transact([
+      post(patient({ gender: 'x', managingOrganization: { reference: A } })),
+      post({ resourceType: 'Organization', name: 'x' }, { fullUrl: A }),
+      post(patient({ generalPractitioner: [{ reference: 'Practitioner/nope' }, { reference: B }] })),
+    ]);
+    expect([planned.status, ...issuesOf(planned)]).toEqual([
+      422,
+      'code-invalid Bundle.entry[0].resource.gender',
+      'not-found Bundle.entry[2].resource.generalPractitioner[1].reference',
+      'not-found Bundle.entry[2].resource.generalPractitioner[0].reference',
+    ]);
+    const patched = await transact([change, post(patient({ managingOrganization: { reference: 'Organization/no' } }))]);
+    expect([patched.status, ...issuesOf(patched).sort()]).toEqual([
+      422,
+      'code-invalid Bundle.entry[0].resource.gender',
+      'not-found Bundle.entry[0].resource.managingOrganization.reference',
+      'not-found Bundle.entry[1].resource.managingOrganization.reference',
+    ]);
+  });
+
+  test('an id that no URL can name is refused', async () => {
+    for (const id of ['.', '..']) {
+      const answer = await transact([{ resource: patient({ id }), request: { method: 'PUT', url: `Patient/${id}` } }]);
+      expect([400, 404], answer.text).toContain(answer.status);
+      const claimed = await transact([
+        { resource: patient({ id }), request: { method: 'PUT', url: 'Patient?identifier=nobody' } },
+      ]);
+      expect([claimed.status, ...issuesOf(claimed)]).toEqual([400, 'value Bundle.entry[0].resource.id']);
+    }
+  });
 });

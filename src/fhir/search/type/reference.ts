@@ -3,6 +3,7 @@
  * @see https://hl7.org/fhir/R4/search.html#reference
  */
 import { or, sql, type Sql } from '../../../platform/database/sql.ts';
+import { relativeToBase } from '../../own-base.ts';
 import type { ReferenceValue, Value } from '../criteria.ts';
 import { unescape } from '../escape.ts';
 import { badValue, extreme, indexed, NONE, oneOf, overlaps, shown, type ColumnKind, type SearchKind } from '../kind.ts';
@@ -15,9 +16,7 @@ const HISTORY = '/_history/';
 
 /** The reference without the server's own base and without a version. */
 export function localReference(reference: string, baseUrl: string): string {
-  let text = reference;
-  if (baseUrl !== '' && text.startsWith(baseUrl) && text.charAt(baseUrl.length) === '/')
-    text = text.slice(baseUrl.length + 1);
+  const text = relativeToBase(reference, baseUrl);
   const history = text.indexOf(HISTORY);
   return history < 0 ? text : text.slice(0, history);
 }
@@ -95,7 +94,7 @@ export function parseReference(
   const value = unescape(text);
   const none = { type: narrowed, id: undefined, version: undefined, url: undefined };
   if (isCanonical(param)) return { kind: 'reference', ...none, type: undefined, url: value };
-  const local = value.startsWith(`${baseUrl}/`) ? value.slice(baseUrl.length + 1) : value;
+  const local = relativeToBase(value, baseUrl);
   const literal = LITERAL.exec(local);
   if (literal) {
     const [, type, id, version] = literal;
