@@ -56,7 +56,10 @@ export interface Terminology {
   /** The code and its descendants (`below`) or ancestors (`above`); undefined when the system cannot be enumerated. */
   subsumed(system: string, code: string, direction: 'below' | 'above'): readonly string[] | undefined;
   /** Next codes up and down; undefined when the code is not known. */
-  relatives(system: string, code: string): { readonly parents: readonly string[]; readonly children: readonly string[] } | undefined;
+  relatives(
+    system: string,
+    code: string,
+  ): { readonly parents: readonly string[]; readonly children: readonly string[] } | undefined;
   /** Required binding of an element of type code: its only system, if there is one. */
   systemOf(valueSetUrl: string): string | undefined;
   /** `opaque`: known by name, but cannot be enumerated; undefined: unknown. */
@@ -71,6 +74,8 @@ export interface EngineLimits {
   readonly resourceBytes: number;
   readonly bundleBytes: number;
   readonly bundleEntries: number;
+  /** Resources in one reply, together; counted as characters of their JSON. */
+  readonly replyBytes: number;
   readonly jsonDepth: number;
   readonly pageSize: number;
   readonly maxPageSize: number;

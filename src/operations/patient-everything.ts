@@ -1,5 +1,6 @@
 /** The record of a patient with what it refers to. @see https://hl7.org/fhir/R4/patient-operation-everything.html */
 import type { Bundle, BundleEntry, Resource } from '@medplum/fhirtypes';
+import { breather } from '../fhir/breathe.ts';
 import type { RequestContext } from '../fhir/context.ts';
 import type { Engine } from '../fhir/engine.ts';
 import { parseJson, stringify } from '../fhir/json.ts';
@@ -84,7 +85,17 @@ function readAsked(engine: Engine, id: string, input: OperationInput): Asked {
   };
 }
 
+/** Parameters that would show less of each resource are not acted on, so they are refused. @throws FhirError 400 */
+function demandWhole({ query }: OperationRequest): void {
+  for (const [name, value] of query) {
+    if ((name === '_elements' && value !== '') || (name === '_summary' && value !== '' && value !== 'false'))
+      throw badRequest('not-supported', `Parameter ${name} is not supported: $everything shows resources whole.`, name);
+  }
+}
+
 interface Page {
+  /** Length of its text. */
+  readonly size: number;
   readonly entries: readonly BundleEntry[];
   readonly cursor: string | undefined;
 }
@@ -115,6 +126,7 @@ async function searchType(
   const bundle = parseJson(reply.body, { maxDepth: engine.limits.jsonDepth + 8 }).value as Bundle;
   const next = bundle.link?.find((l) => l.relation === 'next')?.url;
   return {
+    size: reply.body.length,
     entries: bundle.entry ?? [],
     cursor: next === undefined ? undefined : (new URL(next).searchParams.get(PAGE_PARAMETER) ?? undefined),
   };
@@ -140,6 +152,7 @@ const printPosition = (asked: Asked, { at, cursor }: Position): string => `${ask
 class Collected {
   readonly entries = new Map<string, BundleEntry>();
   matches = 0;
+  size = 0;
   readonly asked: Asked;
 
   constructor(asked: Asked) {
@@ -200,6 +213,15 @@ function pageUrl(ctx: RequestContext, request: OperationRequest, position: strin
   return `${ctx.baseUrl}/Patient/${request.id ?? ''}/$everything${text === '' ? '' : `?${text}`}`;
 }
 
+const tooLarge = ({ limits }: Engine): FhirError =>
+  new FhirError(413, [
+    errorIssue(
+      'too-costly',
+      `The record is larger than ${limits.replyBytes} bytes: ask for it in pages with _count.`,
+      '_count',
+    ),
+  ]);
+
 /** Fills the page. @returns where the next one begins, if there is one */
 async function collectPage(
   engine: Engine,
@@ -217,6 +239,11 @@ async function collectPage(
       // The page is full: is there anything left to link to?
       if (page.entries.some((e) => collected.isNew(e))) return { at, cursor };
     } else {
+      if (collected.size + page.size > engine.limits.replyBytes && collected.entries.size > 0) {
+        if (asked.count !== undefined) return { at, cursor };
+        throw tooLarge(engine);
+      }
+      collected.size += page.size;
       for (const entry of page.entries) if (!collected.isPatient(entry)) collected.add(entry);
     }
     if (asked.count === undefined && collected.entries.size > WHOLE) {
@@ -232,6 +259,18 @@ async function collectPage(
   return undefined;
 }
 
+/** The Bundle's text; others get their turn between the entries. */
+async function written(bundle: Bundle, entries: Iterable<BundleEntry>): Promise<string> {
+  const breathe = breather();
+  const pieces: string[] = [];
+  for (const entry of entries) {
+    pieces.push(stringify(entry));
+    await breathe();
+  }
+  const head = stringify(bundle);
+  return pieces.length === 0 ? head : `${head.slice(0, -1)},"entry":[${pieces.join(',')}]}`;
+}
+
 export default defineOperation({
   code: 'everything',
   url: 'http://hl7.org/fhir/OperationDefinition/Patient-everything',
@@ -243,6 +282,7 @@ export default defineOperation({
   async handle(engine, ctx, request, input) {
     if (input.names.has('_offset'))
       throw badRequest('not-supported', 'Parameter _offset is not supported: follow the next link.', '_offset');
+    demandWhole(request);
     const id = request.id ?? '';
     const patient = await readPatient(engine, ctx, id);
     const asked = readAsked(engine, id, input);
@@ -261,8 +301,7 @@ export default defineOperation({
         { relation: 'self', url: pageUrl(ctx, request, position) },
         ...(next === undefined ? [] : [{ relation: 'next', url: pageUrl(ctx, request, printPosition(asked, next)) }]),
       ],
-      ...(collected.entries.size === 0 ? {} : { entry: [...collected.entries.values()] }),
     };
-    return { status: 200, body: stringify(body), resources: collected.names() };
+    return { status: 200, body: await written(body, collected.entries.values()), resources: collected.names() };
   },
 });

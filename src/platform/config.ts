@@ -137,6 +137,11 @@ const SETTINGS = {
   LIMIT_RESOURCE_BYTES: setting(integer(1024, 67_108_864), '1048576', 'Largest resource accepted, in bytes.'),
   LIMIT_BUNDLE_BYTES: setting(integer(1024, 268_435_456), '16777216', 'Largest Bundle accepted, in bytes.'),
   LIMIT_BUNDLE_ENTRIES: setting(integer(1, 100_000), '1000', 'Most entries in a batch or transaction.'),
+  LIMIT_REPLY_BYTES: setting(
+    integer(4096, 134_217_728),
+    '33554432',
+    'Largest reply of several resources, in bytes; pages are cut to it.',
+  ),
   LIMIT_JSON_DEPTH: setting(integer(8, 512), '64', 'Deepest nesting of JSON accepted.'),
   LIMIT_PAGE_SIZE: setting(integer(1, 1000), '20', 'Matches on a page when `_count` is not given.'),
   LIMIT_MAX_PAGE_SIZE: setting(
@@ -167,6 +172,7 @@ interface Limits {
   readonly resourceBytes: number;
   readonly bundleBytes: number;
   readonly bundleEntries: number;
+  readonly replyBytes: number;
   readonly jsonDepth: number;
   readonly pageSize: number;
   readonly maxPageSize: number;
@@ -243,6 +249,7 @@ export function loadConfig(env: Environment): Config {
       resourceBytes: values.LIMIT_RESOURCE_BYTES,
       bundleBytes: values.LIMIT_BUNDLE_BYTES,
       bundleEntries: values.LIMIT_BUNDLE_ENTRIES,
+      replyBytes: values.LIMIT_REPLY_BYTES,
       jsonDepth: values.LIMIT_JSON_DEPTH,
       pageSize: values.LIMIT_PAGE_SIZE,
       maxPageSize: values.LIMIT_MAX_PAGE_SIZE,

@@ -149,3 +149,25 @@ describe('bad calls', () => {
     expect(body.issue[0]?.expression).toEqual([parameter]);
   });
 });
+
+test('a record larger than a reply is refused whole, and given in pages', async () => {
+  const small = await createTestServer({ env: { LIMIT_REPLY_BYTES: '30000' } });
+  try {
+    const whose = await create<Patient>(small, { resourceType: 'Patient' });
+    for (let i = 0; i < 8; i++)
+      await create<Appointment>(small, { ...appointment('2026-01-10', name(whose)), comment: 'x'.repeat(9000) });
+    const whole = await small.request(`/fhir/R4/Patient/${whose.id}/$everything`);
+    expect(whole.status).toBe(413);
+    const ids = new Set<string>();
+    let url: string | undefined = `/fhir/R4/Patient/${whose.id}/$everything?_count=100`;
+    while (url !== undefined) {
+      const page = (await (await small.request(url)).json()) as Bundle;
+      expect(JSON.stringify(page).length).toBeLessThan(40_000);
+      for (const { resource } of page.entry ?? []) ids.add(`${resource?.resourceType}/${resource?.id}`);
+      url = page.link?.find((l) => l.relation === 'next')?.url.replace(/^.*(?=\/fhir\/R4)/, '');
+    }
+    expect(ids.size).toBe(9);
+  } finally {
+    await small.close();
+  }
+});

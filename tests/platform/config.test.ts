@@ -19,7 +19,13 @@ test('without any setting: loopback, port 8080, embedded database, demo on', () 
     redisUrl: undefined,
     demo: true,
     validateReferences: true,
-    limits: { resourceBytes: 1_048_576, bundleBytes: 16_777_216, bundleEntries: 1000, jsonDepth: 64 },
+    limits: {
+      resourceBytes: 1_048_576,
+      bundleBytes: 16_777_216,
+      bundleEntries: 1000,
+      replyBytes: 33_554_432,
+      jsonDepth: 64,
+    },
   });
 });
 

@@ -26,6 +26,7 @@ export const LIMITS: EngineLimits = {
   resourceBytes: 1_048_576,
   bundleBytes: 16_777_216,
   bundleEntries: 1000,
+  replyBytes: 33_554_432,
   jsonDepth: 64,
   pageSize: 20,
   maxPageSize: 1000,

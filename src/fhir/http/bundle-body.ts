@@ -59,7 +59,7 @@ function entryArrayAt(bytes: Uint8Array, at: number, end: number): number | unde
 }
 
 /** One pass over brackets and strings; whether the pieces are JSON is for the parser to say. */
-async function cut(bytes: Uint8Array, maxEntries: number): Promise<Cuts> {
+export async function cutEntries(bytes: Uint8Array, maxEntries: number): Promise<Cuts> {
   const entries: { start: number; end: number }[] = [];
   let array: { start: number; end: number } | undefined;
   let inEntries = false;
@@ -126,7 +126,7 @@ function inPiece(index: number, error: unknown): unknown {
 
 async function parsePieces(engine: Engine, bytes: Uint8Array): Promise<unknown> {
   const { bundleEntries, jsonDepth, resourceBytes } = engine.limits;
-  const { array, entries } = await cut(bytes, bundleEntries);
+  const { array, entries } = await cutEntries(bytes, bundleEntries);
   const limits = { maxDepth: jsonDepth };
   const rest = array ? Buffer.concat([bytes.subarray(0, array.start), bytes.subarray(array.end)]) : bytes;
   if (rest.length > resourceBytes) {

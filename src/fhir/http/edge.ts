@@ -13,7 +13,8 @@ import type { Engine } from '../engine.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
 import { bodyOf } from './body.ts';
 import { demandJson, demandSummary, wantsPretty } from './negotiate.ts';
-import { errorReply, PREFLIGHT_HEADERS, prettyBody, render } from './render.ts';
+import { prettyBody } from './pretty.ts';
+import { errorReply, PREFLIGHT_HEADERS, render } from './render.ts';
 import { NO_BODY, type Method, type Reply } from './request.ts';
 import { createRoutes } from './routes.ts';
 import { parseQuery, splitPath, splitUrl } from './url.ts';
@@ -153,7 +154,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
         ? bodyOf(header, incoming, () => request.body, { timeoutMs: options.bodyTimeoutMs })
         : NO_BODY;
       reply = await route.handle(engine, ctx, { ...target, method: method as Method, query, header, body });
-      if (pretty && typeof reply.body === 'string') reply = { ...reply, body: prettyBody(reply.body) };
+      if (pretty && typeof reply.body === 'string') reply = { ...reply, body: await prettyBody(reply.body) };
     } catch (error) {
       const failure = toFhirError(error, { requestId });
       if (ctx && interaction) {

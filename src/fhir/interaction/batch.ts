@@ -3,15 +3,26 @@ import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import type { Reply } from '../http/request.ts';
 import { badRequest, type FhirError } from '../outcome.ts';
-import { bundleReply, errorEntry, inEntry, replyEntry, type BundleEntry } from './bundle-entry.ts';
+import {
+  bundleReply,
+  errorEntry,
+  inEntry,
+  replyBudget,
+  replyEntry,
+  replyTooLarge,
+  type BundleEntry,
+} from './bundle-entry.ts';
 
 /** Entries that run at the same time: they then share statements. */
 const CONCURRENT = 20;
 
+/** The last phase. */
+const READS = 3;
+
 /** Deletions first and reads last, as in a transaction: then a batch that mixes them answers the same each time. */
 const phaseOf = (entry: BundleEntry): number => {
   const method = 'method' in entry.request ? entry.request.method : undefined;
-  return method === 'DELETE' ? 0 : method === 'POST' ? 1 : method === 'PUT' || method === 'PATCH' ? 2 : 3;
+  return method === 'DELETE' ? 0 : method === 'POST' ? 1 : method === 'PUT' || method === 'PATCH' ? 2 : READS;
 };
 
 /** @param toFhirError makes any error one that a client may see */
@@ -23,14 +34,23 @@ export async function batch(
 ): Promise<Reply> {
   ctx.access.demand('batch');
   const answers: string[] = [];
+  const budget = replyBudget(engine);
   const run = async (entry: BundleEntry): Promise<void> => {
     try {
       if (!('method' in entry.request) || !entry.route) throw entry.request;
       if (entry.route.interaction === 'transaction') {
         throw badRequest('not-supported', 'A Bundle cannot hold another to be run: send it by itself.', 'http.url');
       }
+      // What only reads is not even begun when its answer has no room.
+      if (budget.isSpent && phaseOf(entry) === READS) throw replyTooLarge(engine);
       const reply = await entry.route.handle(engine, ctx, entry.request);
-      answers[entry.index] = replyEntry(reply, entry.request.method);
+      const answer = replyEntry(reply, entry.request.method);
+      if (budget.take(answer)) answers[entry.index] = answer;
+      // A write has happened: its answer is shortened, not refused.
+      else if (reply.version && phaseOf(entry) !== READS) {
+        const { body: _, ...short } = reply;
+        answers[entry.index] = replyEntry(short);
+      } else throw replyTooLarge(engine);
     } catch (error) {
       const failure = toFhirError(error, ctx);
       if (entry.route)
@@ -38,7 +58,7 @@ export async function batch(
       answers[entry.index] = errorEntry(inEntry(entry.index, failure));
     }
   };
-  for (let phase = 0; phase <= 3; phase++) {
+  for (let phase = 0; phase <= READS; phase++) {
     const waiting = entries.filter((entry) => phaseOf(entry) === phase);
     for (let from = 0; from < waiting.length; from += CONCURRENT) {
       await Promise.all(waiting.slice(from, from + CONCURRENT).map(run));

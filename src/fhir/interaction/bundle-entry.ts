@@ -9,7 +9,7 @@ import { preferredReturn } from '../http/negotiate.ts';
 import { etagOf } from '../http/preconditions.ts';
 import { NO_BODY, type FhirRequest, type Method, type Reply, type Route } from '../http/request.ts';
 import { parseQuery, splitPath } from '../http/url.ts';
-import { badRequest, FhirError, toOutcome, type Issue } from '../outcome.ts';
+import { badRequest, errorIssue, FhirError, toOutcome, type Issue } from '../outcome.ts';
 import { relativeToBase } from '../own-base.ts';
 
 /** Where a method and path lead. */
@@ -179,6 +179,37 @@ export function replyEntry(reply: Reply, method?: Method): string {
     return `{"response":${text.slice(0, -1)},"outcome":${body}}}`;
   return `{"resource":${body},"response":${text}}`;
 }
+
+/** Counts the answers of a Bundle, which are held until the last one is there. */
+export interface ReplyBudget {
+  /** Whether the answer still fits; once one does not, the budget is spent. */
+  take(answer: string): boolean;
+  readonly isSpent: boolean;
+}
+
+export function replyBudget({ limits }: Engine): ReplyBudget {
+  let left = limits.replyBytes;
+  let isSpent = false;
+  return {
+    take(answer) {
+      if (answer.length > left) isSpent = true;
+      else left -= answer.length;
+      return !isSpent;
+    },
+    get isSpent() {
+      return isSpent;
+    },
+  };
+}
+
+/** An answer that does not fit into the reply any more. */
+export const replyTooLarge = ({ limits }: Engine): FhirError =>
+  new FhirError(413, [
+    errorIssue(
+      'too-costly',
+      `The answers of one Bundle hold at most ${limits.replyBytes} bytes together: ask for this in another Bundle, by itself, or for less of it by _elements or _count.`,
+    ),
+  ]);
 
 export const errorEntry = (error: FhirError): string =>
   JSON.stringify({ response: { status: line(error.status), outcome: toOutcome(error.issues) } });

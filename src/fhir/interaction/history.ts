@@ -5,7 +5,8 @@ import type { Engine } from '../engine.ts';
 import { etagOf } from '../http/preconditions.ts';
 import type { FhirRequest, Handler, Reply } from '../http/request.ts';
 import { strictHandling } from '../http/negotiate.ts';
-import { badRequest, notFound } from '../outcome.ts';
+import { badRequest, notFound, type FhirError } from '../outcome.ts';
+import { mayOverflow } from '../search/matches.ts';
 import { parseMoment } from '../search/moment.ts';
 import type { HistoryQuery, StoredVersion } from '../store/repository.ts';
 import { isLive } from './version.ts';
@@ -45,7 +46,24 @@ interface Asked {
   readonly echo: readonly (readonly [string, string])[];
 }
 
-const IGNORED: ReadonlySet<string> = new Set(['_format', '_pretty', '_summary', '_elements', '_total']);
+/** Parameters that history knows and that leave its entries as they are. */
+const PRESENTATION: ReadonlySet<string> = new Set(['_format', '_pretty', '_total']);
+
+/** Parameters that would change the entries, with the values that don't: a history Bundle has no place to say that one was ignored. */
+const REFUSED: ReadonlyMap<string, readonly string[]> = new Map([
+  ['_summary', ['', 'false']],
+  ['_elements', ['']],
+  ['_sort', ['', '-_lastUpdated']],
+  ['_list', ['']],
+  ['_type', ['']],
+]);
+
+const notSupported = (name: string): FhirError =>
+  badRequest(
+    'not-supported',
+    `${name.slice(0, 64)} is not supported by history: it knows _count, _since and _at.`,
+    name.slice(0, 64),
+  );
 
 /** The time that a parameter names. A literal `+` arrives as a space. @throws FhirError 400 */
 function momentOf(name: string, value: string): { readonly low: number; readonly high: number } {
@@ -79,13 +97,9 @@ function ask(engine: Engine, request: FhirRequest, scope: string): Asked {
       const { low, high } = momentOf(name, value);
       at = { from: new Date(low), to: new Date(high) };
       echo.push([name, value.replace(' ', '+')]);
-    } else if (!IGNORED.has(name) && strictHandling(request.header('prefer'))) {
-      throw badRequest(
-        'not-supported',
-        `${name.slice(0, 64)} is no parameter of history: it knows _count, _since and _at.`,
-        name.slice(0, 64),
-      );
-    }
+    } else if (REFUSED.has(name)) {
+      if (REFUSED.get(name)?.includes(value) === false) throw notSupported(name);
+    } else if (!PRESENTATION.has(name) && strictHandling(request.header('prefer'))) throw notSupported(name);
   }
   return { query: { count, ...(since ? { since } : {}), ...(at ? { at } : {}), ...(after ? { after } : {}) }, echo };
 }
@@ -103,6 +117,22 @@ const urlOf = (engine: Engine, scope: string, parameters: readonly (readonly [st
   return `${engine.baseUrl}/${scope === '' ? '' : `${scope}/`}_history${query === '' ? '' : `?${query}`}`;
 };
 
+/** As many versions as a reply holds, at least one. */
+function cutPage(
+  found: readonly StoredVersion[],
+  count: number,
+  bytes: number,
+): { readonly page: readonly StoredVersion[]; readonly hasMore: boolean } {
+  let size = 0;
+  for (const [i, { content }] of found.entries()) {
+    if (i === count) break;
+    size += content === undefined ? 0 : Buffer.byteLength(content);
+    // The store stops at the version that reaches the limit: then nobody knows whether it was the last.
+    if (size >= bytes) return { page: found.slice(0, Math.max(i, 1)), hasMore: true };
+  }
+  return { page: found.slice(0, count), hasMore: found.length > count };
+}
+
 async function show(
   engine: Engine,
   ctx: RequestContext,
@@ -112,9 +142,15 @@ async function show(
   const scope = [target.type, target.id].filter((part) => part !== undefined).join('/');
   const { query, echo } = ask(engine, request, scope);
   const { count } = query;
+  const bytes = engine.limits.replyBytes;
   const found =
-    count === 0 ? [] : await engine.repository.history({ ...target, ...query, count: count + 1 }, ctx.access);
-  const page = found.slice(0, count);
+    count === 0
+      ? []
+      : await engine.repository.history(
+          { ...target, ...query, count: count + 1, ...(mayOverflow(engine, count) ? { bytes } : {}) },
+          ctx.access,
+        );
+  const { page, hasMore } = cutPage(found, count, bytes);
   if (target.type !== undefined && target.id !== undefined && page.length === 0) {
     // A filter may leave nothing of a history; without one there is no such resource.
     if ((await engine.repository.read(target.type, target.id, ctx.access)) === undefined)
@@ -132,7 +168,7 @@ async function show(
   );
   const last = page.at(-1);
   const links = [{ relation: 'self', url: self }];
-  if (found.length > count && last) {
+  if (hasMore && last) {
     links.push({
       relation: 'next',
       url: urlOf(engine, scope, [...echo, ['_cursor', writeCursor(engine, scope, last)]]),

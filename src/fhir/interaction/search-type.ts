@@ -5,7 +5,8 @@
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import { readForm } from '../http/body.ts';
-import { strictHandling } from '../http/negotiate.ts';
+import { demandJson, demandSummary, strictHandling, wantsPretty } from '../http/negotiate.ts';
+import { prettyBody } from '../http/pretty.ts';
 import type { FhirRequest, Handler, Reply } from '../http/request.ts';
 import type { Query, SearchTarget } from '../search/contract.ts';
 import { search } from '../search/search.ts';
@@ -15,8 +16,15 @@ const written = (query: Query): string =>
   query.map(([n, v]) => `${encodeURIComponent(n)}=${encodeURIComponent(v)}`).join('&');
 
 async function run(engine: Engine, ctx: RequestContext, request: FhirRequest, target: SearchTarget): Promise<Reply> {
-  const form = request.method === 'POST' ? await readForm(engine, request) : [];
+  const sent = request.method === 'POST' && request.body.kind === 'stream';
+  const form = sent ? await readForm(engine, request) : [];
   const query = form.length === 0 ? request.query : [...request.query, ...form];
+  if (sent) {
+    demandJson(request.header('accept'), query);
+    demandSummary(query);
+  }
+  // What the address asks for is done at the edge.
+  const pretty = sent && wantsPretty(query) && !wantsPretty(request.query);
   const found = await search(engine, ctx, target, query, { strict: strictHandling(request.header('prefer')) });
   ctx.emit({
     interaction: target.type === undefined ? 'search-system' : 'search-type',
@@ -25,7 +33,7 @@ async function run(engine: Engine, ctx: RequestContext, request: FhirRequest, ta
     query: written(query),
     outcome: 'success',
   });
-  return { status: 200, body: found.body };
+  return { status: 200, body: pretty ? await prettyBody(found.body) : found.body };
 }
 
 export const searchType: Handler = async (engine, ctx, request) => {

@@ -8,7 +8,15 @@ import type { Engine } from '../engine.ts';
 import type { Reply } from '../http/request.ts';
 import { FhirError } from '../outcome.ts';
 import type { Reader, Repository, StoredVersion, Transaction } from '../store/repository.ts';
-import { bundleReply, inEntry, replyEntry, withBufferedEvents, type BundleEntry } from './bundle-entry.ts';
+import {
+  bundleReply,
+  inEntry,
+  replyBudget,
+  replyEntry,
+  replyTooLarge,
+  withBufferedEvents,
+  type BundleEntry,
+} from './bundle-entry.ts';
 import { prepareChanges, runChanges, type Applied } from './transaction-changes.ts';
 import { resolveChanges } from './transaction-conditions.ts';
 import { planTransaction, type ChangeEntry, type TransactionPlan, type WriteEntry } from './transaction-plan.ts';
@@ -63,14 +71,19 @@ export async function transaction(
     return engine.repository.transaction(work.conditional ? 'serializable' : 'read committed', async (tx) => {
       const applied = ready ? await runChanges(tx, ready) : await resolveChanges(engine, ctx, tx, work, current);
       const answers: string[] = [];
-      for (const entry of work.deletes) answers[entry.index] = replyEntry({ status: 204 });
-      for (const entry of work.writes) answers[entry.index] = replyEntry(changeReply(engine, entry, applied));
+      const budget = replyBudget(engine);
+      const give = (index: number, answer: string): void => {
+        if (!budget.take(answer)) throw inEntry(index, replyTooLarge(engine));
+        answers[index] = answer;
+      };
+      for (const entry of work.deletes) give(entry.index, replyEntry({ status: 204 }));
+      for (const entry of work.writes) give(entry.index, replyEntry(changeReply(engine, entry, applied)));
       const events = withBufferedEvents(ctx);
       const inside: Engine = { ...engine, repository: repositoryInside(tx) };
       for (const { index, request, route } of work.reads) {
         try {
           const reply = await route.handle(inside, events.ctx, request);
-          answers[index] = replyEntry(reply, request.method);
+          give(index, replyEntry(reply, request.method));
         } catch (error) {
           throw error instanceof FhirError ? inEntry(index, error) : error;
         }

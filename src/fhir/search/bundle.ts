@@ -2,7 +2,6 @@
  * The searchset Bundle, put together from stored texts without reading them.
  * @see https://hl7.org/fhir/R4/bundle.html#searchset
  */
-import { parseJson, stringify } from '../json.ts';
 import { toOutcome, type Issue } from '../outcome.ts';
 
 export interface Entry {
@@ -25,7 +24,7 @@ export interface SearchsetParts {
 const link = (relation: string, url: string): string => `{"relation":"${relation}","url":${JSON.stringify(url)}}`;
 
 /** JSON text of the Bundle. */
-export function writeSearchset(parts: SearchsetParts, pretty: boolean): string {
+export function writeSearchset(parts: SearchsetParts): string {
   const total = parts.total === undefined ? '' : `,"total":${parts.total}`;
   const next = parts.next === undefined ? '' : `,${link('next', parts.next)}`;
   // One join of flat pieces: a long concatenation would have to be flattened piece by piece before it is sent.
@@ -47,6 +46,5 @@ export function writeSearchset(parts: SearchsetParts, pretty: boolean): string {
     );
   }
   pieces.push(pieces.length === 1 ? '}' : ']}');
-  const text = pieces.join('');
-  return pretty ? stringify(parseJson(text, { maxDepth: 1000 }).value, 2) : text;
+  return pieces.join('');
 }

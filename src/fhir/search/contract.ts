@@ -26,7 +26,7 @@ export type Search = (
   ctx: RequestContext,
   target: SearchTarget,
   query: Query,
-  options: { readonly strict: boolean; readonly pretty?: boolean },
+  options: { readonly strict: boolean },
 ) => Promise<SearchReply>;
 
 /**

@@ -7,7 +7,9 @@ import type { SearchParam } from '../definitions/registry.ts';
 import type { Include } from './criteria.ts';
 import { referenceParams } from './info.ts';
 import { oneOf, overlaps } from './kind.ts';
-import { plainRow, resourceOf, type Row, type Run } from './matches.ts';
+import { errorIssue, FhirError } from '../outcome.ts';
+import { mayOverflow, plainRow, resourceOf, type Row, type Run } from './matches.ts';
+import { cappedSelect } from './page.ts';
 import { columnsFor, scopeOf, selectFrom } from './sql.ts';
 import { isCanonical, localReference } from './type/reference.ts';
 import { asObject, asString, eachValue, isScalar } from './values.ts';
@@ -24,10 +26,21 @@ interface Gathering {
   readonly seen: Set<string>;
   readonly rows: Row[];
   left: number;
+  /** What the reply may still hold. */
+  bytesLeft: number;
   cut: boolean;
 }
 
 const nameOf = (row: Row): string => `${row.type}/${row.id}`;
+
+const tooLarge = ({ run }: Gathering): FhirError =>
+  new FhirError(413, [
+    errorIssue(
+      'too-costly',
+      `With what is included this page would be larger than ${run.engine.limits.replyBytes} bytes: ask for fewer matches by a lower _count, or include less.`,
+      '_include',
+    ),
+  ]);
 
 /** Reads rows of a type that are not shown yet, no more than are still allowed. */
 async function take(gathering: Gathering, type: string, condition: (alias: string) => Sql): Promise<Row[]> {
@@ -35,13 +48,16 @@ async function take(gathering: Gathering, type: string, condition: (alias: strin
   const scope = scopeOf(run.access, type, 'r');
   // The rows already shown may be found again: they don't count.
   const limit = gathering.left + gathering.seen.size + 1;
+  const statement = selectFrom(scope, raw('r.id, r.version, r.content'), [condition('r')], {
+    tail: sql` order by r.id limit ${limit}`,
+  });
+  // Twice: what is shown already may be found again.
   const found = await run.reader.query(
-    selectFrom(scope, raw('r.id, r.version, r.content'), [condition('r')], {
-      tail: sql` order by r.id limit ${limit}`,
-    }),
+    mayOverflow(run.engine, limit) ? cappedSelect(statement, 3, 2, 2 * run.engine.limits.replyBytes) : statement,
   );
   const fresh: Row[] = [];
   for (const columns of found) {
+    if (columns[2] === null) throw tooLarge(gathering);
     const id = String(columns[0]);
     const version = Number(columns[1]);
     const row = plainRow(type, id, version, run.reader.decode(type, id, version, String(columns[2])));
@@ -51,6 +67,8 @@ async function take(gathering: Gathering, type: string, condition: (alias: strin
       break;
     }
     gathering.left--;
+    gathering.bytesLeft -= row.content.length;
+    if (gathering.bytesLeft < 0) throw tooLarge(gathering);
     gathering.seen.add(nameOf(row));
     gathering.rows.push(row);
     fresh.push(row);
@@ -148,6 +166,7 @@ export async function includeFor(run: Run, includes: readonly Include[], matches
     seen: new Set(matches.map(nameOf)),
     rows: [],
     left: run.engine.limits.includes,
+    bytesLeft: matches.reduce((left, row) => left - row.content.length, run.engine.limits.replyBytes),
     cut: false,
   };
   let from = matches;

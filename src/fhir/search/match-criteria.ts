@@ -25,7 +25,7 @@ export const matchCriteria: MatchCriteria = async (engine, ctx, reader, type, qu
     ]);
   }
   const plan = await settledPlan(run, type, conditions);
-  const rows = await matchesAfter(run, [{ plan, keys: [] }], undefined, limit, VERSION_COLUMNS);
+  const { rows } = await matchesAfter(run, [{ plan, keys: [] }], undefined, limit, VERSION_COLUMNS);
   return rows.map(({ id, version, content, more: [lastUpdated, method] }): StoredVersion => ({
     type,
     id,

@@ -1,11 +1,12 @@
 /** Runs plans: pages of matches, their number, and the chains that have to be resolved first. */
 import { raw } from '../../platform/database/sql.ts';
 import type { Access } from '../access.ts';
+import { breather } from '../breathe.ts';
 import type { Engine } from '../engine.ts';
 import type { Reader } from '../store/repository.ts';
 import type { ChainCondition, HasCondition } from './criteria.ts';
 import type { Meaning } from './kind.ts';
-import { pageSelect, unionSelect, type Notes, type OrderKey, type Position } from './page.ts';
+import { cappedSelect, pageSelect, unionSelect, type Notes, type OrderKey, type Position } from './page.ts';
 import { planOf, type Plan, type PlannedCondition } from './plan.ts';
 import { meetsAll, spendCandidates, type Budget } from './recheck.ts';
 import { selectFrom } from './sql.ts';
@@ -102,7 +103,18 @@ export interface Sought {
 
 const CONTENT = ['id', 'version', 'content'];
 
-/** At most `limit` candidates after the position. */
+/** Matches in order. */
+export interface Matches {
+  readonly rows: Row[];
+  /** They end before the limit because they are large: there may be more. */
+  readonly cut: boolean;
+}
+
+/** Whether so many rows may be more than a reply holds by far: few rows are not worth the counting. */
+export const mayOverflow = ({ limits }: Engine, rows: number): boolean =>
+  rows * limits.resourceBytes > 2 * limits.replyBytes;
+
+/** At most `limit` candidates after the position; fewer, but at least one, when they are larger than a reply. */
 async function candidates(
   run: Run,
   sought: readonly Sought[],
@@ -110,12 +122,12 @@ async function candidates(
   limit: number,
   more: readonly string[],
   count: boolean,
-): Promise<Row[]> {
+): Promise<Matches> {
   const what = more.length === 0 ? CONTENT : [...CONTENT, ...more];
   // The first page of rows that may change their place notes what it saw.
   const notes: Notes = { snapshot: after === undefined && (sought[0]?.keys.length ?? 0) > 0, count };
   const [first] = sought;
-  if (!first) return [];
+  if (!first) return { rows: [], cut: false };
   const { type } = first.plan.scope;
   const one = sought.length === 1;
   const statement = one
@@ -126,16 +138,31 @@ async function candidates(
         first.keys,
         limit,
       );
-  const rows = await run.reader.query(statement);
   const at = one ? 0 : 1;
   const keysAt = at + what.length;
+  const contentAt = at + CONTENT.length - 1;
+  const width = keysAt + first.keys.length + (notes.snapshot ? 1 : 0) + (count ? 1 : 0);
+  const capped = mayOverflow(run.engine, limit);
+  const found = await run.reader.query(
+    capped ? cappedSelect(statement, width, contentAt, run.engine.limits.replyBytes) : statement,
+  );
+  const end = capped ? found.findIndex((row) => row[contentAt] === null) : -1;
+  const cut = end >= 0;
   const layout: Layout = { moreAt: at + CONTENT.length, keysAt, keysEnd: keysAt + first.keys.length, notes };
-  return rows.map((row) => {
+  const rows = (cut ? found.slice(0, end) : found).map((row) => {
     const rowType = one ? type : String(row[0]);
     const id = String(row[at]);
     const version = Number(row[at + 1]);
-    return new PageRow(rowType, id, version, run.reader.decode(rowType, id, version, String(row[at + 2])), row, layout);
+    return new PageRow(
+      rowType,
+      id,
+      version,
+      run.reader.decode(rowType, id, version, String(row[contentAt])),
+      row,
+      layout,
+    );
   });
+  return { rows, cut };
 }
 
 /** Decoded resource of a row. */
@@ -145,7 +172,7 @@ export const resourceOf = (row: Row): unknown => JSON.parse(row.content);
 const countsItself = (sought: readonly Sought[]): boolean => sought.length === 1 && sought[0]?.plan.fenced === true;
 
 /**
- * The first `limit` matches after the position, in order.
+ * The first `limit` matches after the position, in order; fewer when they are larger than a reply.
  * @param count whether the rows shall tell the number of all matches, if that costs no further statement
  * @throws FhirError 400 when too many candidates would have to be tested
  */
@@ -156,22 +183,30 @@ export async function matchesAfter(
   limit: number,
   more: readonly string[] = [],
   count = false,
-): Promise<Row[]> {
+): Promise<Matches> {
   if (sought.every((s) => s.plan.recheck.length === 0))
     return candidates(run, sought, after, limit, more, count && countsItself(sought));
   const conditions = new Map(sought.map((s) => [s.plan.scope.type, s.plan.recheck]));
   const batch = Math.min(Math.max(limit * 2, 100), 1000);
   const found: Row[] = [];
   let position = after;
+  let size = 0;
+  const breathe = breather();
   for (;;) {
-    const rows = await candidates(run, sought, position, batch, more, false);
+    const { rows, cut } = await candidates(run, sought, position, batch, more, false);
     spendCandidates(run.budget, rows.length);
     for (const row of rows) {
-      if (found.length < limit && meetsAll(run.meaning, conditions.get(row.type) ?? [], resourceOf(row)))
+      if (found.length >= limit) break;
+      if (size > run.engine.limits.replyBytes) return { rows: found, cut: true };
+      if (meetsAll(run.meaning, conditions.get(row.type) ?? [], resourceOf(row))) {
         found.push(row);
+        size += row.content.length;
+      }
+      const pause = breathe();
+      if (pause) await pause;
     }
     const last = rows.at(-1);
-    if (found.length >= limit || rows.length < batch || !last) return found;
+    if (found.length >= limit || (rows.length < batch && !cut) || !last) return { rows: found, cut: false };
     position = last;
   }
 }
@@ -180,7 +215,7 @@ export async function matchesAfter(
 export async function countMatches(run: Run, sought: readonly Sought[]): Promise<number> {
   const counts = await Promise.all(
     sought.map(async ({ plan }) => {
-      if (plan.recheck.length > 0) return (await everyMatch(run, plan)).length;
+      if (plan.recheck.length > 0) return eachMatch(run, plan);
       const rows = await run.reader.query(selectFrom(plan.scope, raw('count(*)'), plan.where));
       return Number(rows[0]?.[0]);
     }),
@@ -188,17 +223,25 @@ export async function countMatches(run: Run, sought: readonly Sought[]): Promise
   return counts.reduce((sum, n) => sum + n, 0);
 }
 
-/** All matches of a plan, by id. @throws FhirError 400 when there are more than may be tested */
-async function everyMatch(run: Run, plan: Plan): Promise<Row[]> {
-  const all: Row[] = [];
+/** Visits all matches of a plan, by id, none of them kept. @returns their number @throws FhirError 400 when there are more than may be tested */
+async function eachMatch(run: Run, plan: Plan, visit?: (row: Row, resource: unknown) => void): Promise<number> {
+  let number = 0;
   let after: Position | undefined;
+  const breathe = breather();
   for (;;) {
-    const rows = await candidates(run, [{ plan, keys: [] }], after, 1000, [], false);
+    const { rows, cut } = await candidates(run, [{ plan, keys: [] }], after, 1000, [], false);
     spendCandidates(run.budget, rows.length);
-    for (const row of rows)
-      if (plan.recheck.length === 0 || meetsAll(run.meaning, plan.recheck, resourceOf(row))) all.push(row);
+    for (const row of rows) {
+      const resource = resourceOf(row);
+      if (meetsAll(run.meaning, plan.recheck, resource)) {
+        number++;
+        visit?.(row, resource);
+      }
+      const pause = breathe();
+      if (pause) await pause;
+    }
     after = rows.at(-1);
-    if (rows.length < 1000 || !after) return all;
+    if ((rows.length < 1000 && !cut) || !after) return number;
   }
 }
 
@@ -207,18 +250,17 @@ async function resolve(run: Run, type: string, condition: ChainCondition | HasCo
     const canonical = isCanonical(condition.param);
     const references: string[] = [];
     for (const target of condition.targets) {
-      const rows = await everyMatch(run, await settledPlan(run, target.type, [target.condition]));
-      for (const row of rows) {
-        const name = canonical ? asString(asObject(resourceOf(row))?.['url']) : `${row.type}/${row.id}`;
+      await eachMatch(run, await settledPlan(run, target.type, [target.condition]), (row, resource) => {
+        const name = canonical ? asString(asObject(resource)?.['url']) : `${row.type}/${row.id}`;
         if (name !== undefined) references.push(name);
-      }
+      });
     }
     return { kind: 'resolved-chain', param: condition.param, references };
   }
   const canonical = isCanonical(condition.param);
   const values = new Set<string>();
-  for (const row of await everyMatch(run, await settledPlan(run, condition.type, [condition.condition]))) {
-    eachValue(resourceOf(row), condition.param, (value) => {
+  await eachMatch(run, await settledPlan(run, condition.type, [condition.condition]), (_, resource) => {
+    eachValue(resource, condition.param, (value) => {
       const reference = asString(value) ?? asString(asObject(value)?.['reference']) ?? '';
       if (canonical) values.add(reference.split('|')[0] ?? '');
       else {
@@ -226,7 +268,7 @@ async function resolve(run: Run, type: string, condition: ChainCondition | HasCo
         if (local.startsWith(`${type}/`)) values.add(local.slice(type.length + 1));
       }
     });
-  }
+  });
   return { kind: 'resolved-ids', column: canonical ? 'url' : 'id', values: [...values] };
 }
 

@@ -127,6 +127,23 @@ export function unionSelect(
   return sql`${join(parts, ' union all ')} order by ${ordered} limit ${raw(String(limit))}`;
 }
 
+/**
+ * The same rows in the same order; those that come after `bytes` bytes of content have none, so that they are not sent for
+ * nothing. Contents that PostgreSQL keeps aside are not even read.
+ * @param width number of columns
+ * @param contentAt which of them holds the content
+ */
+export function cappedSelect(page: Sql, width: number, contentAt: number, bytes: number): Sql {
+  const names = Array.from({ length: width }, (_, i) => `c${i}`);
+  const content = names[contentAt] ?? '';
+  const capped = names.map((name) =>
+    name === content
+      ? `case when sum(octet_length(${content})) over (rows unbounded preceding) - octet_length(${content}) < ${bytes} then ${content} end`
+      : name,
+  );
+  return sql`select ${raw(capped.join(', '))} from (${page}) p(${raw(names.join(', '))})`;
+}
+
 const signingKeys = new WeakMap<Uint8Array, KeyObject>();
 
 /** 24 characters: 18 bytes of the HMAC. */

@@ -3,6 +3,7 @@
  * @see https://hl7.org/fhir/R4/http.html#search
  */
 import type { Engine } from '../engine.ts';
+import { breather } from '../breathe.ts';
 import type { Issue } from '../outcome.ts';
 import { writeSearchset, type Entry } from './bundle.ts';
 import { compartmentCondition, compartmentTypes } from './compartment.ts';
@@ -18,7 +19,7 @@ import { runOf } from './run.ts';
 import { encodePairs, printSearch, withPage } from './print.ts';
 import { demandConsistent } from './result-options.ts';
 import { steadyMatches } from './steady.ts';
-import { subsetText } from './subset.ts';
+import { subsetText, type Wanted } from './subset.ts';
 
 /** Types that a search looks into. */
 function searchedTypes(engine: Engine, { type, compartment }: SearchTarget): readonly string[] {
@@ -94,14 +95,34 @@ async function totalOf(
   return demandsTotal(run, parsed) ? countMatches(run, sought) : undefined;
 }
 
-function entriesOf(engine: Engine, parsed: ParsedSearch, rows: readonly Row[]): readonly Entry[] {
+async function subsets(engine: Engine, wanted: Wanted, rows: readonly Row[]): Promise<readonly Entry[]> {
+  const entries: Entry[] = [];
+  const breathe = breather();
+  for (const { type, id, content } of rows) {
+    entries.push({ type, id, content: subsetText(engine.definitions, type, content, wanted) });
+    const pause = breathe();
+    if (pause) await pause;
+  }
+  return entries;
+}
+
+function entriesOf(
+  engine: Engine,
+  parsed: ParsedSearch,
+  rows: readonly Row[],
+): readonly Entry[] | Promise<readonly Entry[]> {
   const { summary = 'false', elements } = parsed.result;
-  if (summary === 'false' && elements.length === 0) return rows;
-  return rows.map((r) => ({
-    type: r.type,
-    id: r.id,
-    content: subsetText(engine.definitions, r.type, r.content, { summary, elements }),
-  }));
+  return summary === 'false' && elements.length === 0 ? rows : subsets(engine, { summary, elements }, rows);
+}
+
+/** Number of rows that fit, at least one. */
+function fitting(rows: readonly Row[], bytes: number): number {
+  let size = 0;
+  for (const [i, row] of rows.entries()) {
+    size += row.content.length;
+    if (size > bytes && i > 0) return i;
+  }
+  return rows.length;
 }
 
 /** What later pages must know of the first one. */
@@ -126,18 +147,15 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   if (onlyCount) {
     const total = await countMatches(run, sought);
     return {
-      body: writeSearchset(
-        {
-          baseUrl: engine.baseUrl,
-          total,
-          self: link(undefined),
-          next: undefined,
-          matches: [],
-          included: [],
-          issues: issuesOf(parsed, false, 0),
-        },
-        options.pretty ?? false,
-      ),
+      body: writeSearchset({
+        baseUrl: engine.baseUrl,
+        total,
+        self: link(undefined),
+        next: undefined,
+        matches: [],
+        included: [],
+        issues: issuesOf(parsed, false, 0),
+      }),
       resources: [],
     };
   }
@@ -149,33 +167,33 @@ export const search: Search = async (engine, ctx, target, query, options) => {
       : openCursor(engine.cursorKey, binding, result.cursor, sought[0]?.keys.length ?? 0);
   const count = result.count ?? engine.limits.pageSize;
   const startedMs = ctx.clock.now();
-  const rows = await (cursor?.began
+  const { rows, cut } = await (cursor?.began
     ? steadyMatches(run, sought, cursor, cursor.began, count + 1)
     : matchesAfter(run, sought, cursor, count + 1, [], !cursor && demandsTotal(run, parsed)));
-  const hasMore = rows.length > count;
+  // A page ends where the reply would become too large; what is included gets the other half.
+  const { replyBytes } = engine.limits;
+  const fit = fitting(rows, result.includes.length === 0 ? replyBytes : replyBytes / 2);
+  const hasMore = cut || rows.length > Math.min(count, fit);
   const counted = hasMore ? rows[0]?.counted : String(rows.length);
-  if (hasMore) rows.pop();
+  if (rows.length > Math.min(count, fit)) rows.length = Math.min(count, fit);
   const [total, included] = await Promise.all([
     totalOf(run, parsed, sought, cursor, counted),
     result.includes.length === 0 ? NOTHING : includeFor(run, result.includes, rows),
   ]);
   const last = rows.at(-1);
   const began = hasMore && last ? (cursor ? cursor.began : momentOf(last, startedMs)) : undefined;
-  const body = writeSearchset(
-    {
-      baseUrl: engine.baseUrl,
-      total,
-      self: link(result.cursor === undefined ? undefined : encodeURIComponent(result.cursor)),
-      next:
-        hasMore && last
-          ? link(sealCursor(engine.cursorKey, binding, { id: last.id, type: last.type, keys: last.keys, total, began }))
-          : undefined,
-      matches: entriesOf(engine, parsed, rows),
-      included: entriesOf(engine, parsed, included.rows),
-      issues: issuesOf(parsed, included.cut, engine.limits.includes),
-    },
-    options.pretty ?? false,
-  );
+  const body = writeSearchset({
+    baseUrl: engine.baseUrl,
+    total,
+    self: link(result.cursor === undefined ? undefined : encodeURIComponent(result.cursor)),
+    next:
+      hasMore && last
+        ? link(sealCursor(engine.cursorKey, binding, { id: last.id, type: last.type, keys: last.keys, total, began }))
+        : undefined,
+    matches: await entriesOf(engine, parsed, rows),
+    included: await entriesOf(engine, parsed, included.rows),
+    issues: issuesOf(parsed, included.cut, engine.limits.includes),
+  });
   const resources: string[] = [];
   for (const row of rows) resources.push(`${row.type}/${row.id}`);
   for (const row of included.rows) resources.push(`${row.type}/${row.id}`);

@@ -9,7 +9,7 @@ import { and, id as identifier, join, raw, sql, type Sql } from '../../platform/
 import { historyTableOf } from '../store/layout.ts';
 import { columnsOf, extract, type Column } from './columns.ts';
 import { compareDecimals, parseDecimal } from './decimal.ts';
-import { matchesAfter, plainRow, resourceOf, type Row, type Run, type Sought } from './matches.ts';
+import { matchesAfter, plainRow, resourceOf, type Matches, type Row, type Run, type Sought } from './matches.ts';
 import { afterPosition, type Moment, type OrderKey, type Position } from './page.ts';
 import { meetsAll } from './recheck.ts';
 import { selectFrom } from './sql.ts';
@@ -32,7 +32,7 @@ interface Changed {
   readonly was: unknown;
 }
 
-/** Matches that were changed since; undefined when they are too many. */
+/** Matches that were changed since; undefined when they are too many, or too large together. */
 async function changedSince(run: Run, { plan }: Sought, began: Moment): Promise<Changed[] | undefined> {
   const { scope } = plan;
   const history = identifier(historyTableOf(scope.type));
@@ -40,7 +40,9 @@ async function changedSince(run: Run, { plan }: Sought, began: Moment): Promise<
   const rows = await run.reader.query(
     selectFrom(
       scope,
-      raw('r.id, r.version, r.content, w.version, w.content'),
+      raw(
+        `r.id, r.version, case when sum(octet_length(r.content) + coalesce(octet_length(w.content), 0)) over (rows unbounded preceding) < ${run.engine.limits.replyBytes} then r.content end, w.version, w.content`,
+      ),
       [...plan.where, recent('r', began), sql`not ${visible('r', began)}`],
       {
         join: was,
@@ -48,7 +50,7 @@ async function changedSince(run: Run, { plan }: Sought, began: Moment): Promise<
       },
     ),
   );
-  if (rows.length > MOST_CHANGED) return undefined;
+  if (rows.length > MOST_CHANGED || rows.some((row) => row[2] === null)) return undefined;
   const changed: Changed[] = [];
   for (const [id, version, content, oldVersion, oldContent] of rows) {
     const { type } = scope;
@@ -144,7 +146,7 @@ export async function steadyMatches(
   after: Position,
   began: Moment,
   limit: number,
-): Promise<Row[]> {
+): Promise<Matches> {
   // Rows of a relation made by hand never change.
   const changing = (s: Sought): boolean => run.engine.resources.get(s.plan.scope.type)?.storage !== 'relation';
   const unchanged = sought.map((s): Sought => {
@@ -160,7 +162,7 @@ export async function steadyMatches(
     };
   });
   // In this order: a row that changes between the two statements is found by both, not by neither.
-  const rows = await matchesAfter(run, unchanged, after, limit);
+  const { rows, cut } = await matchesAfter(run, unchanged, after, limit);
   const moved: Row[] = [];
   for (const one of sought.filter(changing)) {
     const changed = await changedSince(run, one, began);
@@ -168,9 +170,12 @@ export async function steadyMatches(
     if (changed.length === 0) continue;
     moved.push(...(await placed(run, one, changed, after)));
   }
-  if (moved.length === 0) return rows;
+  if (moved.length === 0) return { rows, cut };
   const seen = new Set(rows.map((r) => `${r.type}/${r.id}`));
   const all = [...rows, ...moved.filter((r) => !seen.has(`${r.type}/${r.id}`))];
   const keys = sought[0]?.keys ?? [];
-  return all.sort((a, b) => compareRows(keys, a, b)).slice(0, limit);
+  all.sort((a, b) => compareRows(keys, a, b));
+  // Beyond the last of a page cut early stand rows that were not read: what was moved there comes with them.
+  const last = cut ? rows.at(-1) : undefined;
+  return { rows: all.slice(0, last ? Math.min(limit, all.indexOf(last) + 1) : limit), cut };
 }

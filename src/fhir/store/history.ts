@@ -15,7 +15,7 @@ export interface HistorySource {
   readonly hasHistory: boolean;
 }
 
-type Filter = Omit<HistoryQuery, 'count' | 'after'>;
+type Filter = Omit<HistoryQuery, 'count' | 'bytes' | 'after'>;
 
 /** `_at`: versions that were current at some moment of the period, so the next version must not have come before it. */
 function duringPeriod(type: string, alias: 'r' | 'h', at: NonNullable<HistoryQuery['at']>): Sql {
@@ -60,8 +60,12 @@ export function historyStatement(sources: readonly HistorySource[], query: Histo
           order by ${raw(alias)}.last_updated desc, ${raw(alias)}.id desc, ${raw(alias)}.version desc limit ${query.count}::integer)`,
     ),
   );
-  return sql`select * from (${join(branches, ' union all ')}) v
+  const page = sql`select * from (${join(branches, ' union all ')}) v
     order by last_updated desc, type collate "C" desc, id desc, version desc limit ${query.count}::integer`;
+  if (query.bytes === undefined) return page;
+  const size = raw('coalesce(octet_length(p.content), 0)');
+  return sql`select type, id, version, last_updated, method, content from
+    (select p.*, sum(${size}) over (rows unbounded preceding) - ${size} as before from (${page}) p) s where before < ${query.bytes}`;
 }
 
 export function historyTotalStatement(sources: readonly HistorySource[], query: Filter, access: Access): Sql {

@@ -50,6 +50,8 @@ export interface HistoryQuery {
   readonly since?: Date;
   readonly at?: { readonly from: Date; readonly to: Date };
   readonly count: number;
+  /** Stop after the version with which the contents reach so many bytes. */
+  readonly bytes?: number;
   /** Continue after this position (last_updated, type, id, version), newest first. */
   readonly after?: { readonly lastUpdated: Date; readonly type: string; readonly id: string; readonly version: number };
 }
