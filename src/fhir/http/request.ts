@@ -54,7 +54,7 @@ export type Handler = (engine: Engine, ctx: RequestContext, request: FhirRequest
 export interface Route {
   readonly interaction: Interaction;
   readonly handle: Handler;
-  /** The handler itself looks at Accept: the reply may be other than FHIR JSON. */
+  /** The handler itself looks at Accept: the reply may be other than FHIR JSON, or a form says what it shall be. */
   readonly negotiates?: boolean;
 }
 

@@ -63,7 +63,8 @@ function typeRoutes(declaration: ResourceDeclaration): ReadonlyMap<TypeLevel, Me
     let methods = levels.get(level);
     if (!methods) levels.set(level, (methods = {}));
     if (!declaration.interactions.includes(interaction)) continue;
-    const negotiates = declaration.raw === true && (interaction === 'read' || interaction === 'vread');
+    const negotiates =
+      level === 'type/_search' || (declaration.raw === true && (interaction === 'read' || interaction === 'vread'));
     addRoute(methods, method, { interaction, handle: rawForm(declaration, interaction, handle), negotiates });
   }
   return levels;
@@ -120,7 +121,9 @@ export function createRoutes(
   addRoute(operations, 'POST', { interaction: 'operation', handle: operation });
   const compartment: Methods = {};
   addRoute(compartment, 'GET', { interaction: 'search-type', handle: searchCompartment });
-  const compartmentSearch: Methods = { POST: { interaction: 'search-type', handle: searchCompartment } };
+  const compartmentSearch: Methods = {
+    POST: { interaction: 'search-type', handle: searchCompartment, negotiates: true },
+  };
   const system: Methods = {};
   addRoute(system, 'GET', { interaction: 'search-system', handle: searchSystem });
   const types = new Map(
@@ -132,7 +135,7 @@ export function createRoutes(
   addRoute(metadata, 'GET', { interaction: 'capabilities', handle: createCapabilities(engine) });
   const systemHistory: Methods = {};
   addRoute(systemHistory, 'GET', { interaction: 'history-system', handle: historySystem });
-  const systemSearch: Methods = { POST: { interaction: 'search-system', handle: searchSystem } };
+  const systemSearch: Methods = { POST: { interaction: 'search-system', handle: searchSystem, negotiates: true } };
 
   const onSystem = (method: Method, segment: string | undefined): Match | undefined => {
     if (segment === undefined) return choose(system, method, NOWHERE, 'the base');
@@ -182,6 +185,9 @@ export function createRoutes(
   };
 
   const match: MatchRoute = (method, segments) => {
+    // To an URL these lead elsewhere, so nothing can stand here.
+    if (segments.includes('..') || segments.includes('.'))
+      throw unknownPath('Nothing is served at an address with . or .. in it: write it out.');
     const [type, id, ...rest] = segments;
     const declared = type !== undefined && types.has(type);
     if (declared && id !== undefined && rest.length === 0 && isResourceId(id)) {

@@ -1,7 +1,7 @@
 /** https://hl7.org/fhir/R4/http.html#history */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTestServer, type TestServer } from '../../support/server.ts';
-import { client, createdId, patient, type Answer, type Send } from '../client.ts';
+import { client, createdId, issuesOf, patient, type Answer, type Send } from '../client.ts';
 
 let server: TestServer;
 let send: Send;
@@ -49,6 +49,30 @@ describe('history (3.1.0.11)', () => {
     expect(link(answer, 'self')).toBe(`Patient/${id}/_history`);
     const outcome = await send('POST', 'Patient/$validate', patient());
     expect(outcome.status).toBe(200);
+  });
+
+  test('what would change its entries and is not acted on: 400 naming it; other unknown parameters only when strict', async () => {
+    const id = await createdId(send, patient());
+    for (const [name, value] of [
+      ['_summary', 'true'],
+      ['_elements', 'id'],
+      ['_sort', '_lastUpdated'],
+      ['_list', '1'],
+      ['_type', 'Patient'],
+    ]) {
+      const answer = await send('GET', `Patient/${id}/_history?${name}=${value}`);
+      expect([answer.status, ...issuesOf(answer)]).toEqual([400, `not-supported ${name}`]);
+    }
+    expect((await send('GET', `Patient/${id}/_history?_summary=false&_sort=-_lastUpdated&_format=json`)).status).toBe(
+      200,
+    );
+    expect((await send('GET', `Patient/${id}/_history?foo=1`)).status).toBe(200);
+    const strict = await send('GET', `Patient/${id}/_history?foo=1`, undefined, { Prefer: 'handling=strict' });
+    expect([strict.status, ...issuesOf(strict)]).toEqual([400, 'not-supported foo']);
+    for (const name of ['_summary', '_elements']) {
+      const everything = await send('GET', `Patient/${id}/$everything?${name}=text`);
+      expect([everything.status, ...issuesOf(everything)]).toEqual([400, `not-supported ${name}`]);
+    }
   });
 
   test('of nothing: 404', async () => {

@@ -222,3 +222,63 @@ describe('hostile requests', () => {
     expect(text).toContain(' 405 ');
   });
 });
+
+describe('what Node or URLs would settle by themselves', () => {
+  const ask = (line: string, headers = 'Host: localhost\r\n'): Promise<string> =>
+    talk((socket) => socket.write(`${line} HTTP/1.1\r\n${headers}Connection: close\r\n\r\n`));
+  /** Status, and code of the outcome. */
+  const told = (text: string): string =>
+    `${/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]} ${/"resourceType":"OperationOutcome".*?"code":"([a-z-]+)"/.exec(text)?.[1]}`;
+
+  test.each([
+    '/fhir/R4/Patient/..',
+    '/fhir/R4/Patient/.',
+    '/fhir/R4/Patient/%2e%2E',
+    '/fhir/R4/Patient/.%2e?_id=1',
+    '/fhir/R4/Patient/./1',
+    '/fhir/R4/Patient/../../../metrics',
+    'http://localhost/fhir/R4/Patient/..',
+  ])('%s is not folded into another path: 404', async (path) => {
+    expect(told(await ask(`GET ${path}`))).toBe('404 not-found');
+  });
+
+  test('dots elsewhere are none of these', async () => {
+    expect(await ask('GET /fhir/R4/Patient?name=/../')).toContain(' 200 OK');
+    expect(told(await ask('GET /fhir/R4/Patient/.a..'))).toBe('404 not-found');
+  });
+
+  test('in a batch nothing is read there: 404', async () => {
+    const urls = ['Patient/..', 'Patient/.', 'Patient/%2e%2e', 'Patient/../Appointment', '..'];
+    const answer = await send('POST', '', {
+      resourceType: 'Bundle',
+      type: 'batch',
+      entry: urls.map((url) => ({ request: { method: 'GET', url } })),
+    });
+    const entries = answer.body['entry'] as unknown as { resource?: unknown; response: { status: string } }[];
+    expect(entries.map((e) => [e.response.status, e.resource])).toEqual(urls.map(() => ['404 Not Found', undefined]));
+  });
+
+  test.each([
+    ['no Host', 'GET /fhir/R4/Patient', ''],
+    ['a Host that is none', 'GET /fhir/R4/Patient', 'Host: a b c%%%\r\n'],
+    ['half an IPv6 address as Host', 'GET /fhir/R4/Patient', 'Host: [::\r\n'],
+    ['half an IPv6 address in the URL', 'GET http://[::/fhir/R4/Patient', 'Host: localhost\r\n'],
+    ['OPTIONS *', 'OPTIONS *', 'Host: localhost\r\n'],
+    ['a backslash', 'GET /\\[', 'Host: localhost\r\n'],
+  ])('%s: 400 with an OperationOutcome', async (_, line, headers) => {
+    const text = await ask(line, headers);
+    expect(told(text)).toBe('400 structure');
+    expect(text.toLowerCase()).toContain('content-type: application/fhir+json');
+  });
+
+  test('an expectation that is not met: 417 with an OperationOutcome', async () => {
+    expect(told(await ask('GET /fhir/R4/metadata', 'Host: localhost\r\nExpect: banana\r\n'))).toBe('417 not-supported');
+  });
+
+  test('scripts of other origins may send and read what FHIR uses (CORS)', async () => {
+    const preflight = await fetch(`http://127.0.0.1:${listener.port}/fhir/R4/Patient`, { method: 'OPTIONS' });
+    expect(preflight.headers.get('access-control-allow-headers')).toContain('X-Security-Context');
+    for (const name of ['Accept-Patch', 'Allow', 'Content-Disposition', 'Retry-After'])
+      expect(preflight.headers.get('access-control-expose-headers')).toContain(name);
+  });
+});

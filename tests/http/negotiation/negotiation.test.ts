@@ -45,6 +45,23 @@ describe('content negotiation (3.1.0.1.10)', () => {
     ).toBe(status);
   });
 
+  test('parameters of a form count as those of the address (3.1.0.1.11)', async () => {
+    const form = (path: string, body: string, accept = '*/*') =>
+      send('POST', path, body, { 'Content-Type': 'application/x-www-form-urlencoded', Accept: accept });
+    for (const path of ['Patient/_search', '_search', 'Patient/1/*/_search']) {
+      const xml = await form(path, '_id=tw&_format=xml');
+      expect([path, xml.status, issuesOf(xml)]).toEqual([path, 406, ['not-supported _format']]);
+    }
+    expect((await form('Patient/_search', '_id=tw&_format=json', 'application/fhir+xml')).status).toBe(200);
+    expect((await form('Patient/_search', '_id=tw', 'application/fhir+xml')).status).toBe(406);
+    expect((await form('Patient/_search?_format=xml', '_id=tw')).status).toBe(406);
+    expect((await form('Patient/_search', '_id=tw&_pretty=true')).text).toContain('\n  "type": "searchset"');
+    expect((await form('Patient/_search?_pretty=true', '_id=tw')).text).toContain('\n  "type": "searchset"');
+    expect((await form('Patient/_search', '_id=tw')).text).not.toContain('\n');
+    expect(issuesOf(await form('Patient/_search', '_pretty=perhaps'))).toEqual(['value _pretty']);
+    expect(issuesOf(await form('Patient/_search', '_summary=little'))).toEqual(['value _summary']);
+  });
+
   test('_pretty writes lines and keeps decimals; a bad one is 400', async () => {
     const made = await send(
       'POST',
