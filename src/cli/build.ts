@@ -16,7 +16,9 @@ import { structureSource } from '../fhir/validation/structure-compile.ts';
 import { loadFolder } from '../platform/folder.ts';
 
 const names = (await readdir(profilesFolder, { recursive: true })).filter((n) => n.endsWith('.json')).sort();
-const files = await Promise.all(names.map(async (n) => JSON.parse(await readFile(path.join(profilesFolder, n), 'utf8')) as unknown));
+const files = await Promise.all(
+  names.map(async (n) => JSON.parse(await readFile(path.join(profilesFolder, n), 'utf8')) as unknown),
+);
 const own = files.filter((f): f is Resource => typeof f === 'object' && f !== null && 'resourceType' in f);
 const overrides = files[names.indexOf('overrides.json')] as Parameters<typeof buildDefinitions>[1];
 
@@ -32,9 +34,14 @@ await writeBuilt('terminology.json', JSON.stringify(terminology.file));
 
 const operations = await loadFolder<OperationDeclaration>(fileURLToPath(new URL('../operations/', import.meta.url)));
 const registry = createDefinitions(definitionsText);
-await writeBuilt('profiles.json', JSON.stringify(compactProfiles(own.filter((r) => r.resourceType === 'StructureDefinition'))));
+await writeBuilt(
+  'profiles.json',
+  JSON.stringify(compactProfiles(own.filter((r) => r.resourceType === 'StructureDefinition'))),
+);
 await writeBuilt('structure.cjs', structureSource(registry, [...served, ...EXCHANGE_TYPES]));
-const published = await Promise.all(['profiles-types', 'profiles-resources', 'extension-definitions', 'search-parameters'].map(readPublished));
+const published = await Promise.all(
+  ['profiles-types', 'profiles-resources', 'extension-definitions', 'search-parameters'].map(readPublished),
+);
 const conformance = printConformance(
   conformanceResources({
     published: published.flat(),

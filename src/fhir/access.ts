@@ -8,8 +8,21 @@ export interface Principal {
 }
 
 export type Interaction =
-  | 'read' | 'vread' | 'update' | 'patch' | 'delete' | 'history-instance' | 'history-type' | 'create' | 'search-type'
-  | 'transaction' | 'batch' | 'search-system' | 'history-system' | 'capabilities' | 'operation';
+  | 'read'
+  | 'vread'
+  | 'update'
+  | 'patch'
+  | 'delete'
+  | 'history-instance'
+  | 'history-type'
+  | 'create'
+  | 'search-type'
+  | 'transaction'
+  | 'batch'
+  | 'search-system'
+  | 'history-system'
+  | 'capabilities'
+  | 'operation';
 
 declare const predicate: unique symbol;
 /** SQL that came from an Access; nothing else can stand in its place. */

@@ -6,11 +6,36 @@ import type { OperationOutcome } from '@medplum/fhirtypes';
 
 /** Codes of http://hl7.org/fhir/issue-type that the server uses. */
 export type IssueCode =
-  | 'invalid' | 'structure' | 'required' | 'value' | 'invariant'
-  | 'security' | 'login' | 'unknown' | 'expired' | 'forbidden'
-  | 'processing' | 'not-supported' | 'duplicate' | 'multiple-matches' | 'not-found' | 'deleted' | 'too-long'
-  | 'code-invalid' | 'extension' | 'too-costly' | 'business-rule' | 'conflict'
-  | 'transient' | 'lock-error' | 'no-store' | 'exception' | 'timeout' | 'incomplete' | 'throttled' | 'informational';
+  | 'invalid'
+  | 'structure'
+  | 'required'
+  | 'value'
+  | 'invariant'
+  | 'security'
+  | 'login'
+  | 'unknown'
+  | 'expired'
+  | 'forbidden'
+  | 'processing'
+  | 'not-supported'
+  | 'duplicate'
+  | 'multiple-matches'
+  | 'not-found'
+  | 'deleted'
+  | 'too-long'
+  | 'code-invalid'
+  | 'extension'
+  | 'too-costly'
+  | 'business-rule'
+  | 'conflict'
+  | 'transient'
+  | 'lock-error'
+  | 'no-store'
+  | 'exception'
+  | 'timeout'
+  | 'incomplete'
+  | 'throttled'
+  | 'informational';
 
 export interface Issue {
   readonly severity: 'fatal' | 'error' | 'warning' | 'information';
