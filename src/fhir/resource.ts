@@ -1,0 +1,69 @@
+/** The declaration of a resource type: one file in `src/resources/` is all that a type needs. */
+import type { Resource } from '@medplum/fhirtypes';
+import type { Issue } from './outcome.ts';
+import type { Change, Transaction } from './store/repository.ts';
+
+/** Interactions that a type may have; all others are computed from these. */
+export type TypeInteraction =
+  'read' | 'vread' | 'update' | 'patch' | 'delete' | 'history-instance' | 'history-type' | 'create' | 'search-type';
+
+export const ALL_INTERACTIONS: readonly TypeInteraction[] = [
+  'read',
+  'vread',
+  'update',
+  'patch',
+  'delete',
+  'history-instance',
+  'history-type',
+  'create',
+  'search-type',
+];
+export const READ_ONLY: readonly TypeInteraction[] = [
+  'read',
+  'vread',
+  'history-instance',
+  'history-type',
+  'search-type',
+];
+
+/** A composite index. `where` is literal SQL on the columns. */
+export interface IndexDeclaration {
+  readonly columns: readonly string[];
+  readonly where?: string;
+}
+
+export interface ResourceDeclaration {
+  readonly type: string;
+  readonly interactions: readonly TypeInteraction[];
+  /** Canonical URLs of profiles that the server supports for the type (CapabilityStatement supportedProfile). */
+  readonly profiles: readonly string[];
+  /** `sealed`: speaks of a person, content is encrypted (from the protection issue on); `plain` columns stay readable then. */
+  readonly sealed: false | { readonly plain: readonly string[] };
+  readonly indexes: readonly IndexDeclaration[];
+  /** Order of searches without `_sort`: parameter codes, `-` for descending; the id always follows. */
+  readonly defaultSort: readonly string[];
+  /** Every searchset tells the number of matches; otherwise only where it is known at no cost, or asked for by `_total`. */
+  readonly total?: 'accurate';
+  /** `ordinary`: a generated table. `relation`: a hand-made relation with the generated columns (partitioned audit). `definitions`: loaded from the build. */
+  readonly storage: 'ordinary' | 'relation' | 'definitions';
+  /** Holds content with a media type of its own (`contentType`, `data`): also served and taken raw. @see https://hl7.org/fhir/R4/binary.html#rest */
+  readonly raw?: true;
+  /** Rules beyond structure, bindings, invariants and profiles. Pure. */
+  check?(resource: Resource): readonly Issue[];
+  /** Rows kept in a domain's tables, written in the same transaction as every change. */
+  project?(tx: Transaction, change: Change): Promise<void>;
+}
+
+/** Fills in what most types share. */
+export function defineResource(
+  declaration: Pick<ResourceDeclaration, 'type' | 'sealed'> & Partial<ResourceDeclaration>,
+): ResourceDeclaration {
+  return {
+    interactions: ALL_INTERACTIONS,
+    profiles: [],
+    indexes: [],
+    defaultSort: [],
+    storage: 'ordinary',
+    ...declaration,
+  };
+}

@@ -12,7 +12,8 @@ class Parameter {
   }
 }
 
-const isSql = (value: unknown): value is Sql => typeof value === 'object' && value !== null && Array.isArray((value as Sql).parts);
+const isSql = (value: unknown): value is Sql =>
+  typeof value === 'object' && value !== null && Array.isArray((value as Sql).parts);
 
 /** Template tag: interpolated fragments are inlined, every other value becomes a parameter. */
 export function sql(strings: TemplateStringsArray, ...values: readonly unknown[]): Sql {
@@ -44,11 +45,19 @@ export function join(fragments: readonly Sql[], separator: string): Sql {
 
 /** All of them hold; no fragment: true. */
 export const and = (fragments: readonly Sql[]): Sql =>
-  fragments.length === 0 ? raw('true') : fragments.length === 1 && fragments[0] ? fragments[0] : sql`(${join(fragments, ' and ')})`;
+  fragments.length === 0
+    ? raw('true')
+    : fragments.length === 1 && fragments[0]
+      ? fragments[0]
+      : sql`(${join(fragments, ' and ')})`;
 
 /** One of them holds; no fragment: false. */
 export const or = (fragments: readonly Sql[]): Sql =>
-  fragments.length === 0 ? raw('false') : fragments.length === 1 && fragments[0] ? fragments[0] : sql`(${join(fragments, ' or ')})`;
+  fragments.length === 0
+    ? raw('false')
+    : fragments.length === 1 && fragments[0]
+      ? fragments[0]
+      : sql`(${join(fragments, ' or ')})`;
 
 /** The statement's text with `$1…`, and its values. */
 export function compile(fragment: Sql): { readonly text: string; readonly values: unknown[] } {
