@@ -144,6 +144,17 @@ async function acquire(cluster: Cluster): Promise<{ keeper: pg.Client; joined: b
   );
 }
 
+/** After a server died: what refuses the next one at first, such as its remains, may pass. */
+async function acquireAgain(cluster: Cluster): Promise<{ keeper: pg.Client; joined: boolean }> {
+  for (const deadline = Date.now() + 10_000; ; await sleep(200)) {
+    try {
+      return await acquire(cluster);
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+  }
+}
+
 /** Leaves the server's users; the last one stops the server and waits until it has ended. */
 async function leave({ base, socket }: Cluster, keeper: pg.Client): Promise<void> {
   const { rows } = await keeper
@@ -247,7 +258,7 @@ export async function openEmbeddedPostgres(dataDir: string, options: EmbeddedOpt
     return rows[0]?.got === true;
   };
   const returnToServer = async (): Promise<void> => {
-    ({ keeper } = await acquire(cluster));
+    ({ keeper } = await acquireAgain(cluster));
     watch();
     for (const name of claims) {
       if (!(await claim(name)))

@@ -266,7 +266,11 @@ export async function launch(
   for (const deadline = Date.now() + 120_000; Date.now() < deadline; await sleep(10)) {
     if (ended !== undefined) {
       const said = (await readFile(logFile, 'utf8').catch(() => '')).slice(start);
-      return said.split('\n').find((line) => /FATAL|PANIC/.test(line)) ?? ended;
+      // Processes of a server that was killed still write their last words here: those are no reason of this one's.
+      const reasons = said.split('\n').filter((line) => /FATAL|PANIC/.test(line));
+      return (
+        reasons.findLast((line) => !/terminating connection|postmaster exit/.test(line)) ?? reasons.at(-1) ?? ended
+      );
     }
     const postmaster = await readPostmaster(data);
     if (postmaster?.ready && postmaster.pid === child.pid) return undefined;
