@@ -9,7 +9,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Tests that kill databases share the machine with others: in CI one failure of such a race is tried again, and reported.
+    // A known race in the tests that kill databases: in CI a failure is tried once more, and named before the counts.
     retry: process.env['CI'] ? 1 : 0,
     passWithNoTests: false,
     reporters: ['default', './tests/support/counts-reporter.ts'],

@@ -9,6 +9,7 @@ export default class CountsReporter implements Reporter {
       for (const test of module.children.allTests()) {
         const { state } = test.result();
         counts[state]++;
+        if (test.diagnostic()?.flaky) process.stdout.write(`passed only when tried again: ${test.fullName}\n`);
         if (state === 'failed') failedTests++;
       }
       // A module that could not be loaded, or whose hooks failed, has no failed test to count.
