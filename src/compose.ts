@@ -1,5 +1,4 @@
 /** Joins the parts into one Kairos: what the server, the commands and the tests have in common. */
-import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import { buildApp } from './app.ts';
@@ -22,8 +21,10 @@ import { migrate } from './platform/database/migrate.ts';
 import { openDatabase, type OpenDatabase } from './platform/database/open.ts';
 import { openClient, openPool, poolNamed } from './platform/database/pool.ts';
 import { loadFolder } from './platform/folder.ts';
+import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
+import { StartError } from './platform/start-error.ts';
 
 /** Connections beside those of the lanes: more of them lengthen the tail on two cores without more throughput. */
 const POOL = 8;
@@ -37,6 +38,7 @@ export interface Kairos {
   readonly database: OpenDatabase;
   /** Connections as the application role. */
   readonly pool: pg.Pool;
+  readonly keys: Keys;
   readonly log: Log;
   readonly metrics: Metrics;
   /** From now on `/readyz` says no. */
@@ -61,13 +63,21 @@ const fhirBase = (config: Pick<Config, 'publicUrl' | 'port'>): string =>
 
 const folder = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-/** The key that signs page links: one for the database, so that every process understands the links of the others. */
-async function cursorKey(pool: pg.Pool): Promise<Uint8Array> {
-  await poolNamed(pool, `insert into installation (name, value) values ('cursor-key', $1) on conflict do nothing`, [
-    randomBytes(32).toString('base64'),
+/**
+ * The keys of the installation. What a database holds was sealed with one root key: another would neither open nor find it.
+ * @throws StartError when the root key is not that of the database
+ */
+async function installationKeys(config: Config, pool: pg.Pool): Promise<Keys> {
+  const keys = createKeys(await loadRootKey(config.rootKey, config.dataDir));
+  const check = keys.tag('installation.key-check', 'kairos');
+  await poolNamed(pool, `insert into installation (name, value) values ('key-check', $1) on conflict do nothing`, [
+    check,
   ]);
-  const { rows } = await poolNamed(pool, `select value from installation where name = 'cursor-key'`);
-  return Buffer.from(rows[0]?.[0] ?? '', 'base64');
+  const { rows } = await poolNamed(pool, `select value from installation where name = 'key-check'`);
+  if (rows[0]?.[0] === check) return keys;
+  throw new StartError(
+    'The root key is not the one that this database was filled with: set ROOT_KEY to it, or put its file back into DATA_DIR/keys.',
+  );
 }
 
 const answers = (pool: pg.Pool): Promise<boolean> =>
@@ -122,6 +132,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       queue: config.redisUrl === undefined,
       ...(options.say ? { say: options.say } : {}),
     });
+    const keys = await installationKeys(config, pool);
     const engine: Engine = {
       definitions,
       resources,
@@ -136,7 +147,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       clock: options.clock ?? systemClock,
       baseUrl,
       validateReferences: config.validateReferences,
-      cursorKey: await cursorKey(pool),
+      cursorKey: keys.derive('page links'),
     };
     await loadConformance(engine);
     const log = createLog(config.logLevel);
@@ -146,7 +157,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
     const app = buildApp(engine, { log, metrics, ready });
     const unready = (): void => void (stopping = true);
-    return { config, engine, app, store, database, pool, log, metrics, unready, close };
+    return { config, engine, app, store, database, pool, keys, log, metrics, unready, close };
   } catch (error) {
     await close();
     throw error;

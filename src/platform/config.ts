@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import path from 'node:path';
+import { parseEhrs, parseUpstreams, type IdentitySettings } from './identity-settings.ts';
 import { StartError } from './start-error.ts';
 
 /** Reads one kind of value; throws an Error whose message completes "NAME must be …". */
@@ -101,6 +102,29 @@ const loopback: Kind<string> = {
   },
 };
 
+const text = (wanted: string, pattern: RegExp): Kind<string> => ({
+  label: 'text',
+  parse(value) {
+    if (!pattern.test(value)) throw new Error(wanted);
+    return value;
+  },
+});
+
+/** Words with commas between them. */
+const words = (wanted: string, pattern: RegExp): Kind<readonly string[]> => ({
+  label: 'list',
+  parse(value) {
+    const list = value
+      .split(',')
+      .map((w) => w.trim())
+      .filter((w) => w !== '');
+    if (list.some((w) => !pattern.test(w))) throw new Error(wanted);
+    return list;
+  },
+});
+
+const json = <T>(parse: (text: string) => T): Kind<T> => ({ label: 'JSON', parse });
+
 const SETTINGS = {
   HOST: setting(loopback, '127.0.0.1', 'Address to listen on. Only loopback addresses until authentication exists.'),
   PORT: setting(integer(0, 65_535), '8080', 'Port to listen on. `0` takes a free one.'),
@@ -134,6 +158,66 @@ const SETTINGS = {
   ),
   VALIDATE_REFERENCES: setting(onOff, 'on', 'Refuse resources that refer to missing resources of served types.'),
   WORKER: setting(onOff, 'on', 'Run jobs in the server process. `off`: `npm run worker` runs them.'),
+  ROOT_KEY: optional(
+    text('32 random bytes in base64', /^[A-Za-z0-9+/]{43}=$/),
+    'Key that every other key is derived from: 32 random bytes in base64, the same in every process. Unset: made at the first start, in `DATA_DIR/keys`. Without it what is sealed cannot be read again: keep a copy.',
+  ),
+  PASSWORD_HASHER: setting(
+    oneOf('bcrypt', 'argon2id'),
+    'bcrypt',
+    'How new passwords are hashed; others are hashed again at the next sign-in.',
+  ),
+  MFA_ROLES: setting(
+    words(
+      'some of patient, physician, staff, admin, privacy-officer, or none',
+      /^(?:patient|physician|staff|admin|privacy-officer|none)$/,
+    ),
+    'staff,admin',
+    'Roles that must have a second factor; `none`: it is left to everybody.',
+  ),
+  SMTP_URL: optional(
+    url('smtp:', 'smtps:'),
+    'Mail server, `smtp://user:password@host:587`. Unset: messages are kept; with a demo clinic `/dev/mail` shows them.',
+  ),
+  MAIL_FROM: setting(
+    text('an e-mail address, perhaps with a name before it in <>', /^[^\r\n]*[^\s@<>]+@[^\s@<>]+>?$/),
+    'Kairos <kairos@localhost>',
+    'Sender of mail.',
+  ),
+  OIDC_PROVIDERS: setting(
+    json(parseUpstreams),
+    '[]',
+    "The clinic's own OpenID Connect providers that people may sign in with: objects of `id`, `name`, `issuer`, `client_id`, `client_secret`.",
+  ),
+  EHR_ISSUERS: setting(
+    json(parseEhrs),
+    '[]',
+    'EHRs that may launch Kairos: objects of `name`, `issuer` (FHIR base), `client_id`, `client_secret`, `scope`, `identifier_systems`, `unknown_patient` (`refuse`, `import`).',
+  ),
+  OUTBOUND_PRIVATE: setting(
+    onOff,
+    'off',
+    'Lets Kairos fetch from loopback and private addresses, and by http: for an EHR in the same network, and tests.',
+  ),
+  REGISTRATION_TOKEN: optional(
+    text('at least 32 characters', /^\S{32,}$/),
+    'Initial access token that dynamic client registration demands. Unset: there is none.',
+  ),
+  BOOTSTRAP_CLIENT_ID: optional(
+    text('1 to 64 letters, digits, dots, hyphens and underscores', /^[\w.-]{1,64}$/),
+    'A confidential system client that exists from the start: for automation and tests.',
+  ),
+  BOOTSTRAP_CLIENT_SECRET: optional(text('at least 16 characters without spaces', /^[!-~]{16,}$/), 'Its secret.'),
+  BOOTSTRAP_CLIENT_SCOPES: setting(
+    text('scopes with spaces between them', /^\S+(?: \S+)*$/),
+    'system/*.cruds',
+    'Its scopes.',
+  ),
+  TRUSTED_PROXIES: setting(
+    words('IP addresses with commas between them', /^[0-9a-fA-F.:]+$/),
+    '',
+    'Addresses of reverse proxies whose `X-Forwarded-For` is believed.',
+  ),
   LIMIT_RESOURCE_BYTES: setting(integer(1024, 67_108_864), '1048576', 'Largest resource accepted, in bytes.'),
   LIMIT_BUNDLE_BYTES: setting(integer(1024, 268_435_456), '16777216', 'Largest Bundle accepted, in bytes.'),
   LIMIT_BUNDLE_ENTRIES: setting(integer(1, 100_000), '1000', 'Most entries in a batch or transaction.'),
@@ -200,6 +284,9 @@ export interface Config {
   readonly worker: boolean;
   readonly limits: Limits;
   readonly statementTimeoutMs: number;
+  /** 32 bytes in base64; undefined: a file of the data folder. */
+  readonly rootKey: string | undefined;
+  readonly identity: IdentitySettings;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -232,6 +319,9 @@ export function loadConfig(env: Environment): Config {
   if (values.LIMIT_PAGE_SIZE > values.LIMIT_MAX_PAGE_SIZE) {
     throw new StartError('LIMIT_PAGE_SIZE must be no larger than LIMIT_MAX_PAGE_SIZE.');
   }
+  if ((values.BOOTSTRAP_CLIENT_ID === undefined) !== (values.BOOTSTRAP_CLIENT_SECRET === undefined))
+    throw new StartError('BOOTSTRAP_CLIENT_ID and BOOTSTRAP_CLIENT_SECRET must be set together.');
+  const demo = values.DEMO ?? values.DATABASE_URL === undefined;
   return {
     host: values.HOST,
     port: values.PORT,
@@ -241,7 +331,7 @@ export function loadConfig(env: Environment): Config {
     databaseOwnerUrl: values.DATABASE_OWNER_URL ?? values.DATABASE_URL,
     redisUrl: values.REDIS_URL,
     logLevel: values.LOG_LEVEL,
-    demo: values.DEMO ?? values.DATABASE_URL === undefined,
+    demo,
     demoSeed: values.DEMO_SEED,
     validateReferences: values.VALIDATE_REFERENCES,
     worker: values.WORKER,
@@ -258,6 +348,27 @@ export function loadConfig(env: Environment): Config {
       candidates: values.LIMIT_CANDIDATES,
     },
     statementTimeoutMs: values.STATEMENT_TIMEOUT_MS,
+    rootKey: values.ROOT_KEY,
+    identity: {
+      hasher: values.PASSWORD_HASHER,
+      mfaRoles: values.MFA_ROLES.filter((role) => role !== 'none'),
+      smtpUrl: values.SMTP_URL,
+      mailFrom: values.MAIL_FROM,
+      upstreams: values.OIDC_PROVIDERS,
+      ehrs: values.EHR_ISSUERS,
+      outboundPrivate: values.OUTBOUND_PRIVATE,
+      registrationToken: values.REGISTRATION_TOKEN,
+      bootstrap:
+        values.BOOTSTRAP_CLIENT_ID === undefined || values.BOOTSTRAP_CLIENT_SECRET === undefined
+          ? undefined
+          : {
+              clientId: values.BOOTSTRAP_CLIENT_ID,
+              clientSecret: values.BOOTSTRAP_CLIENT_SECRET,
+              scopes: values.BOOTSTRAP_CLIENT_SCOPES,
+            },
+      trustedProxies: values.TRUSTED_PROXIES,
+      demo,
+    },
   };
 }
 
@@ -279,7 +390,7 @@ export function loadProcessConfig(): Config {
 export function configTable(): string {
   const rows = Object.entries(SETTINGS).map(
     ([name, s]: [string, Setting<unknown>]) =>
-      `| \`${name}\` | ${s.kind.label} | ${s.default === undefined ? '' : `\`${s.default}\``} | ${s.description} |`,
+      `| \`${name}\` | ${s.kind.label} | ${s.default === undefined || s.default === '' ? '' : `\`${s.default}\``} | ${s.description} |`,
   );
   return ['| Name | Value | Default | Meaning |', '| --- | --- | --- | --- |', ...rows].join('\n');
 }

@@ -7,6 +7,7 @@ import type { TestProject } from 'vitest/node';
 import { openKairos } from '../../src/compose.ts';
 import { loadConfig } from '../../src/platform/config.ts';
 import { openEmbeddedPostgres } from '../../src/platform/embedded-postgres.ts';
+import { TEST_ROOT_KEY } from './root-key.ts';
 
 /** How test files reach the server that the global set-up started. */
 export interface TestPostgres {
@@ -42,7 +43,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     // Migrated, and with the conformance resources: what every test file starts from.
     const nothing = { claim: () => Promise.resolve(true), onLost: () => undefined, close: () => Promise.resolve() };
     const database = { roles: { owner, app }, embedded: true, joined: true, ...nothing };
-    const kairos = await openKairos(loadConfig({}), { database });
+    const kairos = await openKairos(loadConfig({ ROOT_KEY: TEST_ROOT_KEY }), { database });
     await kairos.close();
     project.provide('postgres', { superuser, owner, app, template });
     return stop;

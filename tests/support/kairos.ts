@@ -3,6 +3,7 @@ import { openKairos, type Kairos } from '../../src/compose.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { loadConfig, type Environment } from '../../src/platform/config.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
+import { TEST_ROOT_KEY } from './root-key.ts';
 
 export interface TestKairosOptions {
   /** Settings that differ from the defaults, by their names in the environment. */
@@ -16,16 +17,19 @@ export interface TestKairos extends Kairos {
 
 export async function openTestKairos(options: TestKairosOptions = {}): Promise<TestKairos> {
   const roles = await createTestDatabase();
-  const kairos = await openKairos(loadConfig({ LOG_LEVEL: 'error', DEMO: 'off', ...options.env }), {
-    ...(options.clock ? { clock: options.clock } : {}),
-    database: {
-      roles,
-      embedded: true,
-      joined: true,
-      claim: () => Promise.resolve(true),
-      onLost: () => undefined,
-      close: () => roles.drop(),
+  const kairos = await openKairos(
+    loadConfig({ LOG_LEVEL: 'error', DEMO: 'off', ROOT_KEY: TEST_ROOT_KEY, ...options.env }),
+    {
+      ...(options.clock ? { clock: options.clock } : {}),
+      database: {
+        roles,
+        embedded: true,
+        joined: true,
+        claim: () => Promise.resolve(true),
+        onLost: () => undefined,
+        close: () => roles.drop(),
+      },
     },
-  });
+  );
   return { ...kairos, roles };
 }
