@@ -17,6 +17,7 @@ export class Migration20261123000000_identity extends Migration {
       "status" text not null check ("status" in ('unverified', 'active', 'disabled')),
       "locale" text not null default 'en',
       "webauthn_user_id" text not null unique,
+      "mfa_exempt" boolean not null default false,
       "password_changed_at" timestamptz,
       "created_at" timestamptz not null default now(),
       "last_login_at" timestamptz,
@@ -77,11 +78,9 @@ export class Migration20261123000000_identity extends Migration {
       "ended_at" timestamptz)`);
     this.addSql(`create index on "auth_session" ("account_id") where "ended_at" is null`);
     this.addSql(`create table "auth_attempt" (
-      "key" text collate "C" not null,
-      "window_start" timestamptz not null,
-      "count" int not null,
-      "expires_at" timestamptz not null,
-      primary key ("key", "window_start"))`);
+      "key" text collate "C" primary key,
+      "times" timestamptz[] not null,
+      "expires_at" timestamptz not null)`);
     this.addSql(`create index on "auth_attempt" ("expires_at")`);
     this.addSql(`create table "auth_known_device" (
       "account_id" text collate "C" not null references "auth_account" on delete cascade,
@@ -162,8 +161,11 @@ export class Migration20261123000000_identity extends Migration {
       "to_sealed" text not null,
       "content_sealed" text not null,
       "created_at" timestamptz not null default now(),
+      "attempts" int not null default 0,
+      "leased_until" timestamptz,
       "sent_at" timestamptz)`);
     this.addSql(`create index on "mail_message" ("created_at")`);
+    this.addSql(`create index on "mail_message" ("created_at") where "sent_at" is null`);
 
     // Every change that may end or narrow what a token may do raises the revision: processes drop what they remember of tokens.
     this.addSql(`create sequence "auth_revision"`);
