@@ -187,12 +187,12 @@ const SETTINGS = {
   OIDC_PROVIDERS: setting(
     json(parseUpstreams),
     '[]',
-    "The clinic's own OpenID Connect providers that people may sign in with: objects of `id`, `name`, `issuer`, `client_id`, `client_secret`.",
+    "The clinic's own OpenID Connect providers that people may sign in with: objects of `id`, `name`, `issuer`, `client_id`, `client_secret`, `scope` (`openid profile`), `mfa_acr`. See docs/ehr.md.",
   ),
   EHR_ISSUERS: setting(
     json(parseEhrs),
     '[]',
-    'EHRs that may launch Kairos: objects of `name`, `issuer` (FHIR base), `client_id`, `client_secret`, `scope`, `identifier_systems`, `unknown_patient` (`refuse`, `import`).',
+    'EHRs that may launch Kairos: objects of `id` (needed when there are several), `name`, `issuer` (FHIR base), `client_id`, `client_secret`, `scope`, `identifier_systems`, `unknown_patient` (`refuse`, `import`), `mfa_acr`. See docs/ehr.md.',
   ),
   OUTBOUND_PRIVATE: setting(
     onOff,
