@@ -127,6 +127,8 @@ process.on('message', (message: FloorStart | ScriptJob) => {
   }
   connection = message.connection;
   const pool = new Pool({ ...connection, max: POOL, types: TEXT_VALUES });
+  // The database is stopped while it is idle.
+  pool.on('error', () => undefined);
   const server = serve({ fetch: routes(pool).fetch, port: 0, hostname: '127.0.0.1' }, (address) =>
     process.send?.({ port: address.port }),
   );

@@ -7,7 +7,7 @@ import type { Definitions, SearchParam } from '../definitions/registry.ts';
 import type { SearchPath } from '../definitions/search-path.ts';
 import type { Terminology } from '../engine.ts';
 import { badRequest, type FhirError } from '../outcome.ts';
-import type { Prefix, Value } from './criteria.ts';
+import type { Condition, Prefix, Value } from './criteria.ts';
 
 export type IndexKind = 'btree' | 'gin' | 'trgm' | 'gist' | 'none';
 
@@ -27,6 +27,12 @@ export interface ColumnKind {
   extractor(param: SearchParam): Extractor;
 }
 
+/** A criterion that was read before, and how many values it held. Most searches differ in a few values only. */
+export interface KnownCondition {
+  readonly condition: Condition;
+  readonly cost: number;
+}
+
 /** What the meaning of values depends on. */
 export interface Meaning {
   readonly definitions: Definitions;
@@ -35,6 +41,8 @@ export interface Meaning {
   readonly baseUrl: string;
   /** Milliseconds since the epoch, for `ap`. */
   readonly nowMs: number;
+  /** Criteria read under the same definitions, terminology and base URL, by type, name and value. */
+  readonly known?: Map<string, KnownCondition>;
   /** The kind of a component of a composite. */
   kindOf(param: SearchParam): SearchKind;
 }

@@ -90,7 +90,30 @@ function parseTyped(state: State, param: SearchParam, type: string, text: string
   return values.length === 0 ? unknown('it has no value') : { kind: 'param', param, modifier: undefined, values };
 }
 
+const KNOWN_AT_MOST = 5_000;
+const KNOWN_LENGTH = 100;
+
+/** Approximate values mean something else at every moment. */
+const lasts = (text: string): boolean => text.length <= KNOWN_LENGTH && !text.includes('ap');
+
 function parseParam(state: State, type: string, name: string, text: string, full: string): Condition | Unknown {
+  const { known } = state.meaning;
+  if (!known || !lasts(text)) return readParam(state, type, name, text, full);
+  const key = `${type} ${name} ${text}`;
+  const found = known.get(key);
+  if (found) {
+    spend(state, found.cost, full);
+    return found.condition;
+  }
+  const before = state.cost;
+  const condition = readParam(state, type, name, text, full);
+  if (condition.kind === 'unknown') return condition;
+  if (known.size >= KNOWN_AT_MOST) for (const oldest of known.keys()) if (known.delete(oldest)) break;
+  known.set(key, { condition, cost: state.cost - before });
+  return condition;
+}
+
+function readParam(state: State, type: string, name: string, text: string, full: string): Condition | Unknown {
   const colon = name.indexOf(':');
   const code = colon < 0 ? name : name.slice(0, colon);
   const param = state.engine.definitions.searchParams(type).get(code);

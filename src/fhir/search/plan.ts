@@ -68,7 +68,17 @@ function missing(context: PlanContext, scope: Scope, { param, values }: ParamCon
   return { sql: sql`${column} is ${raw(isMissing ? 'null' : 'not null')}`, exact: true };
 }
 
+/** Conditions are shared by the searches that ask for the same: so is their SQL, under the alias of the rows sought. */
+const written = new WeakMap<ParamCondition, SqlCondition>();
+
 function paramSql(context: PlanContext, scope: Scope, condition: ParamCondition): SqlCondition {
+  if (scope.alias !== 'r') return writeParam(context, scope, condition);
+  let found = written.get(condition);
+  if (!found) written.set(condition, (found = writeParam(context, scope, condition)));
+  return found;
+}
+
+function writeParam(context: PlanContext, scope: Scope, condition: ParamCondition): SqlCondition {
   const { param, modifier, values } = condition;
   if (modifier === 'missing') return missing(context, scope, condition);
   const negated = modifier === 'not' || modifier === 'not-in';

@@ -2,15 +2,24 @@
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import type { Reader } from '../store/repository.ts';
-import type { Meaning } from './kind.ts';
+import type { KnownCondition, Meaning } from './kind.ts';
 import { kindOf } from './kinds.ts';
 import type { Run } from './matches.ts';
+
+const known = new WeakMap<Engine, Map<string, KnownCondition>>();
+
+function knownOf(engine: Engine): Map<string, KnownCondition> {
+  let conditions = known.get(engine);
+  if (!conditions) known.set(engine, (conditions = new Map()));
+  return conditions;
+}
 
 const meaningOf = (engine: Engine, nowMs: number): Meaning => ({
   definitions: engine.definitions,
   terminology: engine.terminology,
   baseUrl: engine.baseUrl,
   nowMs,
+  known: knownOf(engine),
   kindOf,
 });
 

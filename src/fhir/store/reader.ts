@@ -1,6 +1,6 @@
 /** Reads, each as a statement of its own: over the pool, or inside a transaction, whose own rows are then seen too. */
 import { compile, id, join, raw, sql, type Sql } from '../../platform/database/sql.ts';
-import type { Row } from '../../platform/database/pool.ts';
+import type { Row } from '../../platform/database/named-query.ts';
 import type { Access } from '../access.ts';
 import type { ResourceDeclaration } from '../resource.ts';
 import type { ContentCodec } from './content.ts';

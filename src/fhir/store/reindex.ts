@@ -4,7 +4,8 @@
  */
 import type { Resource } from '@medplum/fhirtypes';
 import type pg from 'pg';
-import { poolNamed, type Row } from '../../platform/database/pool.ts';
+import type { Row } from '../../platform/database/named-query.ts';
+import { poolNamed } from '../../platform/database/pool.ts';
 import { tableOf } from './layout.ts';
 import type { StoreParts } from './reader.ts';
 import { columnRows, driftStatement, refreshStatement } from './statement.ts';

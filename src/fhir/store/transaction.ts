@@ -5,7 +5,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Resource } from '@medplum/fhirtypes';
 import type pg from 'pg';
-import { runNamed, runOnce, type Reply } from '../../platform/database/pool.ts';
+import type { Reply } from '../../platform/database/named-query.ts';
+import { runNamed, runOnce } from '../../platform/database/pool.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { createReader, type StoreParts } from './reader.ts';
 import { ConcurrentChange, type Change, type PreparedWrite, type Transaction } from './repository.ts';

@@ -1,6 +1,7 @@
 /** Connections of their own for the statements of lanes: opened when needed, replaced when they break. */
 import { DatabaseError, type Client } from 'pg';
-import { runNamed, type Reply } from './pool.ts';
+import type { Reply } from './named-query.ts';
+import { runNamed } from './pool.ts';
 
 export interface LaneConnections {
   /** Runs a statement that only reads: it is sent again, once, when the connection breaks under it. */

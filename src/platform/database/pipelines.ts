@@ -4,7 +4,8 @@
  * @see https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
  */
 import { DatabaseError, type Client } from 'pg';
-import { runNamed, type Reply } from './pool.ts';
+import type { Reply } from './named-query.ts';
+import { runNamed } from './pool.ts';
 
 export interface Pipelines {
   /** Runs a statement that only reads: it is sent again, once, when the connection breaks under it. */

@@ -1,5 +1,6 @@
 /** Connections to PostgreSQL, and statements that are prepared once per connection. */
 import pg from 'pg';
+import { NamedQuery, type Reply } from './named-query.ts';
 
 /** Values come back as PostgreSQL prints them: text, or null. */
 const TEXT_VALUES: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value };
@@ -106,25 +107,11 @@ function statementName(client: pg.ClientBase, text: string): string {
   return name;
 }
 
-/** A value as PostgreSQL prints it. */
-export type Row = readonly (string | null)[];
-
-export interface Reply {
-  readonly rows: readonly Row[];
-  readonly rowCount: number;
-  /** `SELECT`, `COMMIT`; `ROLLBACK` when a commit came too late. */
-  readonly command: string;
-}
-
 /** Runs a statement on a connection, prepared under a name there. */
-export async function runNamed(client: pg.ClientBase, text: string, values: readonly unknown[] = []): Promise<Reply> {
-  const result = await client.query<(string | null)[]>({
-    name: statementName(client, text),
-    text,
-    values: values as unknown[],
-    rowMode: 'array',
-  });
-  return { rows: result.rows, rowCount: result.rowCount ?? 0, command: result.command };
+export function runNamed(client: pg.ClientBase, text: string, values: readonly unknown[] = []): Promise<Reply> {
+  const query = new NamedQuery(statementName(client, text), text, values);
+  client.query(query);
+  return query.reply;
 }
 
 /** Runs a statement on any connection of a pool, prepared under a name there. */
