@@ -9,8 +9,6 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // A known race in the tests that kill databases: in CI a failure is tried once more, and named before the counts.
-    retry: process.env['CI'] ? 1 : 0,
     passWithNoTests: false,
     reporters: ['default', './tests/support/counts-reporter.ts'],
   },

@@ -124,7 +124,7 @@ async function startOrJoin(cluster: Cluster): Promise<{ keeper: pg.Client; joine
     const failure = await launch(base, cluster.socket, cluster.programs, cluster.launcher, cluster.options);
     if (failure !== undefined) {
       // Another process starts it too, or processes of a server that was killed have yet to end.
-      if (/postmaster\.pid|lock file|shared memory block|unexpected postmaster exit/.test(failure)) return undefined;
+      if (/postmaster\.pid|lock file|shared memory block/.test(failure)) return undefined;
       throw new StartError(
         `The embedded database in ${base} could not be started: ${failure.replace(/^.*(FATAL|PANIC):\s*/, '')}.`,
       );

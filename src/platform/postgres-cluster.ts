@@ -226,6 +226,15 @@ export async function socketFolder(base: string, launcher: Launcher): Promise<st
   return folder;
 }
 
+/**
+ * What a process said before it ended. Others write to the same log: a server that another process starts at the same time, which refuses those
+ * that connect too early, and the last sessions of one that was killed. PostgreSQL puts the number of the process into brackets.
+ */
+function lastReason(said: string, pid: number | undefined): string | undefined {
+  const own = (line: string): boolean => line.includes(`[${pid}] `) || !/\[\d+\] /.test(line);
+  return said.split('\n').findLast((line) => /FATAL|PANIC/.test(line) && own(line));
+}
+
 /** Starts the server, detached: a Ctrl-C in the terminal must reach this process only. Resolves to undefined once it accepts connections. */
 export async function launch(
   base: string,
@@ -266,11 +275,7 @@ export async function launch(
   for (const deadline = Date.now() + 120_000; Date.now() < deadline; await sleep(10)) {
     if (ended !== undefined) {
       const said = (await readFile(logFile, 'utf8').catch(() => '')).slice(start);
-      // Processes of a server that was killed still write their last words here: those are no reason of this one's.
-      const reasons = said.split('\n').filter((line) => /FATAL|PANIC/.test(line));
-      return (
-        reasons.findLast((line) => !/terminating connection|postmaster exit/.test(line)) ?? reasons.at(-1) ?? ended
-      );
+      return lastReason(said, child.pid) ?? ended;
     }
     const postmaster = await readPostmaster(data);
     if (postmaster?.ready && postmaster.pid === child.pid) return undefined;
