@@ -7,6 +7,7 @@ import type { Concept, Terminology } from '../engine.ts';
 import type { OperationInput } from '../operation-parameters.ts';
 import { badRequest } from '../outcome.ts';
 import { brief, withoutVersion } from './model.ts';
+import { normalText } from '../search/normal.ts';
 
 export interface CodeVerdict {
   readonly result: boolean;
@@ -49,9 +50,6 @@ export const notEnumerable = (what: string, parameter: string): Error =>
     parameter,
   );
 
-const normal = (text: string): string =>
-  text.normalize('NFKD').replace(/\p{M}/gu, '').replace(/\s+/g, ' ').trim().toLowerCase();
-
 /** Judges a concept that was found. */
 function judge(concept: Concept, coding: Coding, input: OperationInput): CodeVerdict {
   const display = concept.display === undefined ? {} : { display: concept.display };
@@ -61,7 +59,7 @@ function judge(concept: Concept, coding: Coding, input: OperationInput): CodeVer
   if (
     coding.display !== undefined &&
     concept.display !== undefined &&
-    normal(coding.display) !== normal(concept.display)
+    normalText(coding.display) !== normalText(concept.display)
   ) {
     return { result: false, message: `The display of ${concept.code} is "${concept.display}".`, ...display };
   }
