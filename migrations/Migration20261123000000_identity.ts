@@ -153,8 +153,23 @@ export class Migration20261123000000_identity extends Migration {
       "tokens_sealed" text not null,
       "context_sealed" text not null,
       "expires_at" timestamptz,
+      "refreshing_until" timestamptz,
       "created_at" timestamptz not null default now())`);
     this.addSql(`create index on "auth_ehr_connection" ("session_uid")`);
+    // However a connection ends (sign-out, sweep of sessions, deletion of the account), what it was given by the EHR is given back.
+    this.addSql(`create table "auth_ehr_revocation" (
+      "id" text collate "C" primary key,
+      "issuer" text not null,
+      "tokens_sealed" text not null,
+      "created_at" timestamptz not null default now())`);
+    this.addSql(`create function "auth_ehr_revoke"() returns trigger language plpgsql as $$
+      begin
+        insert into "auth_ehr_revocation" ("id", "issuer", "tokens_sealed") values (old."id", old."issuer", old."tokens_sealed")
+          on conflict do nothing;
+        insert into "outbox" ("topic", "payload") values ('revoke-ehr-tokens', jsonb_build_object('id', old."id"));
+        return null;
+      end $$`);
+    this.addSql(`create trigger "revoke" after delete on "auth_ehr_connection" for each row execute function "auth_ehr_revoke"()`);
     this.addSql(`create table "mail_message" (
       "id" text collate "C" primary key,
       "kind" text not null,

@@ -33,7 +33,7 @@ async function readLive<T extends Resource>(
   id: string,
 ): Promise<T | undefined> {
   access.demand('read', type);
-  const version = await engine.repository.read(type, id, access);
+  const version = await engine.repository.read(type, id, access.to('read'));
   return isLive(version) ? (JSON.parse(version.content) as T) : undefined;
 }
 

@@ -1,0 +1,71 @@
+/** Which account an identity elsewhere opens: by issuer and subject that were proven, never by e-mail address. */
+import { poolNamed } from '../../platform/database/pool.ts';
+import { accountById, type Account } from '../accounts/account.ts';
+import { factorsOf } from '../mfa/factors.ts';
+import type { AuthParts } from '../parts.ts';
+import { refuse } from '../refusal.ts';
+import { failure } from './failure.ts';
+
+/** @see https://openid.net/specs/openid-connect-core-1_0.html#ClaimStability */
+export interface Identity {
+  /** Who vouches for it: the provider's issuer, or the EHR with its issuer (`ehrIssuer`). */
+  readonly issuer: string;
+  readonly subject: string;
+}
+
+const tagOf = ({ keys }: AuthParts, { issuer, subject }: Identity): string =>
+  keys.tag('auth_upstream.subject', `${issuer} ${subject}`);
+
+/** One EHR's word counts for its own launches only: it could otherwise pass off somebody as a user of another. */
+export const ehrIssuer = (fhirBase: string, issuer: string): string => `ehr ${fhirBase} ${issuer}`;
+
+/** The account that an identity opens; undefined: none yet. @throws FederationFailure `account` when it is disabled */
+export async function accountLinkedTo(parts: AuthParts, identity: Identity): Promise<Account | undefined> {
+  const { rows } = await poolNamed(
+    parts.pool,
+    `select account_id from auth_upstream where issuer = $1 and subject_tag = $2`,
+    [identity.issuer, tagOf(parts, identity)],
+  );
+  const id = rows[0]?.[0];
+  const account = id === null || id === undefined ? undefined : await accountById(parts, id);
+  if (account && account.status !== 'active') throw failure('account');
+  return account;
+}
+
+/** @throws FederationFailure `taken` when it opens another account */
+export async function linkIdentity(parts: AuthParts, accountId: string, identity: Identity): Promise<void> {
+  const { rows } = await poolNamed(
+    parts.pool,
+    // An update that changes nothing, so that the row that is there comes back too.
+    `insert into auth_upstream (issuer, subject_tag, account_id, created_at) values ($1, $2, $3, to_timestamp($4))
+     on conflict (issuer, subject_tag) do update set account_id = auth_upstream.account_id returning account_id`,
+    [identity.issuer, tagOf(parts, identity), accountId, parts.clock.now() / 1000],
+  );
+  if (rows[0]?.[0] !== accountId) throw failure('taken');
+}
+
+export interface LinkedIdentity {
+  readonly issuer: string;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+}
+
+/** What opens an account besides its own password and passkeys. */
+export async function identitiesOf(parts: AuthParts, accountId: string): Promise<readonly LinkedIdentity[]> {
+  const { rows } = await poolNamed(
+    parts.pool,
+    `select issuer, min(extract(epoch from created_at)) * 1000 from auth_upstream where account_id = $1 group by issuer order by issuer`,
+    [accountId],
+  );
+  return rows.map(([issuer, since]) => ({ issuer: issuer ?? '', since: Math.round(Number(since)) }));
+}
+
+/** @throws Refusal `last` when it would leave no way in */
+export async function unlinkIdentities(parts: AuthParts, account: Account, issuer: string): Promise<void> {
+  const ways = (await identitiesOf(parts, account.id)).filter(
+    (i) => i.issuer !== issuer && !i.issuer.startsWith('ehr '),
+  );
+  const own = account.hasPassword || (await factorsOf(parts, account.id)).passkeys > 0;
+  if (!own && ways.length === 0) throw refuse('last');
+  await poolNamed(parts.pool, `delete from auth_upstream where account_id = $1 and issuer = $2`, [account.id, issuer]);
+}
