@@ -1,10 +1,22 @@
-/** Who asks, and what of it they may see: an SQL predicate that no query can be planned without. */
+/**
+ * Who asks, and what of it they may do: for each act an SQL predicate that no query can be planned, and no row written, without.
+ * @see https://hl7.org/fhir/R4/security.html#access
+ */
 import { raw, type Sql } from '../platform/database/sql.ts';
+import { errorIssue, FhirError } from './outcome.ts';
 
-/** `system` principals (import, seed, bench, worker) act for the installation itself. */
+/** `system` principals (import, seed, bench, worker, backend services) act for the installation itself. */
 export interface Principal {
   readonly kind: 'anonymous' | 'user' | 'system';
   readonly name: string;
+  /** Account of a user. */
+  readonly account?: string;
+  /** Roles of that account. */
+  readonly roles?: readonly string[];
+  /** Client through which they act. */
+  readonly client?: string;
+  /** `Patient/1` that the launch is about. */
+  readonly patient?: string;
 }
 
 export type Interaction =
@@ -24,24 +36,117 @@ export type Interaction =
   | 'capabilities'
   | 'operation';
 
+/** What may be allowed by itself. `refer`: to be named by a reference, which tells no more than that it exists. */
+export type Act = 'create' | 'read' | 'update' | 'delete' | 'search' | 'refer';
+
+export const ACTS: readonly Act[] = ['create', 'read', 'update', 'delete', 'search', 'refer'];
+
+/** How many rows of a type: none at all, those that the predicate says, or all. */
+export type Reach = 'none' | 'some' | 'all';
+
 declare const predicate: unique symbol;
 /** SQL that came from an Access; nothing else can stand in its place. */
 export type AccessPredicate = Sql & { readonly [predicate]: true };
 
-export interface Access {
-  readonly principal: Principal;
-  /** Equal keys mean equal predicates: reads may then share one statement. */
-  readonly key: string;
-  /** Throws FhirError 403 when the interaction is not allowed on the type at all. */
-  demand(interaction: Interaction, type?: string): void;
-  /** Rows of `type` that may be seen, as a condition on the table alias. Applied at every alias. */
+/** For those who make an Access. */
+export const accessPredicate = (sql: Sql): AccessPredicate => sql as AccessPredicate;
+
+/** Rows that one act is allowed on. */
+export interface Rows {
+  readonly act: Act;
+  reach(type: string): Reach;
+  /** Equal keys mean equal predicates on the type: reads may then share one statement. */
+  key(type: string): string;
+  /** Rows of `type`, as a condition on the table alias. Applied at every alias. */
   rows(type: string, alias: string): AccessPredicate;
+  /** The same judged on a resource: for old versions, which have no columns. */
+  admits(type: string, resource: unknown): boolean;
 }
 
-/** Sees and may do everything; until identity stands, every principal has it (loopback only). */
+export interface Access {
+  readonly principal: Principal;
+  /** Equal keys mean equal predicates for every act and type. */
+  readonly key: string;
+  /**
+   * @param acts what an operation does with resources of its type; all of them must be allowed
+   * @throws FhirError 401 when signing in may help, 403 when the interaction is not allowed on the type at all
+   */
+  demand(interaction: Interaction, type?: string, acts?: readonly Act[]): void;
+  to(act: Act): Rows;
+}
+
+const everything = (act: Act): Rows => ({
+  act,
+  reach: () => 'all',
+  key: () => 'all',
+  rows: () => accessPredicate(raw('true')),
+  admits: () => true,
+});
+
+const nothing = (act: Act): Rows => ({
+  act,
+  reach: () => 'none',
+  key: () => 'none',
+  rows: () => accessPredicate(raw('false')),
+  admits: () => false,
+});
+
+const byAct = (rows: (act: Act) => Rows): Readonly<Record<Act, Rows>> => ({
+  create: rows('create'),
+  read: rows('read'),
+  update: rows('update'),
+  delete: rows('delete'),
+  search: rows('search'),
+  refer: rows('refer'),
+});
+
+const EVERYTHING = byAct(everything);
+const NOTHING = byAct(nothing);
+
+/** Sees and may do everything. */
 export const grantAll = (principal: Principal): Access => ({
   principal,
   key: 'all',
   demand: () => undefined,
-  rows: () => raw('true') as AccessPredicate,
+  to: (act) => EVERYTHING[act],
 });
+
+/** Nobody yet: stands in the place of an access that was refused. */
+export const NOBODY: Access = {
+  principal: { kind: 'anonymous', name: 'nobody' },
+  key: 'none',
+  demand() {
+    throw new FhirError(403, [errorIssue('forbidden', 'This is not allowed.')]);
+  },
+  to: (act) => NOTHING[act],
+};
+
+/** What must be allowed for an interaction; undefined: the interaction looks after what it does, part by part. */
+const ACT_OF: Readonly<Record<Interaction, Act | undefined>> = {
+  read: 'read',
+  vread: 'read',
+  'history-instance': 'read',
+  'search-type': 'search',
+  'history-type': 'search',
+  'search-system': 'search',
+  'history-system': 'search',
+  create: 'create',
+  update: 'update',
+  patch: 'update',
+  delete: 'delete',
+  transaction: undefined,
+  batch: undefined,
+  capabilities: undefined,
+  operation: undefined,
+};
+
+export const actOf = (interaction: Interaction): Act | undefined => ACT_OF[interaction];
+
+/** A written resource that the writer may not write so, or a row that is not theirs to change. */
+export const notAllowed = (type: string, act: Act): FhirError =>
+  new FhirError(403, [
+    errorIssue(
+      'forbidden',
+      `To ${act} this ${type} as it is sent is not allowed: it would be outside of what you may ${act}.`,
+    ),
+  ]);

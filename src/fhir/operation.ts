@@ -1,5 +1,6 @@
 /** The declaration of an operation: one file in `src/operations/`. @see https://hl7.org/fhir/R4/operations.html */
 import type { Parameters, Resource } from '@medplum/fhirtypes';
+import type { Act } from './access.ts';
 import type { RequestContext } from './context.ts';
 import type { Engine } from './engine.ts';
 
@@ -30,6 +31,8 @@ export interface OperationDeclaration {
   readonly instance: boolean;
   /** Resource types; `undefined`: every served type. */
   readonly resourceTypes?: readonly string[];
+  /** What it does with resources of the type that it is called on: each must be allowed. None: to be signed in is enough. */
+  readonly needs: readonly Act[];
   /** Operations that change nothing may also be called by GET. */
   readonly affectsState: boolean;
   handle(engine: Engine, ctx: RequestContext, request: OperationRequest): Promise<OperationReply>;

@@ -79,7 +79,7 @@ async function storedTargets({ engine, ctx, ledger }: Run): Promise<Set<string>>
   const found = new Set<string>();
   let asked: string[] = [];
   const ask = async (): Promise<void> => {
-    for (const key of await engine.repository.existing(asked, ctx.access)) found.add(key);
+    for (const key of await engine.repository.existing(asked, ctx.access.to('refer'))) found.add(key);
     asked = [];
   };
   for (const key of ledger.outside()) if (asked.push(key) === ASKED_AT_ONCE) await ask();

@@ -72,6 +72,7 @@ export default defineOperation({
   type: true,
   instance: false,
   resourceTypes: ['CodeSystem'],
+  needs: ['read'],
   affectsState: false,
   handle: async (engine, _ctx, _request, input) => {
     refuseParameters(input, ['date'], 'there is one version of each code system.');

@@ -10,6 +10,7 @@ export default defineOperation({
   type: true,
   instance: true,
   resourceTypes: ['CodeSystem'],
+  needs: ['read'],
   affectsState: false,
   async handle(engine, ctx, request, input) {
     refuseParameters(input, ['codeSystem'], 'name a code system of this server by url.');

@@ -11,11 +11,12 @@ export default defineOperation({
   type: false,
   instance: true,
   resourceTypes: ['Patient'],
+  needs: ['read'],
   affectsState: false,
   async handle(engine, ctx, request, input) {
     const id = request.id ?? '';
     ctx.access.demand('read', 'Patient');
-    const version = demandLive(await engine.repository.read('Patient', id, ctx.access), 'Patient', id);
+    const version = demandLive(await engine.repository.read('Patient', id, ctx.access.to('read')), 'Patient', id);
     const link = await chartLink(engine, ctx.access, JSON.parse(version.content) as Patient, {
       organization: input.text('organization'),
       encounter: input.text('encounter'),

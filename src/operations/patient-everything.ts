@@ -1,5 +1,6 @@
 /** The record of a patient with what it refers to. @see https://hl7.org/fhir/R4/patient-operation-everything.html */
 import type { Bundle, BundleEntry, Resource } from '@medplum/fhirtypes';
+import type { Rows } from '../fhir/access.ts';
 import { breather } from '../fhir/breathe.ts';
 import type { RequestContext } from '../fhir/context.ts';
 import type { Engine } from '../fhir/engine.ts';
@@ -50,7 +51,7 @@ interface Position {
   readonly cursor: string | undefined;
 }
 
-function readAsked(engine: Engine, id: string, input: OperationInput): Asked {
+function readAsked(engine: Engine, rows: Rows, id: string, input: OperationInput): Asked {
   const compartment = engine.definitions.compartments.get('Patient')?.resources ?? {};
   const named = new Set(
     input
@@ -73,11 +74,13 @@ function readAsked(engine: Engine, id: string, input: OperationInput): Asked {
     wanted,
     supporting: [...engine.resources.values()]
       .filter((r) => r.storage === 'ordinary' && r.type !== 'Patient' && !(r.type in compartment) && wanted(r.type))
+      .filter((r) => rows.reach(r.type) !== 'none')
       .map((r) => r.type)
       .sort(),
     // Records of access are given only to who asks for them: they grow with every read.
     types: [...engine.resources.keys()]
       .filter((t) => t in compartment && (named.size === 0 ? t !== 'AuditEvent' : named.has(t)))
+      .filter((t) => rows.reach(t) !== 'none')
       .sort(),
     since: input.text('_since'),
     dates: [...(start === undefined ? [] : [`ge${start}`]), ...(end === undefined ? [] : [`le${end}`])],
@@ -188,7 +191,7 @@ class Collected {
 }
 
 async function readPatient(engine: Engine, ctx: RequestContext, id: string): Promise<Resource> {
-  const stored = await engine.repository.read('Patient', id, ctx.access);
+  const stored = await engine.repository.read('Patient', id, ctx.access.to('read'));
   if (!stored) throw notFound('Patient', id);
   if (stored.content === undefined) throw new FhirError(410, [errorIssue('deleted', `Patient/${id} was deleted.`)]);
   return parseJson(stored.content, { maxDepth: engine.limits.jsonDepth }).value as Resource;
@@ -278,6 +281,7 @@ export default defineOperation({
   type: false,
   instance: true,
   resourceTypes: ['Patient'],
+  needs: ['read', 'search'],
   affectsState: false,
   async handle(engine, ctx, request, input) {
     if (input.names.has('_offset'))
@@ -285,7 +289,7 @@ export default defineOperation({
     demandWhole(request);
     const id = request.id ?? '';
     const patient = await readPatient(engine, ctx, id);
-    const asked = readAsked(engine, id, input);
+    const asked = readAsked(engine, ctx.access.to('search'), id, input);
     const collected = new Collected(asked);
     const position = request.query.find(([name]) => name === PAGE_PARAMETER)?.[1];
     const fresh = asked.since === undefined || Date.parse(patient.meta?.lastUpdated ?? '') >= Date.parse(asked.since);

@@ -43,7 +43,7 @@ async function currentVersion(
   request: OperationRequest,
 ): Promise<StoredVersion | undefined> {
   if (request.type === undefined || request.id === undefined) return undefined;
-  const stored = await engine.repository.read(request.type, request.id, ctx.access);
+  const stored = await engine.repository.read(request.type, request.id, ctx.access.to('read'));
   if (!stored) throw notFound(request.type, request.id);
   if (stored.content === undefined)
     throw new FhirError(410, [errorIssue('deleted', `${request.type}/${request.id} was deleted.`)]);
@@ -94,7 +94,7 @@ async function content(
   const own = engine.resources.get(type)?.check?.(resource) ?? [];
   if (!engine.validateReferences) return [...issues, ...own];
   const { targets } = targetsOf(engine, resource);
-  const existing = await engine.repository.existing([...new Set(targets.map((t) => t.target))], ctx.access);
+  const existing = await engine.repository.existing([...new Set(targets.map((t) => t.target))], ctx.access.to('refer'));
   return [...issues, ...own, ...danglingIssues(engine, resource, existing)];
 }
 
@@ -104,6 +104,7 @@ export default defineOperation({
   system: false,
   type: true,
   instance: true,
+  needs: ['read'],
   affectsState: false,
   async handle(engine, ctx, request, input) {
     const type = request.type ?? '';

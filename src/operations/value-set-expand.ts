@@ -86,6 +86,7 @@ export default defineOperation({
   type: true,
   instance: true,
   resourceTypes: ['ValueSet'],
+  needs: ['read'],
   affectsState: false,
   async handle(engine, ctx, request, input) {
     refuseParameters(input, ['valueSet', 'context', 'contextDirection'], 'name a value set of this server by url.');

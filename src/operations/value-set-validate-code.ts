@@ -10,6 +10,7 @@ export default defineOperation({
   type: true,
   instance: true,
   resourceTypes: ['ValueSet'],
+  needs: ['read'],
   affectsState: false,
   async handle(engine, ctx, request, input) {
     refuseParameters(input, ['valueSet', 'context'], 'name a value set of this server by url.');

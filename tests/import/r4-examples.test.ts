@@ -201,7 +201,7 @@ describe.runIf(present)('R4 examples', () => {
       const [type = '', id = ''] = key.split('/');
       if (!engine.resources.get(type)?.interactions.includes('create')) continue;
       stored++;
-      const content = (await engine.repository.read(type, id, ctx.access))?.content ?? '{}';
+      const content = (await engine.repository.read(type, id, ctx.access.to('read')))?.content ?? '{}';
       const tree = parseJson(content, { maxDepth: 64 }).value as Tree;
       if (bare(tree) !== expected) changed.push(key);
       let found = false;

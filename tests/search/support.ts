@@ -146,8 +146,8 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
           versions.set(name, version);
           const lastUpdated = new Date(resource.meta?.lastUpdated ?? NOW);
           const write = prepareWrite(layout, resource, { id: resource.id ?? '', version, lastUpdated, method: 'PUT' });
-          if (live.has(name)) await tx.update([write], new Map());
-          else await tx.insert([write]);
+          if (live.has(name)) await tx.update([write], new Map(), everything.to('update'));
+          else await tx.insert([write], everything.to('create'));
           live.add(name);
         }
       });
@@ -157,7 +157,7 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
       versions.set(`${type}/${id}`, version);
       live.delete(`${type}/${id}`);
       await repository.transaction('read committed', (tx) =>
-        tx.delete([{ type, id, version, lastUpdated: new Date(NOW) }]),
+        tx.delete([{ type, id, version, lastUpdated: new Date(NOW) }], everything.to('delete')),
       );
     },
     async ask(url, { strict = false, access } = {}) {

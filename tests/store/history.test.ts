@@ -14,7 +14,7 @@ beforeAll(async () => {
     { resourceType: 'Basic', code: { text: 'x' } },
     { id: 'basic', lastUpdated: second(1), method: 'PUT' },
   );
-  await store.repository.transaction('read committed', (tx) => tx.insert([...slots, basic]));
+  await store.repository.transaction('read committed', (tx) => tx.insert([...slots, basic], access));
   await replaceWith(store, 'slot-1', slot('busy'), second(2));
   await replaceWith(store, 'slot-1', slot('busy', 'later'), second(3));
   await remove(store, 'Slot', 'slot-2', second(4));
@@ -86,16 +86,32 @@ describe('history (http.html#history)', () => {
     expect(await list({ type: 'Slot', id: 'slot-1', at: { from: second(1), to: second(10) } })).toHaveLength(3);
   });
 
-  test('old versions are seen where the resource is seen; those of a deleted one by nobody who is limited', async () => {
-    expect(await list({}, onlyStatus('busy')).catch(() => 'AuditEvent has no status')).toBe('AuditEvent has no status');
-    expect(await list({ type: 'Slot' }, onlyStatus('busy'))).toEqual([
-      'Slot/slot-1/3',
-      'Slot/slot-1/2',
-      'Slot/slot-1/1',
-    ]);
+  test('security.md A1.7: a version is seen where the resource and the version are; of a deleted one nothing by whoever is limited', async () => {
+    const busy = onlyStatus('busy');
+    for (const query of [{}, { type: 'Slot' }, { type: 'Slot', id: 'slot-1' }]) {
+      expect(await list(query, busy)).toEqual(['Slot/slot-1/3', 'Slot/slot-1/2']);
+      expect(await list({ ...query, count: 1 }, busy)).toEqual(['Slot/slot-1/3']);
+      expect(await store.repository.historyTotal(query, busy)).toBe(2);
+    }
     expect(await list({ type: 'Slot', id: 'slot-2' }, onlyStatus('free'))).toEqual([]);
-    expect(await store.repository.vread('Slot', 'slot-1', 1, onlyStatus('busy'))).toBeDefined();
+    expect(await store.repository.read('Slot', 'slot-2', onlyStatus('free'))).toBeUndefined();
+    expect(await store.repository.vread('Slot', 'slot-1', 2, busy)).toBeDefined();
+    expect(await store.repository.vread('Slot', 'slot-1', 1, busy)).toBeUndefined();
     expect(await store.repository.vread('Slot', 'slot-1', 1, onlyStatus('free'))).toBeUndefined();
+  });
+
+  test('whoever is limited gets full pages, although hidden versions stand between', async () => {
+    for (let i = 0; i < 30; i++)
+      await replaceWith(store, 'slot-3', slot(i % 3 === 0 ? 'busy' : 'free', String(i)), second(10 + i));
+    await replaceWith(store, 'slot-3', slot('busy', 'now'), second(50));
+    const query = { type: 'Slot', id: 'slot-3' };
+    const page = await store.repository.history({ ...query, count: 8 }, onlyStatus('busy'));
+    const rest = await store.repository.history(
+      { ...query, count: 8, ...(page.at(-1) ? { after: page.at(-1) as StoredVersion } : {}) },
+      onlyStatus('busy'),
+    );
+    expect([page.length, rest.length]).toEqual([8, 3]);
+    expect([...page, ...rest].every((v) => v.content?.includes('"busy"'))).toBe(true);
   });
 
   test('a relation made by hand answers with nothing', async () => {

@@ -22,7 +22,7 @@ describe('batched reads (http.html#read)', () => {
   test('500 reads at once: present, deleted and unknown ids each get their own answer', async () => {
     const { repository } = store;
     const writes = Array.from({ length: 40 }, (_, i) => write(slot('free', String(i))));
-    await Promise.all(writes.map((w) => repository.create(w)));
+    await Promise.all(writes.map((w) => repository.create(w, access)));
     const gone = writes.slice(0, 10);
     await Promise.all(gone.map((w) => remove(store, 'Slot', w.id)));
     const asked = Array.from({ length: 500 }, (_, i) => (i % 3 === 0 ? newId() : (writes[i % 40]?.id ?? '')));
@@ -40,7 +40,7 @@ describe('batched reads (http.html#read)', () => {
 
   test('accesses of different keys never share an answer', async () => {
     const [free, busy] = [write(slot('free')), write(slot('busy'))];
-    await Promise.all([free, busy].map((w) => store.repository.create(w)));
+    await Promise.all([free, busy].map((w) => store.repository.create(w, access)));
     const reads = [free, busy].flatMap((w) =>
       [access, onlyStatus('free'), onlyStatus('busy')].map((a) => store.repository.read('Slot', w.id, a)),
     );
@@ -56,7 +56,7 @@ describe('batched reads (http.html#read)', () => {
 
   test('reads go on after the database has dropped every connection', async () => {
     const created = write(slot());
-    await store.repository.create(created);
+    await store.repository.create(created, access);
     await killConnections();
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => store.repository.read('Slot', created.id, access)),
@@ -70,14 +70,14 @@ describe('batched creates (http.html#create)', () => {
   test('one that the database refuses fails alone', async () => {
     const { repository } = store;
     const taken = write(slot());
-    await repository.create(taken);
+    await repository.create(taken, access);
     const good = Array.from({ length: 30 }, () => write(slot()));
     const twin = { ...write(slot('busy')), id: good[3]?.id ?? '' };
     const start = store.layout.columns('Slot').findIndex((c) => c.name === 'start');
     const bad = write(slot());
     const broken = { ...bad, columns: bad.columns.map((c, i) => (i === start ? 'not a date' : c)) };
     const all = [...good.slice(0, 10), write(slot('busy'), { id: taken.id }), broken, ...good.slice(10), twin];
-    const outcomes = await Promise.allSettled(all.map((w) => repository.create(w)));
+    const outcomes = await Promise.allSettled(all.map((w) => repository.create(w, access)));
     const failures = all.flatMap((w, i) => {
       const outcome = outcomes[i];
       return outcome?.status === 'rejected' ? [[w, outcome.reason] as const] : [];
@@ -92,14 +92,14 @@ describe('batched creates (http.html#create)', () => {
     const { repository } = store;
     const interrupted = repository
       .transaction('read committed', async (tx) => {
-        await tx.insert([write(slot())]);
+        await tx.insert([write(slot())], access);
         await killConnections();
-        await tx.insert([write(slot())]);
+        await tx.insert([write(slot())], access);
       })
       .catch((error: unknown) => error);
     expect(await interrupted).toMatchObject({ status: 503, headers: { 'Retry-After': '1' } });
     const created = write(slot());
-    await repository.create(created);
+    await repository.create(created, access);
     expect(await repository.read('Slot', created.id, access)).toBeDefined();
   });
 });

@@ -1,7 +1,7 @@
 /** A repository on a fresh database, as the application role, with declarations that a test may add to. */
 import type { Resource } from '@medplum/fhirtypes';
 import type pg from 'pg';
-import { grantAll, type Access } from '../../src/fhir/access.ts';
+import { accessPredicate, grantAll, type Rows } from '../../src/fhir/access.ts';
 import { loadDefinitions } from '../../src/fhir/definitions/registry.ts';
 import { defineResource, type ResourceDeclaration } from '../../src/fhir/resource.ts';
 import { prepareWrite } from '../../src/fhir/store/prepare.ts';
@@ -15,13 +15,15 @@ import { newId } from '../../src/platform/id.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 const definitions = loadDefinitions();
-export const access: Access = grantAll({ kind: 'system', name: 'test' });
+export const access: Rows = grantAll({ kind: 'system', name: 'test' }).to('read');
 
 /** Sees only rows of one status. */
-export const onlyStatus = (status: string): Access => ({
-  ...access,
-  key: `status ${status}`,
-  rows: (_type, alias) => raw(`${alias}.status = '${status}'`) as ReturnType<Access['rows']>,
+export const onlyStatus = (status: string): Rows => ({
+  act: 'read',
+  reach: (type) => (type === 'Slot' ? 'some' : 'none'),
+  key: () => `status ${status}`,
+  rows: (_type, alias) => accessPredicate(raw(`${alias}.status = '${status}'`)),
+  admits: (_type, resource) => (resource as { status?: string }).status === status,
 });
 
 export interface TestStore {
@@ -105,7 +107,7 @@ export async function replaceWith(
 ): Promise<void> {
   const current = await repository.read(resource.resourceType, id, access);
   const next = write(resource, { id, version: (current?.version ?? 0) + 1, lastUpdated, method: 'PUT' });
-  await repository.transaction('read committed', (tx) => tx.update([next], new Map()));
+  await repository.transaction('read committed', (tx) => tx.update([next], new Map(), access));
 }
 
 /** Deletes the current version, whatever it is. */
@@ -117,6 +119,6 @@ export async function remove(
 ): Promise<void> {
   const current = await repository.read(type, id, access);
   await repository.transaction('read committed', (tx) =>
-    tx.delete([{ type, id, version: (current?.version ?? 0) + 1, lastUpdated }]),
+    tx.delete([{ type, id, version: (current?.version ?? 0) + 1, lastUpdated }], access),
   );
 }

@@ -101,7 +101,7 @@ describe('migrations', () => {
       code: { text: 'x' },
       subject: { reference: 'Patient/1' },
     });
-    await repository.create(flag);
+    await repository.create(flag, access);
     expect((await repository.read('Flag', flag.id, access))?.content).toBe(flag.content);
     await repository.close();
   });
@@ -110,7 +110,7 @@ describe('migrations', () => {
 describe('reindex', () => {
   test('finds and mends columns that are other than the resource says', async () => {
     const writes = Array.from({ length: 1100 }, (_, i) => write(slot(i % 2 === 0 ? 'free' : 'busy')));
-    await store.repository.transaction('read committed', (tx) => tx.insert(writes));
+    await store.repository.transaction('read committed', (tx) => tx.insert(writes, access));
     const parts = { resources: store.resources, layout: store.layout, content: plainContent };
     expect((await drift(parts, store.pool, 'Slot', 2000)).drifted).toEqual([]);
     await asRole(

@@ -38,7 +38,7 @@ describe('transactions (http.html#trules)', () => {
     ];
     const references = writes.map((w) => `${w.type}/${w.id}`);
     await store.repository.transaction('read committed', async (tx) => {
-      await tx.insert(writes);
+      await tx.insert(writes, access);
       expect(await tx.existing(references, access)).toEqual(new Set(references));
       expect(await store.repository.existing(references, access)).toEqual(new Set());
     });
@@ -47,11 +47,11 @@ describe('transactions (http.html#trules)', () => {
 
   test('a failure leaves nothing behind', async () => {
     const kept = write(slot());
-    await store.repository.create(kept);
+    await store.repository.create(kept, access);
     const before = await counts();
     const work = store.repository.transaction('read committed', async (tx) => {
-      await tx.insert([write(slot()), write(schedule())]);
-      await tx.update([write(slot('busy'), { id: kept.id, version: 2, method: 'PUT' })], new Map());
+      await tx.insert([write(slot()), write(schedule())], access);
+      await tx.update([write(slot('busy'), { id: kept.id, version: 2, method: 'PUT' })], new Map(), access);
       await tx.outbox({ topic: 'test', payload: {} });
       throw badRequest('invalid', 'no');
     });
@@ -61,15 +61,15 @@ describe('transactions (http.html#trules)', () => {
 
   test('an id twice in one transaction is a conflict', async () => {
     const once = write(slot());
-    await expect(store.repository.transaction('read committed', (tx) => tx.insert([once, once]))).rejects.toMatchObject(
-      { status: 409 },
-    );
+    await expect(
+      store.repository.transaction('read committed', (tx) => tx.insert([once, once], access)),
+    ).rejects.toMatchObject({ status: 409 });
   });
 
   test('work that swallows a failure of the database is not taken for done', async () => {
     const before = await counts();
     const work = store.repository.transaction('read committed', async (tx) => {
-      await tx.insert([write(slot())]);
+      await tx.insert([write(slot())], access);
       await tx.execute(sql`select 1 / ${0}::integer`).catch(() => undefined);
     });
     await expect(work).rejects.toMatchObject({ status: 400 });
@@ -85,7 +85,7 @@ describe('transactions (http.html#trules)', () => {
         if (++attempts === 2) meet();
         await both;
         if (found.length > 0) return false;
-        await tx.insert([write({ resourceType: 'Basic', code: { text: 'only once' } })]);
+        await tx.insert([write({ resourceType: 'Basic', code: { text: 'only once' } })], access);
         return true;
       });
     const created = await Promise.all([store.repository, store.sibling].map(conditional));
@@ -98,7 +98,10 @@ describe('transactions (http.html#trules)', () => {
         const identifier = `{"urn:x|${i}"}`;
         const found = await tx.query(sql`select id from patient where identifier @> ${identifier}::text[]`);
         if (found.length === 0)
-          await tx.insert([write({ resourceType: 'Patient', identifier: [{ system: 'urn:x', value: String(i) }] })]);
+          await tx.insert(
+            [write({ resourceType: 'Patient', identifier: [{ system: 'urn:x', value: String(i) }] })],
+            access,
+          );
       }),
     );
     await Promise.all(attempts);
@@ -107,7 +110,7 @@ describe('transactions (http.html#trules)', () => {
 
   test('a deadlock is resolved by running the loser again', async () => {
     const [a, b] = [write(slot()), write(slot())];
-    await store.repository.transaction('read committed', (tx) => tx.insert([a, b]));
+    await store.repository.transaction('read committed', (tx) => tx.insert([a, b], access));
     const lock = (tx: Transaction, id: string) => tx.execute(sql`select id from slot where id = ${id} for update`);
     let meet: () => void = () => undefined;
     let waiting = 0;
@@ -142,11 +145,11 @@ describe('hooks of a type, and the outbox', () => {
       await tx.outbox({ topic: `schedule.${change.kind}`, payload: { id: change.id, version: change.version } });
     };
     const created = write(schedule('one'));
-    await store.repository.create(created);
+    await store.repository.create(created, access);
     const next = write(schedule('two'), { id: created.id, version: 2, method: 'PUT' });
-    await store.repository.transaction('read committed', (tx) => tx.update([next], new Map()));
+    await store.repository.transaction('read committed', (tx) => tx.update([next], new Map(), access));
     await store.repository.transaction('read committed', (tx) =>
-      tx.delete([{ type: 'Schedule', id: created.id, version: 3, lastUpdated: new Date() }]),
+      tx.delete([{ type: 'Schedule', id: created.id, version: 3, lastUpdated: new Date() }], access),
     );
     expect(
       seen.map((c) => [
@@ -177,9 +180,12 @@ describe('hooks of a type, and the outbox', () => {
     };
     const before = await counts();
     const refused = write(schedule());
-    await expect(store.repository.create(refused)).rejects.toMatchObject({ status: 400, message: 'the hook says no' });
+    await expect(store.repository.create(refused, access)).rejects.toMatchObject({
+      status: 400,
+      message: 'the hook says no',
+    });
     await expect(
-      store.repository.transaction('read committed', (tx) => tx.insert([write(slot()), refused])),
+      store.repository.transaction('read committed', (tx) => tx.insert([write(slot()), refused], access)),
     ).rejects.toMatchObject({ status: 400 });
     expect(await counts()).toBe(before);
   });
@@ -187,7 +193,7 @@ describe('hooks of a type, and the outbox', () => {
   test('a row of the outbox comes with the change or not at all', async () => {
     const created = write(slot('free', 'outbox'));
     await store.repository.transaction('read committed', async (tx) => {
-      await tx.insert([created]);
+      await tx.insert([created], access);
       await tx.outbox({ topic: 'slot.created', payload: { id: created.id } });
       expect(await store.repository.query(sql`select 1 from outbox where topic = 'slot.created'`)).toEqual([]);
     });

@@ -10,7 +10,7 @@ afterAll(() => store.close());
 describe('versions (http.html#versions)', () => {
   test('a create is read back as the text that was written, with meta first', async () => {
     const created = write({ ...slot(), meta: { tag: [{ code: 'x' }] } });
-    await store.repository.create(created);
+    await store.repository.create(created, access);
     const read = await store.repository.read('Slot', created.id, access);
     expect(read).toMatchObject({ type: 'Slot', id: created.id, version: 1, method: 'POST', content: created.content });
     expect(read?.lastUpdated.getTime()).toBe(created.lastUpdated.getTime());
@@ -25,7 +25,7 @@ describe('versions (http.html#versions)', () => {
   test('concurrent updates lose nothing and leave no gap', async () => {
     const { repository } = store;
     const created = write({ ...slot(), comment: '0' } as never);
-    await repository.create(created);
+    await repository.create(created, access);
     const increment = async (): Promise<void> => {
       for (;;) {
         const current = await repository.read('Slot', created.id, access);
@@ -36,7 +36,7 @@ describe('versions (http.html#versions)', () => {
           method: 'PUT',
         });
         try {
-          await repository.transaction('read committed', (tx) => tx.update([next], new Map()));
+          await repository.transaction('read committed', (tx) => tx.update([next], new Map(), access));
           return;
         } catch (error) {
           if (!(error instanceof ConcurrentChange)) throw error;
@@ -54,11 +54,11 @@ describe('versions (http.html#versions)', () => {
 
   test('an update of another version than the next is refused and writes nothing', async () => {
     const created = write(slot());
-    await store.repository.create(created);
+    await store.repository.create(created, access);
     for (const version of [1, 3]) {
       const stale = write(slot('busy'), { id: created.id, version, method: 'PUT' });
       await expect(
-        store.repository.transaction('read committed', (tx) => tx.update([stale], new Map())),
+        store.repository.transaction('read committed', (tx) => tx.update([stale], new Map(), access)),
       ).rejects.toThrow(ConcurrentChange);
     }
     expect(await store.repository.historyTotal({ type: 'Slot', id: created.id }, access)).toBe(1);
@@ -66,7 +66,7 @@ describe('versions (http.html#versions)', () => {
 
   test('a version is read by its number, whether current, superseded or a deletion; others are unknown', async () => {
     const created = write(slot('free', 'one'));
-    await store.repository.create(created);
+    await store.repository.create(created, access);
     await replaceWith(store, created.id, slot('free', 'two'));
     await remove(store, 'Slot', created.id);
     const at = (version: number) => store.repository.vread('Slot', created.id, version, access);
@@ -87,7 +87,7 @@ describe('delete (http.html#delete)', () => {
   test('a deleted resource is read as a deletion, and its versions go on when it comes back', async () => {
     const { repository } = store;
     const created = write(slot('free', 'one'), { id: 'comes-back', method: 'PUT' });
-    await repository.create(created);
+    await repository.create(created, access);
     await remove(store, 'Slot', 'comes-back');
     expect(await repository.read('Slot', 'comes-back', access)).toMatchObject({
       version: 2,
@@ -97,7 +97,7 @@ describe('delete (http.html#delete)', () => {
     expect(await repository.existing(['Slot/comes-back'], access)).toEqual(new Set());
 
     const again = write(slot('free', 'again'), { id: 'comes-back', version: 3, method: 'PUT' });
-    await repository.create(again);
+    await repository.create(again, access);
     expect(parsed(await repository.read('Slot', 'comes-back', access))['comment']).toBe('again');
     const history = await repository.history({ type: 'Slot', id: 'comes-back', count: 10 }, access);
     expect(history.map((v) => [v.version, v.method])).toEqual([
@@ -109,9 +109,9 @@ describe('delete (http.html#delete)', () => {
 
   test('a deleted id does not begin at version 1 again', async () => {
     const created = write(slot(), { id: 'no-restart', method: 'PUT' });
-    await store.repository.create(created);
+    await store.repository.create(created, access);
     await remove(store, 'Slot', 'no-restart');
-    await expect(store.repository.create(write(slot(), { id: 'no-restart', method: 'PUT' }))).rejects.toThrow(
+    await expect(store.repository.create(write(slot(), { id: 'no-restart', method: 'PUT' }), access)).rejects.toThrow(
       ConcurrentChange,
     );
     expect(await store.repository.read('Slot', 'no-restart', access)).toMatchObject({ version: 2, method: 'DELETE' });
@@ -119,10 +119,12 @@ describe('delete (http.html#delete)', () => {
 
   test('of deletes at the same time one wins', async () => {
     const created = write(slot());
-    await store.repository.create(created);
+    await store.repository.create(created, access);
     const entry = { type: 'Slot', id: created.id, version: 2, lastUpdated: new Date() };
     const outcomes = await Promise.allSettled(
-      Array.from({ length: 5 }, () => store.repository.transaction('read committed', (tx) => tx.delete([entry]))),
+      Array.from({ length: 5 }, () =>
+        store.repository.transaction('read committed', (tx) => tx.delete([entry], access)),
+      ),
     );
     expect(outcomes.filter((o) => o.status === 'fulfilled')).toHaveLength(1);
     expect(outcomes.filter((o) => o.status === 'rejected' && o.reason instanceof ConcurrentChange)).toHaveLength(4);
@@ -130,7 +132,7 @@ describe('delete (http.html#delete)', () => {
 
   test('of clients that choose the same id at the same time one creates it, the others may look again', async () => {
     const attempts = Array.from({ length: 5 }, () =>
-      store.repository.create(write(slot(), { id: 'chosen', method: 'PUT' })),
+      store.repository.create(write(slot(), { id: 'chosen', method: 'PUT' }), access),
     );
     const outcomes = await Promise.allSettled(attempts);
     expect(outcomes.filter((o) => o.status === 'fulfilled')).toHaveLength(1);

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { Resource } from '@medplum/fhirtypes';
 import { id, raw, sql } from '../../platform/database/sql.ts';
+import { grantAll } from '../access.ts';
 import type { Engine } from '../engine.ts';
 import type { PreparedWrite, Transaction } from '../store/repository.ts';
 import { historyTableOf, tableOf } from '../store/layout.ts';
@@ -14,6 +15,8 @@ import { prepareWrite } from '../store/prepare.ts';
 import { searchLayout } from '../store/search-layout.ts';
 
 const NAME = 'conformance';
+/** The build acts for the installation. */
+const OWN = grantAll({ kind: 'system', name: 'definitions' }).to('update');
 const BATCH = 100;
 
 export interface LoadResult {
@@ -69,8 +72,8 @@ async function synchronise(tx: Transaction, engine: Engine, ndjson: URL): Promis
   let inserts: PreparedWrite[] = [];
   let updates: PreparedWrite[] = [];
   const flush = async (): Promise<void> => {
-    if (inserts.length > 0) await tx.insert(inserts);
-    if (updates.length > 0) await tx.update(updates, new Map());
+    if (inserts.length > 0) await tx.insert(inserts, OWN);
+    if (updates.length > 0) await tx.update(updates, new Map(), OWN);
     counts.created += inserts.length;
     counts.updated += updates.length;
     inserts = [];
@@ -90,7 +93,7 @@ async function synchronise(tx: Transaction, engine: Engine, ndjson: URL): Promis
       row.content === undefined ? [] : [{ type, id: key, version: row.version + 1, lastUpdated }],
     ),
   );
-  if (left.length > 0) await tx.delete(left);
+  if (left.length > 0) await tx.delete(left, OWN);
   counts.deleted = left.length;
   return counts;
 }

@@ -7,11 +7,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../platform/clock.ts';
 import { newId } from '../../platform/id.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
-import type { Access, Interaction } from '../access.ts';
+import { NOBODY, type Access, type Interaction } from '../access.ts';
 import type { ContextEvent, RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
 import { bodyOf } from './body.ts';
+import { demandNoToken } from './challenge.ts';
 import { demandJson, demandSummary, wantsPretty } from './negotiate.ts';
 import { prettyBody } from './pretty.ts';
 import { errorReply, PREFLIGHT_HEADERS, render } from './render.ts';
@@ -135,8 +136,14 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
     try {
       if (inFlight > options.maxInFlight) throw busy();
       const { path, search } = splitUrl(request.url);
-      const granted = options.accessOf(header);
-      ctx = new Context(requestId, granted instanceof Promise ? await granted : granted, engine.clock, engine.baseUrl);
+      let access: Access = NOBODY;
+      try {
+        const granted = options.accessOf(header);
+        access = granted instanceof Promise ? await granted : granted;
+      } finally {
+        // Whoever is refused is observed as well.
+        ctx = new Context(requestId, access, engine.clock, engine.baseUrl);
+      }
       if (!METHODS.has(method)) {
         throw new FhirError(405, [errorIssue('not-supported', `${method.slice(0, 20)} is not served.`)], {
           Allow: [...METHODS].join(', '),
@@ -146,6 +153,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
       interaction = route.interaction;
       type = target.type;
       const query = parseQuery(search);
+      demandNoToken(query);
       if (!route.negotiates) demandJson(header('accept'), query);
       demandSummary(query);
       const pretty = wantsPretty(query);

@@ -17,7 +17,7 @@ const COMPRESS_FROM_BYTES = 1400;
 
 /** Headers that scripts of other origins may read. */
 const EXPOSED =
-  'Accept-Patch, Allow, Content-Disposition, Content-Location, ETag, Last-Modified, Location, Retry-After, X-Request-Id';
+  'Accept-Patch, Allow, Content-Disposition, Content-Location, ETag, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Request-Id';
 
 /** @see https://fetch.spec.whatwg.org/#http-cors-protocol */
 export const PREFLIGHT_HEADERS: Readonly<Record<string, string>> = {

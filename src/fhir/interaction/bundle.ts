@@ -47,6 +47,8 @@ async function run(
 export function createBundleHandler(match: MatchRoute, toFhirError: ToFhirError): Handler {
   const turns = createTurns(AT_ONCE);
   return async (engine, ctx, request) => {
+    // Before the Bundle is read: which of the two it is makes no difference to who may send one.
+    ctx.access.demand('transaction');
     // Whoever sends slowly waits for himself alone: the turn begins when the Bundle is here.
     const read = await receiveBundle(engine, request);
     const work = async (): Promise<Reply> => run(engine, ctx, request, await read(), match, toFhirError);

@@ -22,12 +22,12 @@ export const create: Handler = async (engine, ctx, request) => {
   const now = ctx.clock.now();
   const write = settle(engine, resource, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });
   if (ifNoneExist === undefined) {
-    await engine.repository.create(write);
+    await engine.repository.create(write, ctx.access.to('create'));
   } else {
     const criteria = noneExistCriteria(ifNoneExist);
     const existing = await engine.repository.transaction('serializable', async (tx) => {
-      const match = await onlyMatch(engine, ctx, tx, type, criteria);
-      if (!match) await tx.insert([write]);
+      const match = await onlyMatch(engine, ctx, tx, type, criteria, 'create');
+      if (!match) await tx.insert([write], ctx.access.to('create'));
       return match;
     });
     if (existing) {

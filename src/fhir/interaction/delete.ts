@@ -11,13 +11,13 @@ export const remove: Handler = async (engine, ctx, request) => {
   const ifMatch = request.header('if-match');
   ctx.access.demand('delete', type);
   const version = await retryOnChange(ifMatch !== undefined, async () => {
-    const current = await engine.repository.read(type, id, ctx.access);
+    const current = await engine.repository.read(type, id, ctx.access.to('delete'));
     demandMatch(ifMatch, current);
     if (!isLive(current)) return current?.version;
     const next = current.version + 1;
     const lastUpdated = new Date(ctx.clock.now());
     await engine.repository.transaction('read committed', (tx) =>
-      tx.delete([{ type, id, version: next, lastUpdated }]),
+      tx.delete([{ type, id, version: next, lastUpdated }], ctx.access.to('delete')),
     );
     ctx.emit({ interaction: 'delete', type, resources: [`${type}/${id}`], outcome: 'success' });
     return next;
@@ -31,11 +31,14 @@ export const conditionalRemove: Handler = async (engine, ctx, request) => {
   ctx.access.demand('delete', type);
   const deleted = await retryOnChange(ifMatch !== undefined, () =>
     engine.repository.transaction('serializable', async (tx) => {
-      const match = await onlyMatch(engine, ctx, tx, type, request.query);
+      const match = await onlyMatch(engine, ctx, tx, type, request.query, 'delete');
       if (!match) return undefined;
       demandMatch(ifMatch, match);
       const version = match.version + 1;
-      await tx.delete([{ type, id: match.id, version, lastUpdated: new Date(ctx.clock.now()) }]);
+      await tx.delete(
+        [{ type, id: match.id, version, lastUpdated: new Date(ctx.clock.now()) }],
+        ctx.access.to('delete'),
+      );
       return { id: match.id, version };
     }),
   );

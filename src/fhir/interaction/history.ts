@@ -1,5 +1,6 @@
 /** `_history` of an instance, a type and the system, newest first, paged by a signed position. @see https://hl7.org/fhir/R4/http.html#history */
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { Act } from '../access.ts';
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import { etagOf } from '../http/preconditions.ts';
@@ -15,7 +16,7 @@ type Position = NonNullable<HistoryQuery['after']>;
 
 const TAG_BYTES = 16;
 
-/** Binds a position to the history that it belongs to. */
+/** Binds a position to the history that it belongs to, and to what of it the caller sees. */
 const tagOf = (engine: Engine, scope: string, text: string): Buffer =>
   createHmac('sha256', engine.cursorKey).update(`history\n${scope}\n${text}`).digest().subarray(0, TAG_BYTES);
 
@@ -76,7 +77,7 @@ function momentOf(name: string, value: string): { readonly low: number; readonly
   );
 }
 
-function ask(engine: Engine, request: FhirRequest, scope: string): Asked {
+function ask(engine: Engine, request: FhirRequest, binding: string): Asked {
   const { limits } = engine;
   let count = limits.pageSize;
   let since: Date | undefined;
@@ -84,7 +85,7 @@ function ask(engine: Engine, request: FhirRequest, scope: string): Asked {
   let after: Position | undefined;
   const echo: (readonly [string, string])[] = [];
   for (const [name, value] of request.query) {
-    if (name === '_cursor') after = readCursor(engine, scope, value);
+    if (name === '_cursor') after = readCursor(engine, binding, value);
     else if (name === '_count') {
       if (!/^\d{1,9}$/.test(value))
         throw badRequest('value', `_count=${value.slice(0, 40)} is not a whole number from 0 to 999999999.`, '_count');
@@ -138,9 +139,12 @@ async function show(
   ctx: RequestContext,
   request: FhirRequest,
   target: Pick<HistoryQuery, 'type' | 'id'>,
+  act: Act,
 ): Promise<Reply> {
+  const access = ctx.access.to(act);
   const scope = [target.type, target.id].filter((part) => part !== undefined).join('/');
-  const { query, echo } = ask(engine, request, scope);
+  const binding = `${scope}\n${ctx.access.key}`;
+  const { query, echo } = ask(engine, request, binding);
   const { count } = query;
   const bytes = engine.limits.replyBytes;
   const found =
@@ -148,30 +152,30 @@ async function show(
       ? []
       : await engine.repository.history(
           { ...target, ...query, count: count + 1, ...(mayOverflow(engine, count) ? { bytes } : {}) },
-          ctx.access,
+          access,
         );
   const { page, hasMore } = cutPage(found, count, bytes);
   if (target.type !== undefined && target.id !== undefined && page.length === 0) {
     // A filter may leave nothing of a history; without one there is no such resource.
-    if ((await engine.repository.read(target.type, target.id, ctx.access)) === undefined)
+    if ((await engine.repository.read(target.type, target.id, access)) === undefined)
       throw notFound(target.type, target.id);
   }
   // Counting an instance's versions is cheap; those of a type or the system are counted when asked for.
   const counted =
     target.id !== undefined || count === 0 || request.query.some(([n, v]) => n === '_total' && v === 'accurate');
   const { count: _, after: __, ...filter } = query;
-  const total = counted ? `"total":${await engine.repository.historyTotal({ ...target, ...filter }, ctx.access)},` : '';
+  const total = counted ? `"total":${await engine.repository.historyTotal({ ...target, ...filter }, access)},` : '';
   const self = urlOf(
     engine,
     scope,
-    query.after ? [...echo, ['_cursor', writeCursor(engine, scope, query.after)]] : echo,
+    query.after ? [...echo, ['_cursor', writeCursor(engine, binding, query.after)]] : echo,
   );
   const last = page.at(-1);
   const links = [{ relation: 'self', url: self }];
   if (hasMore && last) {
     links.push({
       relation: 'next',
-      url: urlOf(engine, scope, [...echo, ['_cursor', writeCursor(engine, scope, last)]]),
+      url: urlOf(engine, scope, [...echo, ['_cursor', writeCursor(engine, binding, last)]]),
     });
   }
   ctx.emit({
@@ -191,16 +195,16 @@ async function show(
 export const historyInstance: Handler = async (engine, ctx, request) => {
   const type = request.type ?? '';
   ctx.access.demand('history-instance', type);
-  return show(engine, ctx, request, { type, id: request.id ?? '' });
+  return show(engine, ctx, request, { type, id: request.id ?? '' }, 'read');
 };
 
 export const historyType: Handler = async (engine, ctx, request) => {
   const type = request.type ?? '';
   ctx.access.demand('history-type', type);
-  return show(engine, ctx, request, { type });
+  return show(engine, ctx, request, { type }, 'search');
 };
 
 export const historySystem: Handler = async (engine, ctx, request) => {
   ctx.access.demand('history-system');
-  return show(engine, ctx, request, {});
+  return show(engine, ctx, request, {}, 'search');
 };

@@ -56,7 +56,7 @@ export async function patched(
   const { type, id } = current;
   const tree = parseJson(current.content, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
   applyPatch(tree, patch, engine.limits.jsonDepth);
-  const resource = await demandStorable(engine, ctx.access, reader, type, tree);
+  const resource = await demandStorable(engine, ctx.access, reader, type, tree, () => Promise.resolve(current));
   const write = nextVersion(engine, ctx, resource, id, current, 'PATCH');
   if (Buffer.byteLength(write.content) > engine.limits.resourceBytes) {
     throw new FhirError(413, [
@@ -73,10 +73,10 @@ export const patch: Handler = async (engine, ctx, request) => {
   const operations = await readPatch(engine, request);
   const ifMatch = request.header('if-match');
   const write = await retryOnChange(ifMatch !== undefined, async () => {
-    const current = demandLive(await engine.repository.read(type, id, ctx.access), type, id);
+    const current = demandLive(await engine.repository.read(type, id, ctx.access.to('update')), type, id);
     demandMatch(ifMatch, current);
     const next = await patched(engine, ctx, engine.repository, current, operations);
-    await engine.repository.transaction('read committed', (tx) => put(tx, next, current));
+    await engine.repository.transaction('read committed', (tx) => put(tx, ctx.access, next, current));
     return next;
   });
   ctx.emit({ interaction: 'patch', type, resources: [`${type}/${id}`], outcome: 'success' });
@@ -96,10 +96,10 @@ export const conditionalPatch: Handler = async (engine, ctx, request) => {
   const ifMatch = request.header('if-match');
   const write = await retryOnChange(ifMatch !== undefined, () =>
     engine.repository.transaction('serializable', async (tx) => {
-      const current = demandMatched(await onlyMatch(engine, ctx, tx, type, request.query), type);
+      const current = demandMatched(await onlyMatch(engine, ctx, tx, type, request.query, 'update'), type);
       demandMatch(ifMatch, current);
       const next = await patched(engine, ctx, tx, current, operations);
-      await put(tx, next, current);
+      await put(tx, ctx.access, next, current);
       return next;
     }),
   );

@@ -5,6 +5,7 @@
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import { readForm } from '../http/body.ts';
+import { demandNoToken } from '../http/challenge.ts';
 import { demandJson, demandSummary, strictHandling, wantsPretty } from '../http/negotiate.ts';
 import { prettyBody } from '../http/pretty.ts';
 import type { FhirRequest, Handler, Reply } from '../http/request.ts';
@@ -20,6 +21,7 @@ async function run(engine: Engine, ctx: RequestContext, request: FhirRequest, ta
   const form = sent ? await readForm(engine, request) : [];
   const query = form.length === 0 ? request.query : [...request.query, ...form];
   if (sent) {
+    demandNoToken(form);
     demandJson(request.header('accept'), query);
     demandSummary(query);
   }

@@ -62,13 +62,13 @@ async function storeTogether(
 ): Promise<StoreOutcome[]> {
   return retryOnChange(false, async () => {
     const current = await Promise.all(
-      resources.map((r) => engine.repository.read(r.resourceType, r.id ?? '', ctx.access)),
+      resources.map((r) => engine.repository.read(r.resourceType, r.id ?? '', ctx.access.to('update'))),
     );
     const { outcomes, inserts, updates } = planWrites(engine, resources, current, new Date(ctx.clock.now()), options);
     if (inserts.length + updates.length > 0) {
       await engine.repository.transaction('read committed', async (tx) => {
-        if (inserts.length > 0) await tx.insert(inserts);
-        if (updates.length > 0) await tx.update(updates, new Map());
+        if (inserts.length > 0) await tx.insert(inserts, ctx.access.to('update'));
+        if (updates.length > 0) await tx.update(updates, new Map(), ctx.access.to('update'));
       });
     }
     return outcomes;

@@ -3,6 +3,7 @@
  * @see https://hl7.org/fhir/R4/http.html#trules
  */
 import type { Resource } from '@medplum/fhirtypes';
+import type { Access } from '../access.ts';
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import { demandMatch, demandNone } from '../http/preconditions.ts';
@@ -16,7 +17,7 @@ import { applyPatch } from './json-patch.ts';
 import type { DeleteEntry, TransactionPlan, WriteEntry } from './transaction-plan.ts';
 import { demandOwnIds, nextVersion } from './update.ts';
 import { demandLive, isLive, type LiveVersion } from './version.ts';
-import { danglingIssues, demandValid, targetsOf, withDangling } from './write.ts';
+import { danglingIssues, demandValid, keptTargets, targetsOf, withDangling } from './write.ts';
 
 /** What became of each entry, by its index. */
 export interface Applied {
@@ -29,6 +30,8 @@ export type Deletion = Parameters<Transaction['delete']>[0][number];
 /** Changes ready for their statements. */
 interface Ready {
   readonly deletes: readonly Deletion[];
+  readonly creates: readonly PreparedWrite[];
+  /** Updates of what was not there. */
   readonly inserts: readonly PreparedWrite[];
   readonly updates: readonly PreparedWrite[];
   readonly applied: Applied;
@@ -110,7 +113,7 @@ async function demandAllTargets(
   engine: Engine,
   ctx: RequestContext,
   reader: Reader,
-  resources: readonly (readonly [index: number, resource: unknown])[],
+  resources: readonly (readonly [index: number, resource: unknown, before: StoredVersion | undefined])[],
   own: ReadonlySet<string>,
   deleted: ReadonlySet<string>,
   invalid: readonly Issue[],
@@ -120,18 +123,23 @@ async function demandAllTargets(
     return;
   }
   const asked = new Set<string>();
-  const found = resources.map(([index, resource]) => {
+  const found = resources.map(([index, resource, before]) => {
     const { targets, issues } = targetsOf(engine, resource);
     for (const { target } of targets) if (!own.has(target) && !deleted.has(target)) asked.add(target);
-    return { index, resource, targets, unresolved: issues.length > 0 };
+    return { index, resource, before, targets, unresolved: issues.length > 0 };
   });
-  const existing = asked.size === 0 ? own : await reader.existing([...asked], ctx.access);
+  const existing = asked.size === 0 ? own : await reader.existing([...asked], ctx.access.to('refer'));
   const known = { has: (target: string): boolean => own.has(target) || (!deleted.has(target) && existing.has(target)) };
   const failures = found
     .filter(({ targets, unresolved }) => unresolved || targets.some((t) => !known.has(t.target)))
-    .flatMap(
-      ({ index, resource }) => inEntry(index, new FhirError(422, danglingIssues(engine, resource, known))).issues,
-    );
+    .flatMap(({ index, resource, before }) => {
+      const kept = keptTargets(engine, before);
+      const here = {
+        has: (target: string): boolean => known.has(target) || (!deleted.has(target) && kept.has(target)),
+      };
+      const issues = danglingIssues(engine, resource, here);
+      return issues.length === 0 ? [] : inEntry(index, new FhirError(422, issues)).issues;
+    });
   if (invalid.length + failures.length > 0) throw withDangling(new FhirError(422, invalid), failures);
 }
 
@@ -162,17 +170,18 @@ export async function settleAll(
   own: ReadonlySet<string>,
   deleted: ReadonlySet<string>,
   applied: Applied,
-): Promise<Pick<Ready, 'inserts' | 'updates'>> {
+): Promise<Pick<Ready, 'creates' | 'inserts' | 'updates'>> {
+  const creates: PreparedWrite[] = [];
   const inserts: PreparedWrite[] = [];
   const updates: PreparedWrite[] = [];
-  const resources: (readonly [number, unknown])[] = [];
+  const resources: (readonly [number, unknown, StoredVersion | undefined])[] = [];
   const invalid: Issue[] = [];
   const breathe = breather();
   for (const item of identified) {
     const { entry, id, before } = item;
     const { index } = entry;
     const tree = within(index, () => treeOf(engine, item, links));
-    resources.push([index, tree]);
+    resources.push([index, tree, before]);
     const resource = entry.patch ? validOrNoted(engine, entry, tree, invalid) : (tree as Resource);
     if (!resource) continue;
     const isPost =
@@ -185,12 +194,12 @@ export async function settleAll(
       before,
       isPost ? 'POST' : entry.kind === 'patch' ? 'PATCH' : 'PUT',
     );
-    (isLive(before) ? updates : inserts).push(write);
+    (isLive(before) ? updates : entry.kind === 'create' ? creates : inserts).push(write);
     applied.written.set(index, { version: write, created: !isLive(before) });
     await breathe();
   }
   await demandAllTargets(engine, ctx, reader, resources, own, deleted, invalid);
-  return { inserts, updates };
+  return { creates, inserts, updates };
 }
 
 /** Which text leads to which resource, and all resources that the Bundle writes. */
@@ -249,13 +258,18 @@ export async function prepareChanges(
   };
 }
 
-export async function writeAll(tx: Transaction, changes: Pick<Ready, 'inserts' | 'updates'>): Promise<void> {
-  if (changes.inserts.length > 0) await tx.insert(changes.inserts);
-  if (changes.updates.length > 0) await tx.update(changes.updates, NO_RESOURCES);
+export async function writeAll(
+  tx: Transaction,
+  access: Access,
+  { creates, inserts, updates }: Pick<Ready, 'creates' | 'inserts' | 'updates'>,
+): Promise<void> {
+  if (creates.length > 0) await tx.insert(creates, access.to('create'));
+  if (inserts.length > 0) await tx.insert(inserts, access.to('update'));
+  if (updates.length > 0) await tx.update(updates, NO_RESOURCES, access.to('update'));
 }
 
-export async function runChanges(tx: Transaction, ready: Ready): Promise<Applied> {
-  if (ready.deletes.length > 0) await tx.delete(ready.deletes);
-  await writeAll(tx, ready);
+export async function runChanges(tx: Transaction, access: Access, ready: Ready): Promise<Applied> {
+  if (ready.deletes.length > 0) await tx.delete(ready.deletes, access.to('delete'));
+  await writeAll(tx, access, ready);
   return ready.applied;
 }

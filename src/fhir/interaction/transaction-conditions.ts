@@ -53,7 +53,7 @@ async function identifyByCriteria(
   entry: WriteEntry,
 ): Promise<Identified | LiveVersion> {
   const { type, kind, claimed } = entry;
-  const match = await onlyMatch(engine, ctx, tx, type, entry.criteria ?? []);
+  const match = await onlyMatch(engine, ctx, tx, type, entry.criteria ?? [], kind === 'create' ? 'create' : 'update');
   if (kind === 'create') return match ?? identify(ctx, entry, newId(ctx.clock.now()), undefined);
   if (kind === 'patch') return identify(ctx, entry, demandMatched(match, type).id, match);
   if (match) {
@@ -67,7 +67,7 @@ async function identifyByCriteria(
     return identify(ctx, entry, match.id, match);
   }
   if (claimed === undefined) return identify(ctx, entry, newId(ctx.clock.now()), undefined);
-  const before = await tx.read(type, claimed, ctx.access);
+  const before = await tx.read(type, claimed, ctx.access.to('update'));
   if (isLive(before))
     throw new FhirError(409, [
       errorIssue(
@@ -92,7 +92,7 @@ async function resolveReference(
     throw new FhirError(422, [
       errorIssue('not-supported', `${type} is not served here: a conditional reference must name a served type.`),
     ]);
-  const match = await onlyMatch(engine, ctx, tx, type, parseQuery(reference.slice(mark + 1)));
+  const match = await onlyMatch(engine, ctx, tx, type, parseQuery(reference.slice(mark + 1)), 'refer');
   if (!match)
     throw new FhirError(422, [
       errorIssue(
@@ -115,7 +115,7 @@ export async function resolveChanges(
   const deletes: Deletion[] = [];
   for (const entry of plan.deletes) {
     const version = entry.criteria
-      ? await withinAsync(entry.index, () => onlyMatch(engine, ctx, tx, entry.type, entry.criteria ?? []))
+      ? await withinAsync(entry.index, () => onlyMatch(engine, ctx, tx, entry.type, entry.criteria ?? [], 'delete'))
       : current.get(keyOf(entry.type, entry.id ?? ''));
     const deletion = within(entry.index, () => deletionOf(ctx, entry, version));
     if (!deletion) continue;
@@ -127,7 +127,7 @@ export async function resolveChanges(
     return d ? [[e, d.id] as const] : [];
   });
   demandNoOverlap(deletedByIndex);
-  if (deletes.length > 0) await tx.delete(deletes);
+  if (deletes.length > 0) await tx.delete(deletes, ctx.access.to('delete'));
 
   const identified: Identified[] = [];
   const found: (readonly [WriteEntry, LiveVersion])[] = [];
@@ -153,7 +153,7 @@ export async function resolveChanges(
   const deleted = new Set(deletes.map((d) => keyOf(d.type, d.id)));
 
   const plain = identified.filter((i) => i.entry.conditionalReferences.size === 0);
-  await writeAll(tx, await settleAll(engine, ctx, tx, plain, links, own, deleted, applied));
+  await writeAll(tx, ctx.access, await settleAll(engine, ctx, tx, plain, links, own, deleted, applied));
   const later = identified.filter((i) => i.entry.conditionalReferences.size > 0);
   for (const { entry } of later) {
     for (const reference of entry.conditionalReferences) {
@@ -161,6 +161,6 @@ export async function resolveChanges(
         links.set(reference, await withinAsync(entry.index, () => resolveReference(engine, ctx, tx, reference)));
     }
   }
-  await writeAll(tx, await settleAll(engine, ctx, tx, later, links, own, deleted, applied));
+  await writeAll(tx, ctx.access, await settleAll(engine, ctx, tx, later, links, own, deleted, applied));
   return applied;
 }

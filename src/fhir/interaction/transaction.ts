@@ -24,7 +24,7 @@ import { replyToWrite, retryOnChange } from './write.ts';
 
 /** The repository as seen from inside: handlers of reads and operations run in the open transaction. */
 function repositoryInside(tx: Transaction): Repository {
-  return { ...tx, create: (write) => tx.insert([write]), transaction: (_, work) => work(tx) };
+  return { ...tx, create: (write, access) => tx.insert([write], access), transaction: (_, work) => work(tx) };
 }
 
 /** Current versions of what the entries name, read together. */
@@ -34,7 +34,9 @@ async function currentVersions(
   entries: readonly ChangeEntry[],
 ): Promise<ReadonlyMap<string, StoredVersion>> {
   const named = entries.filter((e) => e.id !== undefined && e.kind !== 'create');
-  const found = await Promise.all(named.map((e) => reader.read(e.type, e.id ?? '', ctx.access)));
+  const found = await Promise.all(
+    named.map((e) => reader.read(e.type, e.id ?? '', ctx.access.to(e.kind === 'delete' ? 'delete' : 'update'))),
+  );
   return new Map(found.flatMap((v) => (v ? [[`${v.type}/${v.id}`, v] as const] : [])));
 }
 
@@ -69,7 +71,9 @@ export async function transaction(
     // Without conditions all can be made ready before the transaction begins, which then holds its locks for a few statements only.
     const ready = work.conditional ? undefined : await prepareChanges(engine, ctx, work, current);
     return engine.repository.transaction(work.conditional ? 'serializable' : 'read committed', async (tx) => {
-      const applied = ready ? await runChanges(tx, ready) : await resolveChanges(engine, ctx, tx, work, current);
+      const applied = ready
+        ? await runChanges(tx, ctx.access, ready)
+        : await resolveChanges(engine, ctx, tx, work, current);
       const answers: string[] = [];
       const budget = replyBudget(engine);
       const give = (index: number, answer: string): void => {

@@ -47,9 +47,14 @@ export function nextVersion(
   });
 }
 
-/** Writes a version over a current one, or where there is none. @throws ConcurrentChange */
-export const put = (tx: Transaction, write: PreparedWrite, current: StoredVersion | undefined): Promise<void> =>
-  isLive(current) ? tx.update([write], NONE) : tx.insert([write]);
+/** Writes a version over a current one, or where there is none. @throws ConcurrentChange, FhirError 403 */
+export const put = (
+  tx: Transaction,
+  access: Access,
+  write: PreparedWrite,
+  current: StoredVersion | undefined,
+): Promise<void> =>
+  isLive(current) ? tx.update([write], NONE, access.to('update')) : tx.insert([write], access.to('update'));
 
 function done(
   engine: Engine,
@@ -80,16 +85,18 @@ export const update: Handler = async (engine, ctx, request) => {
   const id = request.id ?? '';
   ctx.access.demand('update', type);
   const tree = await readJson(engine, request);
-  const resource = await demandStorable(engine, ctx.access, engine.repository, type, tree);
+  const readCurrent = (): Promise<StoredVersion | undefined> =>
+    engine.repository.read(type, id, ctx.access.to('update'));
+  const resource = await demandStorable(engine, ctx.access, engine.repository, type, tree, readCurrent);
   demandSameId(tree, type, id);
   const ifMatch = request.header('if-match');
   return retryOnChange(ifMatch !== undefined, async () => {
-    const current = await engine.repository.read(type, id, ctx.access);
+    const current = await readCurrent();
     demandMatch(ifMatch, current);
     demandNone(request.header('if-none-match'), current);
     if (current === undefined) demandOwnIds(ctx.access, type, id);
     const write = nextVersion(engine, ctx, resource, id, current, 'PUT');
-    await engine.repository.transaction('read committed', (tx) => put(tx, write, current));
+    await engine.repository.transaction('read committed', (tx) => put(tx, ctx.access, write, current));
     return done(engine, ctx, request, write, current);
   });
 };
@@ -104,13 +111,13 @@ export const conditionalUpdate: Handler = async (engine, ctx, request) => {
   const ifMatch = request.header('if-match');
   const { write, current } = await retryOnChange(ifMatch !== undefined, () =>
     engine.repository.transaction('serializable', async (tx) => {
-      const match = await onlyMatch(engine, ctx, tx, type, request.query);
+      const match = await onlyMatch(engine, ctx, tx, type, request.query, 'update');
       if (match && claimed !== undefined && claimed !== match.id) demandSameId(tree, type, match.id);
       demandMatch(ifMatch, match);
       demandNone(request.header('if-none-match'), match);
       if (!match && claimed !== undefined) demandOwnIds(ctx.access, type, claimed);
       const id = match?.id ?? claimed ?? newId(ctx.clock.now());
-      const before = match ?? (claimed === undefined ? undefined : await tx.read(type, id, ctx.access));
+      const before = match ?? (claimed === undefined ? undefined : await tx.read(type, id, ctx.access.to('update')));
       if (!match && isLive(before)) {
         throw new FhirError(409, [
           errorIssue(
@@ -121,7 +128,7 @@ export const conditionalUpdate: Handler = async (engine, ctx, request) => {
         ]);
       }
       const next = nextVersion(engine, ctx, resource, id, before, before ? 'PUT' : 'POST');
-      await put(tx, next, before);
+      await put(tx, ctx.access, next, before);
       return { write: next, current: before };
     }),
   );

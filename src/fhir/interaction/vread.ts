@@ -14,7 +14,9 @@ export const vread: Handler = async (engine, ctx, request) => {
   ctx.access.demand('vread', type);
   const number = /^[1-9]\d{0,9}$/.test(request.versionId ?? '') ? Number(request.versionId) : 0;
   const found =
-    number > 0 && number <= MAX_VERSION ? await engine.repository.vread(type, id, number, ctx.access) : undefined;
+    number > 0 && number <= MAX_VERSION
+      ? await engine.repository.vread(type, id, number, ctx.access.to('read'))
+      : undefined;
   if (found === undefined) {
     throw new FhirError(404, [
       errorIssue(

@@ -13,7 +13,7 @@ import { isResourceId, RESOURCE_ID_HINT } from '../resource-id.ts';
 import { badRequest, errorIssue, FhirError, toOutcome, type Issue } from '../outcome.ts';
 import { extract } from '../search/columns.ts';
 import { prepareWrite, type WriteVersion } from '../store/prepare.ts';
-import { ConcurrentChange, type PreparedWrite, type Reader } from '../store/repository.ts';
+import { ConcurrentChange, type PreparedWrite, type Reader, type StoredVersion } from '../store/repository.ts';
 import { MAX_ISSUES } from '../validation/findings.ts';
 import { collectReferences } from '../validation/references.ts';
 
@@ -138,7 +138,7 @@ export async function danglingInvalid(
 ): Promise<readonly (readonly Issue[])[]> {
   if (!engine.validateReferences) return trees.map(() => []);
   const asked = [...new Set(trees.flatMap((tree) => targetsOf(engine, tree).targets.map((t) => t.target)))];
-  const found = asked.length === 0 ? NOTHING : await reader.existing(asked.slice(0, MAX_TOLD), access);
+  const found = asked.length === 0 ? NOTHING : await reader.existing(asked.slice(0, MAX_TOLD), access.to('refer'));
   const known = found.union(new Set(asked.slice(MAX_TOLD)));
   return trees.map((tree) => danglingIssues(engine, tree, known));
 }
@@ -151,9 +151,16 @@ export const withDangling = (error: FhirError, dangling: readonly Issue[]): Fhir
     error.headers,
   );
 
+/** What a version refers to: it may go on doing so, also where the targets themselves are hidden from who changes it. */
+export function keptTargets(engine: Engine, before: StoredVersion | undefined): ReadonlySet<string> {
+  if (before?.content === undefined) return NOTHING;
+  return new Set(targetsOf(engine, JSON.parse(before.content)).targets.map((t) => t.target));
+}
+
 /**
  * Valid, and with targets that exist.
  * @param tree any JSON value
+ * @param before reads the version that is replaced
  * @throws FhirError 400 when it is no resource of the type, 422 with every error otherwise
  */
 export async function demandStorable(
@@ -162,6 +169,7 @@ export async function demandStorable(
   reader: Reader,
   type: string,
   tree: unknown,
+  before?: () => Promise<StoredVersion | undefined>,
 ): Promise<Resource> {
   let resource: Resource;
   try {
@@ -170,18 +178,27 @@ export async function demandStorable(
     if (!(error instanceof FhirError) || error.status !== 422) throw error;
     throw withDangling(error, (await danglingInvalid(engine, access, reader, [tree])).flat());
   }
-  await demandTargets(engine, access, reader, resource);
+  await demandTargets(engine, access, reader, resource, before);
   return resource;
 }
 
 /** @throws FhirError 422 with an issue for every reference that leads nowhere */
-async function demandTargets(engine: Engine, access: Access, reader: Reader, resource: Resource): Promise<void> {
+async function demandTargets(
+  engine: Engine,
+  access: Access,
+  reader: Reader,
+  resource: Resource,
+  before: (() => Promise<StoredVersion | undefined>) | undefined,
+): Promise<void> {
   if (!engine.validateReferences) return;
   const { targets, issues } = targetsOf(engine, resource);
   const existing =
-    targets.length === 0 ? NOTHING : await reader.existing([...new Set(targets.map((t) => t.target))], access);
-  if (issues.length > 0 || targets.some((t) => !existing.has(t.target)))
-    throw new FhirError(422, danglingIssues(engine, resource, existing));
+    targets.length === 0
+      ? NOTHING
+      : await reader.existing([...new Set(targets.map((t) => t.target))], access.to('refer'));
+  if (issues.length === 0 && targets.every((t) => existing.has(t.target))) return;
+  const dangling = danglingIssues(engine, resource, existing.union(keptTargets(engine, await before?.())));
+  if (dangling.length > 0) throw new FhirError(422, dangling);
 }
 
 /** Id, version and time set by the server; text and search columns made. */

@@ -45,6 +45,7 @@ const tooLarge = ({ run }: Gathering): FhirError =>
 /** Reads rows of a type that are not shown yet, no more than are still allowed. */
 async function take(gathering: Gathering, type: string, condition: (alias: string) => Sql): Promise<Row[]> {
   const { run } = gathering;
+  if (run.access.reach(type) === 'none') return [];
   const scope = scopeOf(run.access, type, 'r');
   // The rows already shown may be found again: they don't count.
   const limit = gathering.left + gathering.seen.size + 1;
@@ -115,7 +116,7 @@ async function forward(gathering: Gathering, include: Include, from: readonly Ro
     if (!url) continue;
     fresh.push(
       ...(await take(gathering, type, () =>
-        oneOf(columnsFor(run.engine.definitions, scopeOf(run.access, type, 'r'), url).column(), [...set]),
+        oneOf(columnsFor(run.engine.definitions, { type, alias: 'r' }, url).column(), [...set]),
       )),
     );
   }
@@ -138,7 +139,7 @@ async function backward(gathering: Gathering, include: Include, from: readonly R
       if (names.length === 0) continue;
       fresh.push(
         ...(await take(gathering, source, (alias) => {
-          const columns = columnsFor(definitions, { ...scopeOf(run.access, source, alias) }, param);
+          const columns = columnsFor(definitions, { type: source, alias }, param);
           const column = columns.column();
           if (!isScalar(param)) {
             return columns.cover

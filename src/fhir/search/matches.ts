@@ -1,6 +1,6 @@
 /** Runs plans: pages of matches, their number, and the chains that have to be resolved first. */
 import { raw } from '../../platform/database/sql.ts';
-import type { Access } from '../access.ts';
+import type { Rows } from '../access.ts';
 import { breather } from '../breathe.ts';
 import type { Engine } from '../engine.ts';
 import type { Reader } from '../store/repository.ts';
@@ -16,7 +16,8 @@ import { asObject, asString, eachValue } from './values.ts';
 /** What a search runs with. */
 export interface Run {
   readonly engine: Engine;
-  readonly access: Access;
+  /** What may be searched, also by chains and includes. */
+  readonly access: Rows;
   readonly reader: Reader;
   readonly meaning: Meaning;
   readonly budget: Budget;

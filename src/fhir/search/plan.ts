@@ -3,10 +3,10 @@
  * @see https://hl7.org/fhir/R4/search.html
  */
 import { or, raw, sql, type Sql } from '../../platform/database/sql.ts';
-import type { Access } from '../access.ts';
+import type { Rows } from '../access.ts';
 import type { ChainCondition, Condition, HasCondition, ParamCondition } from './criteria.ts';
 import { NONE, type Meaning, type SqlCondition } from './kind.ts';
-import { columnsFor, scopeOf, selectFrom, type Scope } from './sql.ts';
+import { columnsFor, scopeOf, selectFrom, type Place, type Scope } from './sql.ts';
 import { isCanonical } from './type/reference.ts';
 import { isScalar } from './values.ts';
 import type { SearchParam } from '../definitions/registry.ts';
@@ -14,7 +14,7 @@ import type { SearchParam } from '../definitions/registry.ts';
 /** What a plan is made under. */
 export interface PlanContext {
   readonly meaning: Meaning;
-  readonly access: Access;
+  readonly access: Rows;
 }
 
 /** A chain or `_has` whose inner matches are known by now. */
@@ -57,12 +57,12 @@ interface Aliases {
   next: number;
 }
 
-function missing(context: PlanContext, scope: Scope, { param, values }: ParamCondition): SqlCondition {
+function missing(meaning: Meaning, scope: Place, { param, values }: ParamCondition): SqlCondition {
   const [value] = values;
   const isMissing = value?.kind === 'missing' && value.missing;
   if (param.code === '_id' || param.code === '_lastUpdated')
     return { sql: raw(isMissing ? 'false' : 'true'), exact: true };
-  const columns = columnsFor(context.meaning.definitions, scope, param);
+  const columns = columnsFor(meaning.definitions, scope, param);
   if (param.type === 'composite') return { sql: raw('true'), exact: false };
   const column = columns.column(param.type === 'special' ? 'latitude' : undefined);
   return { sql: sql`${column} is ${raw(isMissing ? 'null' : 'not null')}`, exact: true };
@@ -71,24 +71,24 @@ function missing(context: PlanContext, scope: Scope, { param, values }: ParamCon
 /** Conditions are shared by the searches that ask for the same: so is their SQL, under the alias of the rows sought. */
 const written = new WeakMap<ParamCondition, SqlCondition>();
 
-function paramSql(context: PlanContext, scope: Scope, condition: ParamCondition): SqlCondition {
-  if (scope.alias !== 'r') return writeParam(context, scope, condition);
+function paramSql(meaning: Meaning, scope: Place, condition: ParamCondition): SqlCondition {
+  if (scope.alias !== 'r') return writeParam(meaning, scope, condition);
   let found = written.get(condition);
-  if (!found) written.set(condition, (found = writeParam(context, scope, condition)));
+  if (!found) written.set(condition, (found = writeParam(meaning, scope, condition)));
   return found;
 }
 
-function writeParam(context: PlanContext, scope: Scope, condition: ParamCondition): SqlCondition {
+function writeParam(meaning: Meaning, scope: Place, condition: ParamCondition): SqlCondition {
   const { param, modifier, values } = condition;
-  if (modifier === 'missing') return missing(context, scope, condition);
+  if (modifier === 'missing') return missing(meaning, scope, condition);
   const negated = modifier === 'not' || modifier === 'not-in';
-  const kind = context.meaning.kindOf(param);
-  const columns = columnsFor(context.meaning.definitions, scope, param);
+  const kind = meaning.kindOf(param);
+  const columns = columnsFor(meaning.definitions, scope, param);
   const found = kind.condition(
     columns,
     modifier === 'not' ? undefined : modifier === 'not-in' ? 'in' : modifier,
     values,
-    context.meaning,
+    meaning,
   );
   if (!negated) return found;
   return found.exact ? { sql: sql`(${found.sql}) is not true`, exact: true } : { sql: raw('true'), exact: false };
@@ -140,14 +140,12 @@ function hasSql(context: PlanContext, scope: Scope, condition: HasCondition, ali
   return { sql: sql`${raw(scope.alias)}.id in (${ids})`, exact: found.exact, fenced: true };
 }
 
-function compartmentSql(context: PlanContext, scope: Scope, condition: CompartmentCondition): SqlCondition {
+function compartmentSql(meaning: Meaning, scope: Place, condition: CompartmentCondition): SqlCondition {
   const { code, id } = condition;
   const value = { kind: 'reference', type: code, id, version: undefined, url: undefined } as const;
   const parts = condition.params.map(
     (param) =>
-      context.meaning
-        .kindOf(param)
-        .condition(columnsFor(context.meaning.definitions, scope, param), undefined, [value], context.meaning).sql,
+      meaning.kindOf(param).condition(columnsFor(meaning.definitions, scope, param), undefined, [value], meaning).sql,
   );
   if (condition.self) parts.push(sql`${raw(scope.alias)}.id = ${id}`);
   return { sql: or(parts), exact: true, fenced: true };
@@ -166,13 +164,13 @@ function resolvedSql(context: PlanContext, scope: Scope, { param, references }: 
 function conditionSql(context: PlanContext, scope: Scope, condition: PlannedCondition, aliases: Aliases): SqlCondition {
   switch (condition.kind) {
     case 'param':
-      return paramSql(context, scope, condition);
+      return paramSql(context.meaning, scope, condition);
     case 'chain':
       return chainSql(context, scope, condition, aliases);
     case 'has':
       return hasSql(context, scope, condition, aliases);
     case 'compartment':
-      return compartmentSql(context, scope, condition);
+      return compartmentSql(context.meaning, scope, condition);
     case 'resolved-chain':
       return resolvedSql(context, scope, condition);
     case 'resolved-ids': {
@@ -183,6 +181,14 @@ function conditionSql(context: PlanContext, scope: Scope, condition: PlannedCond
       return condition satisfies never;
   }
 }
+
+/** A condition on the row's own columns, which needs no other table: what an access may be made of. */
+export const ownSql = (
+  meaning: Meaning,
+  place: Place,
+  condition: ParamCondition | CompartmentCondition,
+): SqlCondition =>
+  condition.kind === 'param' ? paramSql(meaning, place, condition) : compartmentSql(meaning, place, condition);
 
 /** Plans the search of one type: all conditions hold. */
 export function planOf(context: PlanContext, type: string, conditions: readonly PlannedCondition[]): Plan {

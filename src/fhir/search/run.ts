@@ -14,7 +14,7 @@ function knownOf(engine: Engine): Map<string, KnownCondition> {
   return conditions;
 }
 
-const meaningOf = (engine: Engine, nowMs: number): Meaning => ({
+export const meaningOf = (engine: Engine, nowMs: number): Meaning => ({
   definitions: engine.definitions,
   terminology: engine.terminology,
   baseUrl: engine.baseUrl,
@@ -26,7 +26,7 @@ const meaningOf = (engine: Engine, nowMs: number): Meaning => ({
 /** @param reader a transaction's own rows are seen through it */
 export const runOf = (engine: Engine, ctx: RequestContext, reader: Reader): Run => ({
   engine,
-  access: ctx.access,
+  access: ctx.access.to('search'),
   reader,
   meaning: meaningOf(engine, ctx.clock.now()),
   budget: { left: engine.limits.candidates, limit: engine.limits.candidates },

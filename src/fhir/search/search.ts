@@ -3,6 +3,7 @@
  * @see https://hl7.org/fhir/R4/http.html#search
  */
 import type { Engine } from '../engine.ts';
+import type { Rows } from '../access.ts';
 import { breather } from '../breathe.ts';
 import type { Issue } from '../outcome.ts';
 import { writeSearchset, type Entry } from './bundle.ts';
@@ -21,14 +22,16 @@ import { demandConsistent } from './result-options.ts';
 import { steadyMatches } from './steady.ts';
 import { subsetText, type Wanted } from './subset.ts';
 
-/** Types that a search looks into. */
-function searchedTypes(engine: Engine, { type, compartment }: SearchTarget): readonly string[] {
+/** Types that a search looks into: of several, those that hold anything for the caller. */
+function searchedTypes(engine: Engine, access: Rows, { type, compartment }: SearchTarget): readonly string[] {
   if (type !== undefined) return [type];
-  if (compartment) return compartmentTypes(engine, compartment.code);
-  return [...engine.resources.values()]
-    .filter((r) => r.interactions.includes('search-type'))
-    .map((r) => r.type)
-    .sort();
+  const types = compartment
+    ? compartmentTypes(engine, compartment.code)
+    : [...engine.resources.values()]
+        .filter((r) => r.interactions.includes('search-type'))
+        .map((r) => r.type)
+        .sort();
+  return types.filter((t) => access.reach(t) !== 'none');
 }
 
 function pathOf(engine: Engine, { type, compartment }: SearchTarget): string {
@@ -133,7 +136,7 @@ function momentOf(row: Row, atMs: number): Moment | undefined {
 
 export const search: Search = async (engine, ctx, target, query, options) => {
   const run = runOf(engine, ctx, engine.repository);
-  const parsed = parseSearch(engine, run.meaning, searchedTypes(engine, target), query, {
+  const parsed = parseSearch(engine, run.meaning, searchedTypes(engine, run.access, target), query, {
     strict: options.strict,
     typeFilter: target.type === undefined,
   });
@@ -159,8 +162,8 @@ export const search: Search = async (engine, ctx, target, query, options) => {
       resources: [],
     };
   }
-  // A page link is good for one search, whatever the page size.
-  const binding = `${path}?${written}`;
+  // A page link is good for one search by those who see the same, whatever the page size.
+  const binding = `${path}?${written}\n${ctx.access.key}`;
   const cursor =
     result.cursor === undefined
       ? undefined

@@ -3,21 +3,25 @@
  * statement, and there is no way to name a table without one.
  */
 import { and, id, raw, sql, type Sql } from '../../platform/database/sql.ts';
-import type { Access, AccessPredicate } from '../access.ts';
+import type { AccessPredicate, Rows } from '../access.ts';
 import type { Definitions, SearchParam } from '../definitions/registry.ts';
 import { tableOf } from '../store/layout.ts';
 import { columnName, coverOf, REFERENCE_IDENTIFIER } from './columns.ts';
 import type { ColumnAccess } from './kind.ts';
 
-/** Rows of a type that may be seen, under an alias. */
-export interface Scope {
+/** An alias of a type's table. */
+export interface Place {
   readonly type: string;
   readonly alias: string;
+}
+
+/** Rows of a type that may be seen, under an alias. */
+export interface Scope extends Place {
   readonly table: Sql;
   readonly visible: AccessPredicate;
 }
 
-export const scopeOf = (access: Access, type: string, alias: string): Scope => ({
+export const scopeOf = (access: Rows, type: string, alias: string): Scope => ({
   type,
   alias,
   table: id(tableOf(type)),
@@ -52,10 +56,10 @@ function namesOf(definitions: Definitions, param: SearchParam): Names {
   return found;
 }
 
-const quoted = (scope: Scope, name: string): Sql => raw(`${scope.alias}."${name}"`);
+const quoted = (scope: Place, name: string): Sql => raw(`${scope.alias}."${name}"`);
 
 /** The columns of a parameter under a scope's alias. */
-export function columnsFor(definitions: Definitions, scope: Scope, param: SearchParam): ColumnAccess {
+export function columnsFor(definitions: Definitions, scope: Place, param: SearchParam): ColumnAccess {
   const { own, cover } = namesOf(definitions, param);
   return {
     param,

@@ -58,9 +58,12 @@ async function changedSince(run: Run, { plan }: Sought, began: Moment): Promise<
     const row = plainRow(type, String(id), Number(version), text);
     const resource = resourceOf(row);
     if (plan.recheck.length > 0 && !meetsAll(run.meaning, plan.recheck, resource)) continue;
-    const old =
-      typeof oldContent === 'string' ? run.reader.decode(type, row.id, Number(oldVersion), oldContent) : undefined;
-    changed.push({ row, was: old === undefined ? resource : (JSON.parse(old) as unknown) });
+    const old: unknown =
+      typeof oldContent === 'string'
+        ? JSON.parse(run.reader.decode(type, row.id, Number(oldVersion), oldContent))
+        : undefined;
+    // What was hidden then must not tell its place now.
+    changed.push({ row, was: old === undefined || !run.access.admits(type, old) ? resource : old });
   }
   return changed;
 }

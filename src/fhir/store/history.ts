@@ -3,7 +3,7 @@
  * @see https://hl7.org/fhir/R4/http.html#history
  */
 import { and, id, join, raw, sql, type Sql } from '../../platform/database/sql.ts';
-import type { Access } from '../access.ts';
+import type { Rows } from '../access.ts';
 import { historyTableOf, tableOf } from './layout.ts';
 import type { HistoryQuery } from './repository.ts';
 import { versionColumns } from './statement.ts';
@@ -35,7 +35,7 @@ function beyond(type: string, alias: string, after: NonNullable<HistoryQuery['af
   return sql`(${a}.last_updated, ${a}.id, ${a}.version) < (${after.lastUpdated}::timestamptz, ${after.id}, ${after.version}::integer)`;
 }
 
-function conditions(type: string, alias: 'r' | 'h', query: Filter & Pick<HistoryQuery, 'after'>, access: Access): Sql {
+function conditions(type: string, alias: 'r' | 'h', query: Filter & Pick<HistoryQuery, 'after'>, access: Rows): Sql {
   const a = raw(alias);
   const all = [alias === 'r' ? currentVisible(type, access) : historyVisible(type, access)];
   if (query.id !== undefined) all.push(sql`${a}.id = ${query.id}`);
@@ -51,7 +51,7 @@ const tables = ({ type, hasHistory }: HistorySource): (readonly ['r' | 'h', Sql]
 ];
 
 /** Rows: type, then the columns of a version. */
-export function historyStatement(sources: readonly HistorySource[], query: HistoryQuery, access: Access): Sql {
+export function historyStatement(sources: readonly HistorySource[], query: HistoryQuery, access: Rows): Sql {
   const branches = sources.flatMap((source) =>
     tables(source).map(
       ([alias, table]) =>
@@ -68,7 +68,7 @@ export function historyStatement(sources: readonly HistorySource[], query: Histo
     (select p.*, sum(${size}) over (rows unbounded preceding) - ${size} as before from (${page}) p) s where before < ${query.bytes}`;
 }
 
-export function historyTotalStatement(sources: readonly HistorySource[], query: Filter, access: Access): Sql {
+export function historyTotalStatement(sources: readonly HistorySource[], query: Filter, access: Rows): Sql {
   const counts = sources.flatMap((source) =>
     tables(source).map(
       ([alias, table]) =>

@@ -77,9 +77,12 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
     read: lanes.read,
     existing: lanes.existing,
     close: async () => void (await Promise.all([lanes.close(), searches.close()])),
-    create(write) {
-      const alone = write.method !== 'POST' || resources.get(write.type)?.project !== undefined;
-      return alone ? runTransaction(parts, 'read committed', (tx) => tx.insert([write])) : create(write);
+    create(write, access) {
+      const alone =
+        write.method !== 'POST' ||
+        resources.get(write.type)?.project !== undefined ||
+        access.reach(write.type) !== 'all';
+      return alone ? runTransaction(parts, 'read committed', (tx) => tx.insert([write], access)) : create(write);
     },
     transaction: (isolation, work) =>
       isolation === 'serializable'

@@ -1,11 +1,11 @@
 /**
  * Reads by id that share statements: whatever is asked for while the last batch runs goes into the next one.
- * Only reads of one type under equal access share, and they use connections that no search can occupy.
+ * Only reads of one type under equal predicates share, and they use connections that no search can occupy.
  */
 import type pg from 'pg';
 import { createLanes } from '../../platform/database/lane.ts';
 import { laneConnections } from '../../platform/database/lane-connection.ts';
-import type { Access } from '../access.ts';
+import type { Rows } from '../access.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { byType, idsStatement, readIds, type Run, type StoreParts } from './reader.ts';
 import type { Reader, StoredVersion } from './repository.ts';
@@ -32,7 +32,7 @@ export function createReadLanes(parts: StoreParts, open: () => Promise<pg.Client
   const versions = createLanes<string, StoredVersion | undefined>({ cap: BATCH });
   const existence = createLanes<string, boolean>({ cap: BATCH });
 
-  const laneKey = (type: string, access: Access): string => `${type} ${access.key}`;
+  const laneKey = (type: string, access: Rows): string => `${type} ${access.key(type)}`;
 
   return {
     read(type, id, access) {

@@ -1,14 +1,15 @@
 /** Reads, each as a statement of its own: over the pool, or inside a transaction, whose own rows are then seen too. */
 import { compile, id, join, raw, sql, type Sql } from '../../platform/database/sql.ts';
 import type { Row } from '../../platform/database/named-query.ts';
-import type { Access } from '../access.ts';
+import type { Rows } from '../access.ts';
 import type { ResourceDeclaration } from '../resource.ts';
 import type { ContentCodec } from './content.ts';
 import { historyStatement, historyTotalStatement, type HistorySource } from './history.ts';
 import { historyTableOf, tableOf, type Layout } from './layout.ts';
 import type { HistoryQuery, Reader, StoredVersion } from './repository.ts';
 import { storedVersion, versionColumns } from './statement.ts';
-import { currentVisible, historyVisible } from './visible.ts';
+import { currentVisible, historyVisible, versionVisible } from './visible.ts';
+import { countVisible, visiblePage, type FetchVersions } from './visible-history.ts';
 
 /** What every part of the store works with. */
 export interface StoreParts {
@@ -27,19 +28,19 @@ export type Run = (text: string, values: readonly unknown[]) => Promise<readonly
 const hasHistory = (parts: StoreParts, type: string): boolean => parts.resources.get(type)?.storage !== 'relation';
 
 /** Current versions of some ids. */
-const currentStatement = (type: string, ids: readonly string[], access: Access): Sql =>
+const currentStatement = (type: string, ids: readonly string[], access: Rows): Sql =>
   sql`select ${raw(versionColumns('r'))} from ${id(tableOf(type))} r where r.id = any(${ids}) and ${currentVisible(type, access)}`;
 
 /** Last versions in the history of some ids; a deletion if the resource is deleted. */
-const lastStatement = (type: string, ids: readonly string[], access: Access): Sql =>
+const lastStatement = (type: string, ids: readonly string[], access: Rows): Sql =>
   sql`select distinct on (h.id) ${raw(versionColumns('h'))} from ${id(historyTableOf(type))} h
     where h.id = any(${ids}) and ${historyVisible(type, access)} order by h.id, h.version desc`;
 
 /** Which of some ids have a current version. */
-export const idsStatement = (type: string, ids: readonly string[], access: Access): Sql =>
+export const idsStatement = (type: string, ids: readonly string[], access: Rows): Sql =>
   sql`select r.id from ${id(tableOf(type))} r where r.id = any(${ids}) and ${currentVisible(type, access)}`;
 
-function vreadStatement(type: string, resourceId: string, version: number, access: Access, both: boolean): Sql {
+function vreadStatement(type: string, resourceId: string, version: number, access: Rows, both: boolean): Sql {
   const current = sql`select ${raw(versionColumns('r'))} from ${id(tableOf(type))} r
     where r.id = ${resourceId} and r.version = ${version}::integer and ${currentVisible(type, access)}`;
   if (!both) return current;
@@ -53,7 +54,7 @@ export async function readIds(
   run: Run,
   type: string,
   ids: readonly string[],
-  access: Access,
+  access: Rows,
 ): Promise<Map<string, StoredVersion>> {
   const found = new Map<string, StoredVersion>();
   const send = async (statement: Sql): Promise<readonly Row[]> => {
@@ -65,7 +66,8 @@ export async function readIds(
     found.set(version.id, version);
   }
   const missing = found.size < ids.length ? ids.filter((i) => !found.has(i)) : [];
-  if (missing.length === 0 || !hasHistory(parts, type)) return found;
+  // Deletions are shown only where nothing limits the rows.
+  if (missing.length === 0 || access.reach(type) !== 'all' || !hasHistory(parts, type)) return found;
   for (const row of await send(lastStatement(type, missing, access))) {
     const version = storedVersion(parts.content, type, row);
     if (version.method === 'DELETE') found.set(version.id, version);
@@ -92,11 +94,18 @@ export function createReader(parts: StoreParts, run: Run): Reader {
     const { text, values } = compile(statement);
     return run(text, values);
   };
-  const sources = (type: string | undefined): HistorySource[] =>
+  const sources = (type: string | undefined, access: Rows): HistorySource[] =>
     [...parts.resources.keys()]
-      .filter((t) => type === undefined || t === type)
+      .filter((t) => (type === undefined || t === type) && access.reach(t) !== 'none')
       .sort()
       .map((t) => ({ type: t, hasHistory: hasHistory(parts, t) }));
+
+  const versionsOf =
+    (from: readonly HistorySource[], access: Rows): FetchVersions =>
+    async (query) => {
+      const rows = await send(historyStatement(from, query, access));
+      return rows.map(([type, ...row]) => storedVersion(parts.content, type ?? '', row));
+    };
 
   return {
     read: async (type, resourceId, access) => (await readIds(parts, run, type, [resourceId], access)).get(resourceId),
@@ -104,19 +113,22 @@ export function createReader(parts: StoreParts, run: Run): Reader {
     async vread(type, resourceId, version, access) {
       if (!(version >= 1 && version <= MAX_VERSION)) return undefined;
       const rows = await send(vreadStatement(type, resourceId, version, access, hasHistory(parts, type)));
-      return rows[0] && storedVersion(parts.content, type, rows[0]);
+      const found = rows[0] && storedVersion(parts.content, type, rows[0]);
+      return found && versionVisible(found, access) ? found : undefined;
     },
 
     async history(query: HistoryQuery, access) {
-      const from = sources(query.type);
+      const from = sources(query.type, access);
       if (from.length === 0) return [];
-      const rows = await send(historyStatement(from, query, access));
-      return rows.map(([type, ...row]) => storedVersion(parts.content, type ?? '', row));
+      const fetch = versionsOf(from, access);
+      return from.every(({ type }) => access.reach(type) === 'all') ? fetch(query) : visiblePage(fetch, query, access);
     },
 
     async historyTotal(query, access) {
-      const from = sources(query.type);
+      const from = sources(query.type, access);
       if (from.length === 0) return 0;
+      if (from.some(({ type }) => access.reach(type) !== 'all'))
+        return countVisible(versionsOf(from, access), query, access);
       return Number((await send(historyTotalStatement(from, query, access)))[0]?.[0] ?? 0);
     },
 

@@ -1,7 +1,7 @@
 /** The store's contract: versioned resources as bytes, written and read under an access. */
 import type { Resource } from '@medplum/fhirtypes';
 import type { Sql } from '../../platform/database/sql.ts';
-import type { Access } from '../access.ts';
+import type { Rows } from '../access.ts';
 
 /** A stored version. `content` is the JSON exactly as it is served; a deletion has none. */
 export interface StoredVersion {
@@ -59,13 +59,13 @@ export interface HistoryQuery {
 /** Reads outside a transaction. */
 export interface Reader {
   /** Current version, a deletion included; undefined when there never was one that this access may see. Concurrent reads share statements. */
-  read(type: string, id: string, access: Access): Promise<StoredVersion | undefined>;
-  vread(type: string, id: string, version: number, access: Access): Promise<StoredVersion | undefined>;
-  history(query: HistoryQuery, access: Access): Promise<readonly StoredVersion[]>;
+  read(type: string, id: string, access: Rows): Promise<StoredVersion | undefined>;
+  vread(type: string, id: string, version: number, access: Rows): Promise<StoredVersion | undefined>;
+  history(query: HistoryQuery, access: Rows): Promise<readonly StoredVersion[]>;
   /** Number of versions that the query (without count and after) finds. */
-  historyTotal(query: Omit<HistoryQuery, 'count' | 'after'>, access: Access): Promise<number>;
+  historyTotal(query: Omit<HistoryQuery, 'count' | 'after'>, access: Rows): Promise<number>;
   /** Of `Type/id` references, those that have a current version. */
-  existing(references: readonly string[], access: Access): Promise<ReadonlySet<string>>;
+  existing(references: readonly string[], access: Rows): Promise<ReadonlySet<string>>;
   /** Runs a read-only statement; named by its text. Rows are arrays. */
   query(statement: Sql): Promise<readonly (readonly unknown[])[]>;
   /** The text of a resource, from what a statement found in its `content` column. */
@@ -75,16 +75,21 @@ export interface Reader {
 export interface Transaction extends Reader {
   /**
    * Inserts new resources, of any types; one that comes back after a deletion continues its versions.
+   * @throws FhirError 403 when one of them is not within the access as it was written
    * @throws ConcurrentChange when another request gave a chosen id (method PUT) a version meanwhile
    * @throws FhirError 409 when an id of ours (method POST) is taken
    */
-  insert(writes: readonly PreparedWrite[]): Promise<void>;
+  insert(writes: readonly PreparedWrite[], access: Rows): Promise<void>;
   /**
    * Replaces current versions, which must be `version - 1`. Hooks see what `before` holds by `Type/id`, or else the stored resource.
    * @throws ConcurrentChange otherwise
+   * @throws FhirError 403 when one of them is not within the access as it was written
    */
-  update(writes: readonly PreparedWrite[], before: ReadonlyMap<string, Resource>): Promise<void>;
-  /** Deletes current versions; each becomes a deletion in the history with `version`. */
+  update(writes: readonly PreparedWrite[], before: ReadonlyMap<string, Resource>, access: Rows): Promise<void>;
+  /**
+   * Deletes current versions; each becomes a deletion in the history with `version`.
+   * @throws FhirError 403 when one of them is not within the access
+   */
   delete(
     entries: readonly {
       readonly type: string;
@@ -92,6 +97,7 @@ export interface Transaction extends Reader {
       readonly version: number;
       readonly lastUpdated: Date;
     }[],
+    access: Rows,
   ): Promise<void>;
   outbox(message: OutboxMessage): Promise<void>;
   /** Any statement, in this transaction. Rows are arrays. */
@@ -102,8 +108,11 @@ export interface Transaction extends Reader {
 export class ConcurrentChange extends Error {}
 
 export interface Repository extends Reader {
-  /** Creates one resource with a new id of ours; concurrent creates share a statement where the type has no hooks. */
-  create(write: PreparedWrite): Promise<void>;
+  /**
+   * Creates one resource with a new id of ours; concurrent creates share a statement where the type has no hooks and nothing limits the access.
+   * @throws FhirError 403 when it is not within the access as it was written
+   */
+  create(write: PreparedWrite, access: Rows): Promise<void>;
   /**
    * Runs in one database transaction; retried on serialization failures and deadlocks (so `work` may run more than once).
    * `work` must not begin another: it would wait for its own turn.

@@ -10,6 +10,7 @@ import { runNamed, runOnce } from '../../platform/database/pool.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { createReader, type StoreParts } from './reader.ts';
 import { ConcurrentChange, type Change, type PreparedWrite, type Transaction } from './repository.ts';
+import { notAllowed, type Rows } from '../access.ts';
 import { clientError, isBroken, isRetryable } from './sqlstate.ts';
 import { keyRows, replaced, writeRows, type WriteStatements } from './statement.ts';
 
@@ -77,10 +78,22 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
     return new Map(hooked(type) ? done.map((row) => [row[0] ?? '', replaced(parts.content, type, row)]) : []);
   };
 
+  /** Whoever may not write everything may write only what is, as it stands now, within the access. */
+  const demandWithin = async (
+    entries: readonly { readonly type: string; readonly id: string }[],
+    access: Rows,
+  ): Promise<void> => {
+    const doubtful = entries.filter((e) => access.reach(e.type) !== 'all');
+    if (doubtful.length === 0) return;
+    const within = await reader.existing([...new Set(doubtful.map((e) => `${e.type}/${e.id}`))], access);
+    const outside = doubtful.find((e) => !within.has(`${e.type}/${e.id}`));
+    if (outside) throw notAllowed(outside.type, access.act);
+  };
+
   const tx: Transaction = {
     ...reader,
 
-    async insert(writes) {
+    async insert(writes, access) {
       for (const [type, group] of grouped(writes)) {
         const statements = parts.statements(type);
         try {
@@ -94,6 +107,7 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
         const gap = chosen.length > 0 ? await runForClient(statements.gap, [keyRows(chosen)]) : [];
         if (gap[0]) throw new ConcurrentChange(`${type}/${gap[0][0]} was changed by another request`);
       }
+      await demandWithin(writes, access);
       await project(
         writes
           .filter((w) => hooked(w.type))
@@ -101,7 +115,7 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       );
     },
 
-    async update(writes, before) {
+    async update(writes, before, access) {
       const changes: Change[] = [];
       for (const [type, group] of grouped(writes)) {
         const old = await replace(type, parts.statements(type).update, writeRows(group, parts.content), group);
@@ -118,10 +132,12 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
           });
         }
       }
+      await demandWithin(writes, access);
       await project(changes);
     },
 
-    async delete(entries) {
+    async delete(entries, access) {
+      await demandWithin(entries, access);
       const changes: Change[] = [];
       for (const [type, group] of grouped(entries)) {
         const old = await replace(type, parts.statements(type).delete, keyRows(group), group);

@@ -9,7 +9,7 @@ import { brief, withoutVersion } from './model.ts';
 
 /** The stored resource, parsed. @throws FhirError 404, 410 */
 export async function readStored(engine: Engine, ctx: RequestContext, type: string, id: string): Promise<Resource> {
-  const stored = await engine.repository.read(type, id, ctx.access);
+  const stored = await engine.repository.read(type, id, ctx.access.to('read'));
   if (!stored) throw notFound(type, id);
   if (stored.content === undefined) throw new FhirError(410, [errorIssue('deleted', `${type}/${id} was deleted.`)]);
   return JSON.parse(stored.content) as Resource;
