@@ -16,7 +16,15 @@ export interface RunningWorker {
 const loadJobs = (): Promise<JobDeclaration<JobContext>[]> =>
   loadFolder<JobDeclaration<JobContext>>(fileURLToPath(new URL('jobs', import.meta.url)));
 
-export async function startWorker({ config, engine, store, database, pool, log }: Kairos): Promise<RunningWorker> {
+export async function startWorker({
+  config,
+  engine,
+  store,
+  identity,
+  database,
+  pool,
+  log,
+}: Kairos): Promise<RunningWorker> {
   const [jobs, { openQueue }] = await Promise.all([loadJobs(), import('./platform/queue.ts')]);
   const connection =
     config.redisUrl === undefined
@@ -26,6 +34,7 @@ export async function startWorker({ config, engine, store, database, pool, log }
   const context: JobContext = {
     engine,
     store,
+    identity,
     database: pool,
     enqueue: queue.enqueue,
     jobNames: new Set(jobs.map((j) => j.name)),

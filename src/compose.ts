@@ -2,6 +2,9 @@
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import { buildApp } from './app.ts';
+import { createPasswords } from './auth/accounts/password.ts';
+import type { AuthParts } from './auth/parts.ts';
+import { openIdentity, type Identity, type IdentityOptions } from './compose-auth.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
 import type { Engine } from './fhir/engine.ts';
@@ -39,6 +42,10 @@ export interface Kairos {
   /** Connections as the application role. */
   readonly pool: pg.Pool;
   readonly keys: Keys;
+  /** What everything in `auth/` is made of. */
+  readonly identity: AuthParts;
+  /** The authorization server and its pages. */
+  readonly auth: Identity;
   readonly log: Log;
   readonly metrics: Metrics;
   /** From now on `/readyz` says no. */
@@ -51,15 +58,17 @@ export interface OpenOptions {
   /** Progress for a person. */
   readonly say?: (sentence: string) => void;
   readonly clock?: Clock;
+  /** Of bcrypt: tests sign in often. */
+  readonly passwordCost?: number;
+  readonly auth?: IdentityOptions;
   /** A database that is open already. */
   readonly database?: OpenDatabase;
   /** Called with the open database before anything is done to it. */
   readonly opened?: (database: OpenDatabase) => Promise<void>;
 }
 
-/** The base URL that FHIR is served under. */
-const fhirBase = (config: Pick<Config, 'publicUrl' | 'port'>): string =>
-  `${config.publicUrl ?? `http://localhost:${config.port}`}/fhir/R4`;
+const publicUrlOf = (config: Pick<Config, 'publicUrl' | 'port'>): string =>
+  config.publicUrl ?? `http://localhost:${config.port}`;
 
 const folder = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
@@ -109,7 +118,8 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const definitions = loadDefinitions();
   const terminology = loadTerminology();
   const resources = new Map(declarations.map((d) => [d.type, d]));
-  const baseUrl = fhirBase(config);
+  const publicUrl = publicUrlOf(config);
+  const baseUrl = `${publicUrl}/fhir/R4`;
 
   const database = await opening;
   const { app } = database.roles;
@@ -121,7 +131,9 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     pool,
     openClient: () => openClient(app, 'kairos lane', statementTimeoutMs),
   });
+  let auth: Identity | undefined;
   const close = async (): Promise<void> => {
+    await auth?.close();
     await repository.close();
     await pool.end();
     await database.close();
@@ -151,13 +163,30 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     };
     await loadConformance(engine);
     const log = createLog(config.logLevel);
+    const identity: AuthParts = {
+      pool,
+      keys,
+      clock: engine.clock,
+      log,
+      settings: config.identity,
+      passwords: createPasswords({
+        keys,
+        hasher: config.identity.hasher,
+        ...(options.passwordCost === undefined ? {} : { cost: options.passwordCost }),
+      }),
+      publicUrl,
+      issuer: `${publicUrl}/oauth`,
+      fhirBase: baseUrl,
+      engine,
+    };
     const metrics = createMetrics();
     observePool(metrics, pool);
     let stopping = false;
     const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
-    const app = buildApp(engine, { log, metrics, ready });
+    auth = await openIdentity(identity, options.auth);
+    const app = buildApp(engine, { log, metrics, ready, pages: auth.pages });
     const unready = (): void => void (stopping = true);
-    return { config, engine, app, store, database, pool, keys, log, metrics, unready, close };
+    return { config, engine, app, store, database, pool, keys, identity, auth, log, metrics, unready, close };
   } catch (error) {
     await close();
     throw error;

@@ -1,5 +1,6 @@
 /** What jobs may use. */
 import type pg from 'pg';
+import type { AuthParts } from './auth/parts.ts';
 import type { Engine } from './fhir/engine.ts';
 import type { StoreParts } from './fhir/store/reader.ts';
 import type { Enqueue } from './platform/job.ts';
@@ -7,6 +8,7 @@ import type { Enqueue } from './platform/job.ts';
 export interface JobContext {
   readonly engine: Engine;
   readonly store: StoreParts;
+  readonly identity: AuthParts;
   /** Connections as the application role. */
   readonly database: pg.Pool;
   readonly enqueue: Enqueue;

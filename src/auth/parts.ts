@@ -5,6 +5,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { Keys } from '../platform/keys.ts';
 import type { Log } from '../platform/log.ts';
 import type { IdentitySettings } from '../platform/identity-settings.ts';
+import type { Passwords } from './accounts/password.ts';
 
 export interface AuthParts {
   /** Connections as the application role. */
@@ -13,6 +14,8 @@ export interface AuthParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly settings: IdentitySettings;
+  /** One for the process, so that its queue is one: `createPasswords({ keys, hasher: settings.hasher })`. */
+  readonly passwords: Passwords;
   /** As browsers see it, without trailing slash: `http://localhost:8080`. */
   readonly publicUrl: string;
   /** `<publicUrl>/oauth`. */

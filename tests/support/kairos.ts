@@ -9,6 +9,8 @@ export interface TestKairosOptions {
   /** Settings that differ from the defaults, by their names in the environment. */
   readonly env?: Environment;
   readonly clock?: Clock;
+  /** Power of two that bcrypt costs; low, since tests sign in often. */
+  readonly passwordCost?: number;
 }
 
 export interface TestKairos extends Kairos {
@@ -21,6 +23,7 @@ export async function openTestKairos(options: TestKairosOptions = {}): Promise<T
     loadConfig({ LOG_LEVEL: 'error', DEMO: 'off', ROOT_KEY: TEST_ROOT_KEY, ...options.env }),
     {
       ...(options.clock ? { clock: options.clock } : {}),
+      passwordCost: options.passwordCost ?? 4,
       database: {
         roles,
         embedded: true,

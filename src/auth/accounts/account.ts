@@ -1,5 +1,5 @@
 /** Accounts: one login for a person, with roles and the FHIR resources that speak of them. @see docs/accounts.md */
-import { poolNamed, type Row } from '../../platform/database/pool.ts';
+import { poolNamed, type Reply } from '../../platform/database/pool.ts';
 import type { AuthParts } from '../parts.ts';
 import { normaliseEmail } from './email.ts';
 
@@ -44,7 +44,7 @@ const COLUMNS = `a.id, a.email_sealed, a.name_sealed, to_json(a.roles), to_json(
   (select json_agg(p.reference order by p.created_at, p.reference) from auth_profile p where p.account_id = a.id),
   a.password_hash is not null`;
 
-function toAccount({ keys }: Pick<AuthParts, 'keys'>, row: Row): Account {
+function toAccount({ keys }: Pick<AuthParts, 'keys'>, row: Reply['rows'][number]): Account {
   const id = row[0] ?? '';
   return {
     id,

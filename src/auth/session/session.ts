@@ -2,7 +2,7 @@
  * Sessions of people in our pages. They live in the database: the cookie holds a secret whose hash finds the row. All times are seconds
  * since the epoch. @see https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html
  */
-import { poolNamed, type Row } from '../../platform/database/pool.ts';
+import { poolNamed, type Reply } from '../../platform/database/pool.ts';
 import { newId } from '../../platform/id.ts';
 import { newSecret, secretHash } from '../../platform/keys.ts';
 import type { Account } from '../accounts/account.ts';
@@ -32,7 +32,7 @@ const COLUMNS = `s.uid, s.account_id, floor(extract(epoch from s.auth_time)), fl
 /** $1 is the present moment in seconds. */
 const LIVES = `s.ended_at is null and s.expires_at > to_timestamp($1) and s.last_seen_at + make_interval(secs => s.idle_seconds) > to_timestamp($1)`;
 
-const toSession = (row: Row): Session => ({
+const toSession = (row: Reply['rows'][number]): Session => ({
   uid: row[0] ?? '',
   accountId: row[1] ?? '',
   authTime: Number(row[2]),
