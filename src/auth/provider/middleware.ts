@@ -1,0 +1,147 @@
+/**
+ * What wraps the library: headers of RFC 6749, the members that SMART adds to a token response, JSON where programs call, POST to the
+ * authorization endpoint. @see https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#response-5
+ */
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import { poolNamed } from '../../platform/database/pool.ts';
+import { secretHash } from '../../platform/keys.ts';
+import { isRegisteredOrigin } from '../clients/registry.ts';
+import type { ObserveAuth } from '../events.ts';
+import type { AuthParts } from '../parts.ts';
+import { endSession } from '../session/end.ts';
+import { sessionOf } from '../session/session.ts';
+import { noteArrival } from './arrival.ts';
+import { originsOfClient } from './config.ts';
+import { answersPrograms } from './pages.ts';
+
+type Middleware = (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => Promise<void>;
+
+/** Longest form that an authorization request may come as. */
+const FORM_BYTES = 16_384;
+
+const PAGE_POLICY =
+  "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
+
+/** undefined: longer than allowed. */
+async function readForm(request: AsyncIterable<Buffer>): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += chunk.length;
+    if (bytes > FORM_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function refuse(ctx: KoaContextWithOIDC, description: string): void {
+  ctx.status = 400;
+  ctx.body = { error: 'invalid_request', error_description: description };
+}
+
+/**
+ * The library's POST would need cookies that other sites' requests carry: the same parameters come again by GET instead.
+ * @see https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#authorization-methods
+ */
+async function repeatByGet(ctx: KoaContextWithOIDC): Promise<void> {
+  if (!ctx.is('application/x-www-form-urlencoded'))
+    return refuse(ctx, 'only application/x-www-form-urlencoded bodies are supported');
+  const form = await readForm(ctx.req);
+  if (form === undefined) {
+    ctx.set('connection', 'close');
+    return refuse(ctx, `the form is longer than ${FORM_BYTES} bytes`);
+  }
+  // Written anew, so that nothing but parameters can stand in the address.
+  const given = [ctx.querystring, new URLSearchParams(form).toString()].filter((q) => q !== '').join('&');
+  ctx.status = 303;
+  ctx.set('cache-control', 'no-store');
+  ctx.set('location', `${ctx.origin}${new URL(ctx.href).pathname}?${given}`);
+  ctx.body = '';
+}
+
+/** What SMART tells beside the token. */
+function addContext(ctx: KoaContextWithOIDC): void {
+  const extra = ctx.oidc.entities.AccessToken?.extra;
+  if (!extra || typeof ctx.body !== 'object' || ctx.body === null) return;
+  const { fhirUser: _fhirUser, ...told } = extra;
+  ctx.body = { ...told, ...ctx.body };
+}
+
+/** A refresh token was used; of one that was replaced, that its successor is on its way. */
+async function noteRefresh(parts: AuthParts, ctx: KoaContextWithOIDC): Promise<void> {
+  const { RotatedRefreshToken, RefreshToken } = ctx.oidc.entities;
+  const used = RotatedRefreshToken ?? RefreshToken;
+  if (!used || ctx.oidc.params?.['grant_type'] !== 'refresh_token') return;
+  await poolNamed(
+    parts.pool,
+    `update auth_oidc set last_used_at = now() where model = 'RefreshToken' and id_hash = $1`,
+    [secretHash(used.jti)],
+  );
+}
+
+function observeToken(observe: ObserveAuth, ctx: KoaContextWithOIDC): void {
+  const { AccessToken, ClientCredentials } = ctx.oidc.entities;
+  const token = AccessToken ?? ClientCredentials;
+  observe({
+    kind: 'token-issued',
+    clientId: ctx.oidc.client?.clientId ?? '',
+    grantType: String(ctx.oidc.params?.['grant_type'] ?? ''),
+    ...(AccessToken ? { accountId: AccessToken.accountId, grantId: AccessToken.grantId ?? '' } : {}),
+    ...(token?.scope === undefined ? {} : { scope: token.scope }),
+  });
+}
+
+/** `Allow-Credentials` for scripts of registered origins alone. @see https://fetch.spec.whatwg.org/#http-cors-protocol */
+async function allowCredentials(parts: AuthParts, ctx: KoaContextWithOIDC): Promise<void> {
+  const origin = ctx.get('origin');
+  if (origin === '' || ctx.response.get('access-control-allow-origin') !== origin) return;
+  const { client, route } = ctx.oidc;
+  const registered = client
+    ? originsOfClient(client).includes(origin)
+    : route.startsWith('cors.') && (await isRegisteredOrigin(parts, origin));
+  if (registered) ctx.set('access-control-allow-credentials', 'true');
+}
+
+/** Signing out at an app's request signs out of our pages too. */
+async function endOwnSession(parts: AuthParts, ctx: KoaContextWithOIDC): Promise<void> {
+  const { session, params } = ctx.oidc;
+  if (ctx.status !== 303 || params?.['logout'] === undefined || !session) return;
+  const own = await sessionOf(parts, ctx.headers.cookie);
+  // Another person may have signed in since: then only what was left of the one before ends.
+  if (own && own.accountId === session.accountId) await endSession(parts, own.uid);
+}
+
+export function createMiddleware(parts: AuthParts, observe: ObserveAuth): Middleware {
+  return async (ctx, next) => {
+    noteArrival(ctx.req);
+    ctx.set('x-content-type-options', 'nosniff');
+    ctx.set('referrer-policy', 'no-referrer');
+    // The database cannot hold it, and no parameter has a use for it.
+    if (ctx.querystring.includes('%00')) return refuse(ctx, 'a parameter holds the character NUL');
+    if (ctx.method === 'POST' && ctx.path === '/authorize') return repeatByGet(ctx);
+    ctx.set('content-security-policy', PAGE_POLICY);
+    await next();
+    const { oidc } = ctx;
+    if (!oidc) {
+      if (ctx.status === 404) {
+        ctx.status = 404;
+        ctx.body = { error: 'not_found', error_description: 'nothing is served here' };
+      }
+      return;
+    }
+    if (answersPrograms(oidc.route) || oidc.route.startsWith('cors.')) {
+      ctx.remove('content-security-policy');
+      if (oidc.route !== 'jwks' && oidc.route !== 'discovery') {
+        ctx.set('cache-control', 'no-store');
+        ctx.set('pragma', 'no-cache');
+        await allowCredentials(parts, ctx);
+      }
+    }
+    if (oidc.route === 'token' && ctx.status === 200) {
+      addContext(ctx);
+      await noteRefresh(parts, ctx);
+      observeToken(observe, ctx);
+    }
+    if (oidc.route === 'end_session_confirm') await endOwnSession(parts, ctx);
+  };
+}
