@@ -1,5 +1,6 @@
 /** Accounts: one login for a person, with roles and the FHIR resources that speak of them. @see docs/accounts.md */
-import { poolNamed, type Reply } from '../../platform/database/pool.ts';
+import type { Reply } from '../../platform/database/named-query.ts';
+import { poolNamed } from '../../platform/database/pool.ts';
 import type { AuthParts } from '../parts.ts';
 import { normaliseEmail } from './email.ts';
 

@@ -2,7 +2,8 @@
  * Sessions of people in our pages. They live in the database: the cookie holds a secret whose hash finds the row. All times are seconds
  * since the epoch. @see https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html
  */
-import { poolNamed, type Reply } from '../../platform/database/pool.ts';
+import type { Reply } from '../../platform/database/named-query.ts';
+import { poolNamed } from '../../platform/database/pool.ts';
 import { newId } from '../../platform/id.ts';
 import { newSecret, secretHash } from '../../platform/keys.ts';
 import type { Account } from '../accounts/account.ts';

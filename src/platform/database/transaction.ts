@@ -1,6 +1,7 @@
 /** Several statements as one. */
 import pg from 'pg';
-import { runNamed, type Reply } from './pool.ts';
+import type { Reply } from './named-query.ts';
+import { runNamed } from './pool.ts';
 
 /** Runs one statement of the transaction, prepared under a name. */
 export type Run = (text: string, values?: readonly unknown[]) => Promise<Reply>;
