@@ -39,7 +39,10 @@ export async function startWorker({
     enqueue: queue.enqueue,
     jobNames: new Set(jobs.map((j) => j.name)),
   };
-  const worker = await queue.work(jobs, context);
+  const worker = await queue.work(jobs, context).catch(async (error: unknown) => {
+    await queue.close().catch(() => undefined);
+    throw error;
+  });
   return {
     jobs,
     idle: worker.idle,

@@ -1,5 +1,6 @@
 /** `npm start`: the server, from the socket to the last flushed page. */
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openKairos, type Kairos } from './compose.ts';
 import { listen, type Listener } from './compose-http.ts';
 import { isPrepared, prepareApart } from './compose-prepare.ts';
@@ -43,14 +44,19 @@ function greet({ config, engine, database }: Kairos, seconds: number): void {
   );
 }
 
-/** Jobs start after the server: what they load takes a moment, and nobody waits for them. */
+const WORKER_RETRY_MS = 2_000;
+
+/** Jobs start after the server: what they load takes a moment, and nobody waits for them. A database that is just gone comes back. */
 async function runJobs(kairos: Kairos): Promise<RunningWorker | undefined> {
-  try {
-    return await startWorker(kairos);
-  } catch (error) {
-    kairos.log.error('The worker could not start: no jobs run', errorFields(error));
-    return undefined;
+  while (!interrupt.signal.aborted) {
+    try {
+      return await startWorker(kairos);
+    } catch (error) {
+      kairos.log.error('The worker could not start: it tries again', errorFields(error));
+      await sleep(WORKER_RETRY_MS, undefined, { signal: interrupt.signal }).catch(() => undefined);
+    }
   }
+  return undefined;
 }
 
 async function start(running: Running): Promise<void> {
@@ -67,7 +73,10 @@ async function start(running: Running): Promise<void> {
   observeProcess(kairos.metrics);
   // Reads the compiled validators now, so that no request waits for them.
   kairos.engine.validator.validate({ resourceType: 'Patient' });
-  running.listener.serve((request, env) => kairos.app.fetch(request, env));
+  running.listener.serve((request, env) => kairos.app.fetch(request, env), {
+    issuer: kairos.identity.issuer,
+    handle: kairos.auth.oauth,
+  });
   greet(kairos, process.uptime());
   if (config.worker) running.worker = runJobs(kairos);
 }

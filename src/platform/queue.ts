@@ -12,7 +12,7 @@ import {
   type Processor,
   type RepeatOptions,
 } from 'bullmq';
-import type pg from 'pg';
+import pg from 'pg';
 import type { Enqueue, JobDeclaration, JobPayload, Schedule } from './job.ts';
 import { errorFields, type Log } from './log.ts';
 
@@ -53,12 +53,27 @@ const jobOptions = <C>(job: JobDeclaration<C> | undefined): JobsOptions => ({
   backoff: { type: 'exponential', delay: job?.backoffMs ?? 1_000 },
 });
 
+/** BullMQ lends connections out without listening: one that breaks then would end the process. What ran on it fails by itself. */
+class GuardedClient extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    this.on('error', () => undefined);
+  }
+}
+
 function postgresOptions(connection: pg.ClientConfig): PostgresPoolConfig {
   // pg's options and BullMQ's own idea of them differ in `undefined` only.
   const given = Object.fromEntries(
     Object.entries(connection).filter(([, value]) => value !== undefined),
   ) as PostgresPoolConfig;
-  return { ...given, schema: 'bullmq', max: 3, application_name: 'kairos queue', connectionTimeoutMillis: 10_000 };
+  return {
+    ...given,
+    schema: 'bullmq',
+    max: 3,
+    application_name: 'kairos queue',
+    connectionTimeoutMillis: 10_000,
+    Client: GuardedClient,
+  };
 }
 
 const redisOptions = (url: string) => ({ url, maxRetriesPerRequest: null });
