@@ -1,6 +1,6 @@
 /** The HTTP application: FHIR under its base, a page for people, health and metrics. */
-import type { IncomingMessage } from 'node:http';
 import { Hono } from 'hono';
+import type { Bindings } from './compose-auth.ts';
 import { grantAll, type Access } from './fhir/access.ts';
 import type { Engine } from './fhir/engine.ts';
 import { createEdge, type Observer } from './fhir/http/edge.ts';
@@ -21,6 +21,8 @@ export interface AppParts {
   readonly observers?: readonly Observer[];
   /** Who is asking; until identity stands, whoever reaches the loopback address acts for the installation. */
   readonly accessOf?: (header: (name: string) => string | undefined) => Access | Promise<Access>;
+  /** Of identity: before everything else. */
+  readonly pages?: Hono<{ Bindings: Bindings }>;
   readonly maxInFlight?: number;
   readonly bodyTimeoutMs?: number;
 }
@@ -29,11 +31,6 @@ const BASE_PATH = '/fhir/R4';
 const MAX_IN_FLIGHT = 1000;
 const BODY_TIMEOUT_MS = 30_000;
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-
-interface Bindings {
-  /** Set by the Node server; absent in tests that call `app.request`. */
-  readonly incoming?: IncomingMessage;
-}
 
 const loopback = grantAll({ kind: 'system', name: 'loopback' });
 
@@ -87,6 +84,7 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
     '/metrics': () =>
       new Response(metrics.text(), { headers: { 'Content-Type': CONTENT_TYPE, 'Cache-Control': 'no-store' } }),
   };
+  if (parts.pages) app.route('/', parts.pages);
   app.all(`${BASE_PATH}/*`, (c) => edge.handle(c.req.raw, c.env?.incoming));
   for (const [path, page] of Object.entries(pages)) {
     app.get(path, () => page());

@@ -6,10 +6,20 @@ import { getRequestListener, RequestError, type HttpBindings } from '@hono/node-
 import type { IssueCode } from './fhir/outcome.ts';
 import { StartError } from './platform/start-error.ts';
 
+/** Answers a request below the issuer. */
+export interface Authorize {
+  /** Where the server is known to be, `https://kairos.example.org/oauth`. */
+  readonly issuer: string;
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
 export interface Listener {
   readonly port: number;
-  /** From now on answers with this instead of 503. */
-  serve(fetch: (request: Request, env: HttpBindings) => Response | Promise<Response>): void;
+  /**
+   * From now on answers with this instead of 503.
+   * @param authorize for requests of the authorization server
+   */
+  serve(fetch: (request: Request, env: HttpBindings) => Response | Promise<Response>, authorize?: Authorize): void;
   /** Accepts nothing more and waits for the requests that run, `limitMs` at most. */
   drain(limitMs: number): Promise<void>;
   /** Ends every connection. */
@@ -33,6 +43,37 @@ function answer(response: ServerResponse, status: number, code: IssueCode, diagn
 function hasDotSegment(target: string): boolean {
   if (!target.includes('/.') && !/\/%2e/i.test(target)) return false;
   return /^[^?#]*\/(?:\.|%2e){1,2}(?:[/?#]|$)/i.test(target);
+}
+
+const MOUNT = '/oauth';
+/** Below the mount, but ours. */
+const OWN_PATHS = /^\/oauth\/(?:interaction\/|(?:userinfo|register)(?:\?|$))/;
+/** Where discovery lies for issuers with a path. @see https://www.rfc-editor.org/rfc/rfc8414#section-3.1 */
+const ROOT_DOCUMENT = /^\/\.well-known\/(oauth-authorization-server|openid-configuration)\/oauth(?=\?|$)/;
+
+/**
+ * The target of a request below the mount of the authorization server; undefined: not for it. By the address as it was sent: nothing that
+ * is only decoded into it counts.
+ */
+function mountedTarget(target: string): string | undefined {
+  const document = ROOT_DOCUMENT.exec(target);
+  if (document) return `/.well-known/${document[1] ?? ''}${target.slice(document[0].length)}`;
+  if (!target.startsWith(MOUNT) || OWN_PATHS.test(target)) return undefined;
+  const rest = target.slice(MOUNT.length);
+  if (rest === '' || rest.startsWith('?')) return `/${rest}`;
+  return rest.startsWith('/') ? rest : undefined;
+}
+
+/** The library makes URLs, and accepts assertions, by where a request seems to have been sent: that is not for the client to say. */
+function pinHost(request: IncomingMessage & { originalUrl?: string }, issuer: URL, target: string): void {
+  const { headers } = request;
+  for (const name of Object.keys(headers))
+    if (name.startsWith('x-forwarded-') || name === 'forwarded') delete headers[name];
+  headers.host = issuer.host;
+  headers['x-forwarded-host'] = issuer.host;
+  headers['x-forwarded-proto'] = issuer.protocol.slice(0, -1);
+  request.originalUrl = `${issuer.pathname}${target}`;
+  request.url = target;
 }
 
 /** What never became a request: a URL or Host that cannot be read. */
@@ -110,14 +151,25 @@ export async function listen(host: string, port: number): Promise<Listener> {
   await bind(server, host, port);
   return {
     port: (server.address() as AddressInfo).port,
-    serve(fetch) {
+    serve(fetch, authorize) {
+      const issuer = authorize && new URL(authorize.issuer);
       const listener = getRequestListener((request, env) => fetch(request, env as HttpBindings), {
         errorHandler: refuseRequest,
       });
-      handle = (request, response) =>
-        hasDotSegment(request.url ?? '')
-          ? answer(response, 404, 'not-found', 'Nothing is served at an address with . or .. in it: write it out.')
-          : listener(request, response);
+      handle = (request, response) => {
+        const url = request.url ?? '';
+        if (hasDotSegment(url))
+          return answer(
+            response,
+            404,
+            'not-found',
+            'Nothing is served at an address with . or .. in it: write it out.',
+          );
+        const target = authorize && issuer ? mountedTarget(url) : undefined;
+        if (!authorize || !issuer || target === undefined) return listener(request, response);
+        pinHost(request, issuer, target);
+        return authorize.handle(request, response);
+      };
     },
     async drain(limitMs) {
       const closed = new Promise<'closed'>((resolve) => server.close(() => resolve('closed')));

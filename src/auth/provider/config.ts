@@ -62,28 +62,21 @@ function resourceScope(ctx: Context, client: Client, fhirBase: string): string {
   if (route === 'token' && grantType !== 'client_credentials')
     return ctx.oidc.entities.Grant?.getResourceScope(fhirBase) ?? '';
   const allowed = parseScopes(property(client, 'smart_scope'));
-  const requested = text(params?.['scope']);
+  // Apps never send `prompt=consent`, without which the library has dropped `offline_access`; our consent page always asks.
+  const requested = text(route === 'authorization' ? ctx.query['scope'] : params?.['scope']);
   const left =
     route === 'token'
       ? backendScopes(requested, allowed, property(client, 'smart_kind') === 'bulk')
       : permits(parseScopes(requested), allowed);
   // What cannot be had without a launch is not promised.
-  const usable =
-    params?.['launch'] === undefined && route !== 'token' ? left.filter((scope) => scope.text !== 'launch') : left;
+  const isStandalone = route !== 'token' && params?.['launch'] === undefined;
+  const usable = isStandalone
+    ? left.filter(({ text: name }) => name !== 'launch' && name !== 'launch/encounter')
+    : left;
   if (usable.length === 0) throw new errors.InvalidScope('no scope was requested that can be granted', requested);
   const scope = scopeText(usable);
   if (params) params['scope'] = scope;
   return scope;
-}
-
-/** Apps never send `prompt=consent`, without which the library drops `offline_access`; our consent page always asks. */
-function keepOfflineAccess(ctx: Context, client: Client): void {
-  const requested = text(ctx.query['scope']).split(' ');
-  const allowed = property(client, 'smart_scope').split(' ');
-  const { params } = ctx.oidc;
-  if (!params || !requested.includes('offline_access') || !allowed.includes('offline_access')) return;
-  const scopes = text(params['scope']).split(' ');
-  if (!scopes.includes('offline_access')) params['scope'] = [...scopes, 'offline_access'].join(' ');
 }
 
 const isOffline = (scope: unknown): boolean => text(scope).split(' ').includes('offline_access');
@@ -156,10 +149,9 @@ export function createConfiguration({ parts, observe, pages, jwks, findClient }:
       },
     },
     extraParams: {
-      aud(ctx, value, client) {
+      aud(_ctx, value) {
         if (!isOurAudience(value, fhirBase))
           throw new errors.InvalidRequest(`aud must be the FHIR server's base URL, ${fhirBase}`);
-        keepOfflineAccess(ctx, client);
       },
       async launch(_ctx, value, client) {
         if (value !== undefined && !(await consumeLaunch(parts, value, client.clientId)))
