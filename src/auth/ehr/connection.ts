@@ -142,8 +142,12 @@ async function storedTokens(parts: AuthParts, id: string): Promise<EhrTokens> {
   return openTokens(parts, id, sealed);
 }
 
-/** Tokens that came when the session was gone already: they too are given back. */
-async function giveBack(parts: AuthParts, issuer: string, tokens: EhrTokens): Promise<void> {
+/**
+ * Sees to it that tokens without a session are given back to the EHR.
+ * @param afterSeconds time in which `claimTokens` may still take them
+ * @returns the id to claim them by
+ */
+export async function giveBack(parts: AuthParts, issuer: string, tokens: EhrTokens, afterSeconds = 0): Promise<string> {
   const id = newId();
   await inTransaction(parts.pool, async (run) => {
     await run(`insert into auth_ehr_revocation (id, issuer, tokens_sealed) values ($1, $2, $3)`, [
@@ -151,10 +155,25 @@ async function giveBack(parts: AuthParts, issuer: string, tokens: EhrTokens): Pr
       issuer,
       sealTokens(parts, id, tokens),
     ]);
-    await run(`insert into outbox (topic, payload) values ('revoke-ehr-tokens', jsonb_build_object('id', $1::text))`, [
-      id,
-    ]);
+    await run(
+      `insert into outbox (topic, payload, available_at)
+       values ('revoke-ehr-tokens', jsonb_build_object('id', $1::text), now() + make_interval(secs => $2))`,
+      [id, afterSeconds],
+    );
   });
+  return id;
+}
+
+/** Takes tokens out again that were to be given back. @throws FederationFailure `flow` when it is too late */
+export async function claimTokens(parts: AuthParts, id: string): Promise<EhrTokens> {
+  const { rows } = await poolNamed(
+    parts.pool,
+    `delete from auth_ehr_revocation where id = $1 returning tokens_sealed`,
+    [id],
+  );
+  const sealed = rows[0]?.[0];
+  if (sealed === null || sealed === undefined) throw failure('flow');
+  return openTokens(parts, id, sealed);
 }
 
 const isStale = (parts: AuthParts, tokens: EhrTokens): boolean =>

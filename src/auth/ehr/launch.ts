@@ -9,7 +9,15 @@ import { beginCode, finishCode, takeCodeFlow, type Proven } from '../federation/
 import { failure } from '../federation/failure.ts';
 import { ehrIssuer, type Identity } from '../federation/link.ts';
 import type { FederationParts } from '../federation/parts.ts';
-import { ehrFetch, notePatient, tokensOf, type EhrConnection, type EhrContext, type EhrTokens } from './connection.ts';
+import {
+  ehrFetch,
+  giveBack,
+  notePatient,
+  tokensOf,
+  type EhrConnection,
+  type EhrContext,
+  type EhrTokens,
+} from './connection.ts';
 import { matchPatient } from './match.ts';
 import { ehrRedirect, ehrRemote, registeredEhr } from './registered.ts';
 import { readRemotePatient } from './remote-patient.ts';
@@ -45,9 +53,10 @@ export async function beginLaunch(
   });
 }
 
-function contextOf(response: Readonly<Record<string, unknown>>): EhrContext {
+/** undefined: the EHR has no patient open. */
+function contextOf(response: Readonly<Record<string, unknown>>): EhrContext | undefined {
   const { patient, encounter } = response;
-  if (typeof patient !== 'string' || !isResourceId(patient)) throw failure('no-patient');
+  if (typeof patient !== 'string' || !isResourceId(patient)) return undefined;
   return {
     remotePatient: patient,
     remoteEncounter: typeof encounter === 'string' && isResourceId(encounter) ? encounter : undefined,
@@ -78,11 +87,17 @@ export async function finishLaunch(
     answer,
     mfaAcr: ehr.mfaAcr,
   });
+  const launched = { ehr: ehr.issuer, tokens: tokensOf(parts, tokens) };
+  const context = contextOf(tokens);
+  if (!context) {
+    await giveBack(parts, launched.ehr, launched.tokens);
+    throw failure('no-patient');
+  }
   return {
     state: returned.state,
     proven,
     identity: { issuer: ehrIssuer(ehr.issuer, proven.issuer), subject: proven.subject },
-    launched: { ehr: ehr.issuer, tokens: tokensOf(parts, tokens), context: contextOf(tokens) },
+    launched: { ...launched, context },
   };
 }
 

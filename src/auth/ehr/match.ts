@@ -76,7 +76,7 @@ async function importPatient(
   remote: RemotePatient,
 ): Promise<string> {
   const id = importId(ehr.issuer, remote.id);
-  const before = await engine.repository.read('Patient', id, ctx.access);
+  const before = await engine.repository.read('Patient', id, ctx.access.to('read'));
   // Whoever deleted the record here meant it; and one whose identifiers were changed here since is another matter for a person.
   if (before) throw failure(isLive(before) ? 'different' : 'deleted');
   const patient = importedPatient(engine, remote, ehr.issuer, id);

@@ -31,6 +31,10 @@ const cookiesOf = (header: string | undefined): readonly (readonly [string, stri
         return [name, value] as const;
       });
 
+/** The header of a request. */
+export const cookiesSent = ({ request }: { readonly request: Request }): string | undefined =>
+  request.headers.get('cookie') ?? undefined;
+
 /** Found by hash only: neither the cookie nor the state alone leads to it. */
 const rowOf = (secret: string, state: string): string => secretHash(`${secret}.${state}`);
 

@@ -4,18 +4,8 @@
  */
 import * as oidc from 'openid-client';
 import type { Clock } from '../../platform/clock.ts';
+import { OutboundError, type OutboundFetch } from '../../platform/outbound.ts';
 import { failure, FederationFailure } from './failure.ts';
-
-/** Goes only where the guard of outbound requests lets it; bounded in time and size, without redirects. */
-export type Fetch = (
-  url: string,
-  init: {
-    readonly method: string;
-    readonly headers: Record<string, string>;
-    readonly body?: string | undefined;
-    readonly signal?: AbortSignal | undefined;
-  },
-) => Promise<Response>;
 
 export interface Remote {
   /** Of the configuration. */
@@ -94,22 +84,35 @@ function authenticationOf(secret: string | undefined, server: oidc.ServerMetadat
     : oidc.ClientSecretPost(secret);
 }
 
-const isTransport = (error: unknown): boolean =>
-  error instanceof oidc.ClientError &&
-  (error.code === 'OAUTH_TIMEOUT' || error.code === 'OAUTH_RESPONSE_IS_NOT_CONFORM');
+/** The library wraps what the fetch threw. */
+function outboundError(error: unknown): OutboundError | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++)
+    if (at instanceof OutboundError) return at;
+  return undefined;
+}
+
+/** It did not answer, or not as somebody who is well. */
+const TRANSPORT: readonly (string | undefined)[] = ['OAUTH_TIMEOUT', 'OAUTH_ABORT', 'OAUTH_RESPONSE_IS_NOT_CONFORM'];
 
 /** What our page says of an error of the library or of the fetch. */
 export function toFailure(error: unknown): FederationFailure {
   if (error instanceof FederationFailure) return error;
   if (error instanceof oidc.AuthorizationResponseError || error instanceof oidc.ResponseBodyError)
     return failure('refused', error);
-  if (error instanceof oidc.ClientError) return failure(isTransport(error) ? 'unreachable' : 'unsafe', error);
-  return failure('unreachable', error);
+  const outbound = outboundError(error);
+  if (outbound)
+    return failure(outbound.code === 'timeout' || outbound.code === 'unreachable' ? 'unreachable' : 'unsafe', error);
+  if (error instanceof oidc.ClientError)
+    return failure(TRANSPORT.includes(error.code) ? 'unreachable' : 'unsafe', error);
+  if (error instanceof oidc.WWWAuthenticateChallengeError) return failure('refused', error);
+  // The library's own word for an argument that cannot be: a document or answer of the wrong shape.
+  if (error instanceof TypeError) return failure('unsafe', error);
+  throw error;
 }
 
 /** Fetches what the library asks for. It marks requests `redirect: manual`; the guard follows none anyway. */
 const fetchFor =
-  (fetch: Fetch): oidc.CustomFetch =>
+  (fetch: OutboundFetch): oidc.CustomFetch =>
   (url, { method, headers, body, signal }) =>
     fetch(url, {
       method,
@@ -118,7 +121,10 @@ const fetchFor =
       ...(signal === undefined ? {} : { signal }),
     });
 
-async function discover({ discovery, clientId, clientSecret }: Remote, fetch: Fetch): Promise<oidc.Configuration> {
+async function discover(
+  { discovery, clientId, clientSecret }: Remote,
+  fetch: OutboundFetch,
+): Promise<oidc.Configuration> {
   const document = new URL(discovery);
   const insecure = document.protocol === 'http:';
   const execute = insecure ? [oidc.allowInsecureRequests] : [];
@@ -140,13 +146,13 @@ async function discover({ discovery, clientId, clientSecret }: Remote, fetch: Fe
 }
 
 export interface Remotes {
-  readonly fetch: Fetch;
+  readonly fetch: OutboundFetch;
   /** @throws FederationFailure `unreachable`, `unsafe` */
   configurationOf(remote: Remote): Promise<oidc.Configuration>;
 }
 
 /** Remembers one configuration for each remote; as many as the settings name. */
-export function createRemotes(clock: Clock, fetch: Fetch): Remotes {
+export function createRemotes(clock: Clock, fetch: OutboundFetch): Remotes {
   const known = new Map<string, { readonly until: number; readonly found: Promise<oidc.Configuration> }>();
   return {
     fetch,

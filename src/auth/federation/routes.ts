@@ -1,0 +1,51 @@
+/** The routes of sign-in by other providers and of launches by EHRs. */
+import type { Access } from '../../fhir/access.ts';
+import type { OutboundFetch } from '../../platform/outbound.ts';
+import type { Account } from '../accounts/account.ts';
+import { openLaunched, returnFromEhr, showLaunched, startFromEhr } from '../ehr/pages.ts';
+import { open, own, type Handler, type Route } from '../pages/route.ts';
+import type { OwnVisit, Visit } from '../pages/visit.ts';
+import type { AuthParts } from '../parts.ts';
+import { returnFromUpstream, startUpstream } from '../upstream/pages.ts';
+import { withFailures } from './failure-page.ts';
+import { doLink, showLink, showProviders, undoLink } from './link-pages.ts';
+import type { FederationParts } from './parts.ts';
+import { createRemotes } from './remote.ts';
+
+export interface FederationNeeds {
+  readonly outbound: OutboundFetch;
+  /** What an account may see by itself, in our own pages. */
+  readonly accessFor: (account: Account) => Access | Promise<Access>;
+}
+
+const WORKS_HERE = { roles: ['staff', 'physician', 'admin'] } as const;
+
+export function federationRoutes(authParts: AuthParts, { outbound, accessFor }: FederationNeeds): readonly Route[] {
+  const parts: FederationParts = { ...authParts, remotes: createRemotes(authParts.clock, outbound) };
+  const anyone = (page: (parts: FederationParts, visit: Visit) => Promise<Response>): Handler<Visit> =>
+    withFailures((visit) => page(parts, visit));
+  const known = (page: (parts: FederationParts, visit: OwnVisit) => Promise<Response>): Handler<OwnVisit> =>
+    withFailures((visit) => page(parts, visit));
+  return [
+    open('/signin/with/:id', { GET: anyone(startUpstream) }),
+    open('/signin/callback/:id', { GET: anyone(returnFromUpstream) }),
+    {
+      ...own('/signin/link', { POST: known(doLink) }),
+      ...open('/signin/link', { GET: anyone(showLink) }),
+      isOwn: true,
+    },
+    {
+      ...own('/account/providers', { GET: known(showProviders) }),
+      ...own('/account/providers', { POST: known(undoLink) }, { stepUp: true }),
+    },
+    open('/launch', { GET: anyone(startFromEhr) }),
+    open('/launch/callback', { GET: anyone(returnFromEhr) }),
+    open('/launch/callback/:id', { GET: anyone(returnFromEhr) }),
+    own('/launched/open/:connection', { GET: known(openLaunched) }, WORKS_HERE),
+    own(
+      '/launched/:patient',
+      { GET: known(async (p, visit) => showLaunched(p, await accessFor(visit.account), visit)) },
+      WORKS_HERE,
+    ),
+  ];
+}

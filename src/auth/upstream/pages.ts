@@ -1,0 +1,99 @@
+/** Sign-in by a clinic's own OpenID Connect provider. @see https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth */
+import type { UpstreamSettings } from '../../platform/identity-settings.ts';
+import { deviceLabel } from '../session/device.ts';
+import { missing } from '../pages/errors.ts';
+import { goTo, type Visit } from '../pages/visit.ts';
+import { wantedPath, wayTo } from '../federation/after.ts';
+import { beginCode, finishCode, takeCodeFlow } from '../federation/code-flow.ts';
+import { enter } from '../federation/enter.ts';
+import { failure } from '../federation/failure.ts';
+import { cookiesSent, forgetCookie } from '../federation/flow.ts';
+import { accountLinkedTo } from '../federation/link.ts';
+import type { FederationParts } from '../federation/parts.ts';
+import type { Remote } from '../federation/remote.ts';
+import { letWait } from '../federation/waiting.ts';
+
+/** What a flow remembers. */
+interface Own {
+  readonly id: string;
+  readonly to: string;
+  /** The person shall prove there anew who they are. */
+  readonly fresh: boolean;
+  /** Account that is signed in and wants to link: it is not exchanged for another. */
+  readonly linkFor: string | undefined;
+}
+
+const isOwn = (value: unknown): value is Own =>
+  typeof value === 'object' && value !== null && 'id' in value && 'to' in value;
+
+/** Time for a proof to get from there to here. */
+const FRESH_SECONDS = 60;
+
+const remoteOf = ({ issuer, clientId, clientSecret }: UpstreamSettings): Remote => ({
+  discovery: issuer,
+  clientId,
+  clientSecret,
+});
+
+/** The redirect address to register with the provider. */
+export const upstreamRedirect = (
+  { publicUrl }: Pick<FederationParts, 'publicUrl'>,
+  { id }: Pick<UpstreamSettings, 'id'>,
+): string => `${publicUrl}/signin/callback/${id}`;
+
+function upstreamOf(parts: FederationParts, visit: Visit): UpstreamSettings {
+  const upstream = parts.settings.upstreams.find((u) => u.id === visit.params['id']);
+  if (!upstream) throw missing();
+  return upstream;
+}
+
+/** `?return=` where to go on; `?link=` links with who is signed in; `?fresh=` demands a proof of now. */
+export async function startUpstream(parts: FederationParts, visit: Visit): Promise<Response> {
+  const upstream = upstreamOf(parts, visit);
+  const fresh = visit.query.has('fresh');
+  const linkFor = visit.query.has('link') ? visit.account?.id : undefined;
+  const to = wantedPath(parts, visit.query.exact('return'));
+  const { url, cookies } = await beginCode(parts, {
+    kind: 'signin',
+    configuration: await parts.remotes.configurationOf(remoteOf(upstream)),
+    redirectUri: upstreamRedirect(parts, upstream),
+    scope: upstream.scope,
+    ...(fresh ? { parameters: { prompt: 'login', max_age: '0' } } : {}),
+    own: { id: upstream.id, to, fresh, linkFor } satisfies Own,
+    cookieHeader: cookiesSent(visit),
+  });
+  return goTo(visit, url, cookies);
+}
+
+export async function returnFromUpstream(parts: FederationParts, visit: Visit): Promise<Response> {
+  const upstream = upstreamOf(parts, visit);
+  const cookieHeader = cookiesSent(visit);
+  const returned = await takeCodeFlow(parts, 'signin', visit.url, cookieHeader);
+  const { own, state } = returned;
+  // Begun with another provider: its answer must not end here.
+  if (!isOwn(own) || own.id !== upstream.id) throw failure('flow');
+  const { proven } = await finishCode(await parts.remotes.configurationOf(remoteOf(upstream)), returned, {
+    redirectUri: upstreamRedirect(parts, upstream),
+    answer: visit.url,
+    mfaAcr: upstream.mfaAcr,
+    ...(own.fresh ? { maxAge: FRESH_SECONDS } : {}),
+  });
+  const forgotten = forgetCookie(parts, state);
+  const identity = { issuer: proven.issuer, subject: proven.subject };
+  const account = await accountLinkedTo(parts, identity);
+  if (!account) {
+    const waiting = { identity, proven, provider: upstream.name, next: { kind: 'signin', to: own.to } } as const;
+    const { path, cookies } = await letWait(parts, waiting, cookieHeader);
+    return goTo(visit, path, [forgotten, ...cookies]);
+  }
+  if (own.linkFor !== undefined && own.linkFor !== account.id) throw failure('taken');
+  const before = visit.session ?? visit.pending?.session;
+  const { session, cookie } = await enter(
+    parts,
+    account,
+    proven,
+    before,
+    deviceLabel(visit.request.headers.get('user-agent') ?? undefined),
+  );
+  return goTo(visit, await wayTo(parts, account, session, own.to), [forgotten, cookie]);
+}
