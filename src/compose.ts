@@ -8,8 +8,8 @@ import { openIdentity, type Identity, type IdentityOptions } from './compose-aut
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
 import type { Engine } from './fhir/engine.ts';
-import type { OperationDeclaration } from './fhir/operation.ts';
 import type { ResourceDeclaration } from './fhir/resource.ts';
+import { declareOperations, type OperationContext, type OperationModule } from './operation-context.ts';
 import { plainContent } from './fhir/store/content.ts';
 import { createRepository } from './fhir/store/postgres-repository.ts';
 import type { StoreParts } from './fhir/store/reader.ts';
@@ -111,9 +111,9 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const opening = options.database ? Promise.resolve(options.database) : openDatabase(config, options.say);
   // The server comes up in a process of its own while this one reads the definitions.
   opening.catch(() => undefined);
-  const [declarations, operations] = await Promise.all([
+  const [declarations, modules] = await Promise.all([
     loadFolder<ResourceDeclaration>(folder('resources')),
-    loadFolder<OperationDeclaration>(folder('operations')),
+    loadFolder<OperationModule>(folder('operations')),
   ]);
   const definitions = loadDefinitions();
   const terminology = loadTerminology();
@@ -145,6 +145,11 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       ...(options.say ? { say: options.say } : {}),
     });
     const keys = await installationKeys(config, pool);
+    let context: OperationContext | undefined;
+    const operations = declareOperations(modules, () => {
+      if (!context) throw new Error('An operation was called before everything was joined');
+      return context;
+    });
     const engine: Engine = {
       definitions,
       resources,
@@ -179,6 +184,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       fhirBase: baseUrl,
       engine,
     };
+    context = { identity };
     const metrics = createMetrics();
     observePool(metrics, pool);
     let stopping = false;

@@ -7,12 +7,12 @@ import { buildDefinitions, profilesFolder, readPublished, writeBuilt } from '../
 import { writeDefinitions } from '../fhir/definitions/write.ts';
 import { createDefinitions } from '../fhir/definitions/registry.ts';
 import { conformanceResources, printConformance } from '../fhir/conformance/build.ts';
-import type { OperationDeclaration } from '../fhir/operation.ts';
 import { servedComparators, servedModifiers } from '../fhir/search/info.ts';
 import { buildTerminology, typesInUse } from '../fhir/terminology/build.ts';
 import { EXCHANGE_TYPES } from '../fhir/validation/schema.ts';
 import { compactProfiles } from '../fhir/validation/profile-compact.ts';
 import { structureSource } from '../fhir/validation/structure-compile.ts';
+import { declareOperations, type OperationModule } from '../operation-context.ts';
 import { loadFolder } from '../platform/folder.ts';
 
 const names = (await readdir(profilesFolder, { recursive: true })).filter((n) => n.endsWith('.json')).sort();
@@ -32,7 +32,12 @@ const codes = (await Promise.all(['valuesets', 'v3-codesystems', 'v2-tables'].ma
 const terminology = buildTerminology(codes, own, definitions, served);
 await writeBuilt('terminology.json', JSON.stringify(terminology.file));
 
-const operations = await loadFolder<OperationDeclaration>(fileURLToPath(new URL('../operations/', import.meta.url)));
+const operations = declareOperations(
+  await loadFolder<OperationModule>(fileURLToPath(new URL('../operations/', import.meta.url))),
+  () => {
+    throw new Error('No operation is called here');
+  },
+);
 const registry = createDefinitions(definitionsText);
 await writeBuilt(
   'profiles.json',
