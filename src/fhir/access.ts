@@ -59,6 +59,8 @@ export interface Rows {
   key(type: string): string;
   /** Rows of `type`, as a condition on the table alias. Applied at every alias. */
   rows(type: string, alias: string): AccessPredicate;
+  /** The rows are few and found by an index: better all found first, then sorted. */
+  narrow(type: string): boolean;
   /** The same judged on a resource: for old versions, which have no columns. */
   admits(type: string, resource: unknown): boolean;
 }
@@ -80,6 +82,7 @@ const everything = (act: Act): Rows => ({
   reach: () => 'all',
   key: () => 'all',
   rows: () => accessPredicate(raw('true')),
+  narrow: () => false,
   admits: () => true,
 });
 
@@ -88,6 +91,7 @@ const nothing = (act: Act): Rows => ({
   reach: () => 'none',
   key: () => 'none',
   rows: () => accessPredicate(raw('false')),
+  narrow: () => false,
   admits: () => false,
 });
 

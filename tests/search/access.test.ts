@@ -20,6 +20,7 @@ const limited: Access = {
     reach: () => 'some',
     key: () => 'limited',
     rows: (_type, alias) => accessPredicate(raw(`${alias}.id not like 'secret%'`)),
+    narrow: () => false,
     admits: (_type, resource) => !String((resource as Resource).id).startsWith('secret'),
   }),
 };

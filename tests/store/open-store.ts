@@ -23,6 +23,7 @@ export const onlyStatus = (status: string): Rows => ({
   reach: (type) => (type === 'Slot' ? 'some' : 'none'),
   key: () => `status ${status}`,
   rows: (_type, alias) => accessPredicate(raw(`${alias}.status = '${status}'`)),
+  narrow: () => false,
   admits: (_type, resource) => (resource as { status?: string }).status === status,
 });
 

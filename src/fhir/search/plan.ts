@@ -197,7 +197,7 @@ export function planOf(context: PlanContext, type: string, conditions: readonly 
   const where: Sql[] = [];
   const recheck: ParamCondition[] = [];
   const unresolved: (ChainCondition | HasCondition)[] = [];
-  let fenced = false;
+  let fenced = context.access.narrow(type);
   for (const condition of conditions) {
     const found = conditionSql(context, scope, condition, aliases);
     where.push(found.sql);

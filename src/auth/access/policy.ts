@@ -1,0 +1,54 @@
+/**
+ * Who may do what with which rows: the table that every access is made of. What a token's scopes leave of it is the token's access.
+ * @see https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html
+ */
+import type { Act, Interaction } from '../../fhir/access.ts';
+import type { Letter } from '../smart/scope.ts';
+
+/**
+ * What is anybody's to look at: what is offered, where, by whom and when. `impersonal`: only what refers to no patient and no related person;
+ * a list: only what meets these search parameters.
+ */
+export const DIRECTORY: Readonly<Record<string, 'all' | 'impersonal' | readonly (readonly [string, string])[]>> = {
+  CodeSystem: 'all',
+  CompartmentDefinition: 'all',
+  HealthcareService: 'all',
+  Location: 'all',
+  OperationDefinition: 'all',
+  Organization: 'all',
+  Practitioner: 'all',
+  PractitionerRole: 'all',
+  Schedule: 'impersonal',
+  SearchParameter: 'all',
+  Slot: [['status', 'free']],
+  StructureDefinition: 'all',
+  ValueSet: 'all',
+};
+
+/** Compartments of persons who are served: what lies in one is not in the directory. */
+export const PERSONAL_COMPARTMENTS = ['Patient', 'RelatedPerson'] as const;
+
+/** What may be done with the directory. */
+export const DIRECTORY_ACTS: ReadonlySet<Act> = new Set<Act>(['read', 'search', 'refer']);
+
+/** What nobody needs to sign in for. Versions of what was public once are not. */
+export const ANONYMOUS: ReadonlySet<Interaction> = new Set<Interaction>(['capabilities', 'read', 'search-type']);
+
+/** Roles that see every row; their scopes decide the types. */
+export const ALL_ROWS: ReadonlySet<string> = new Set(['physician', 'staff', 'admin', 'privacy-officer']);
+
+/** What patients may not write, although it lies in their compartment: it says who may act for them, or is kept about them. */
+export const NOT_BY_PATIENTS: ReadonlySet<string> = new Set(['AuditEvent', 'Provenance', 'RelatedPerson']);
+
+/**
+ * The letter of a scope that an act needs. To be referred to needs none: it tells that something exists which the person, or the system,
+ * may act on anyway, and a scope to book would be worth nothing if it could not name the patient and the practitioner.
+ */
+export const LETTER_OF: Readonly<Record<Act, Letter | undefined>> = {
+  create: 'c',
+  read: 'r',
+  update: 'u',
+  delete: 'd',
+  search: 's',
+  refer: undefined,
+};

@@ -1,0 +1,72 @@
+/** Alternatives of conditions as the rows of an act: in SQL at any alias, and judged on resources. Made when a type is first asked for. */
+import { accessPredicate, ACTS, type Act, type AccessPredicate, type Reach, type Rows } from '../../fhir/access.ts';
+import { conditionsHold, conditionsSql } from '../../fhir/search/own-condition.ts';
+import type { Meaning } from '../../fhir/search/kind.ts';
+import { and, or, raw } from '../../platform/database/sql.ts';
+import type { Alternative } from './rights.ts';
+
+const ALL = accessPredicate(raw('true'));
+const NONE = accessPredicate(raw('false'));
+
+/** The rows of one type. */
+interface TypeRows {
+  readonly reach: Reach;
+  readonly key: string;
+  readonly alternatives: readonly Alternative[];
+  /** By alias. */
+  readonly written: Map<string, AccessPredicate>;
+}
+
+/** How many aliases of one statement are remembered; more are written anew. */
+const MOST_ALIASES = 4;
+
+function typeRows(alternatives: readonly Alternative[]): TypeRows {
+  const reach =
+    alternatives.length === 0 ? 'none' : alternatives.some((a) => a.conditions.length === 0) ? 'all' : 'some';
+  const key = reach === 'some' ? alternatives.map((a) => a.text).join('\n') : reach;
+  return { reach, key, alternatives, written: new Map() };
+}
+
+function createRows(act: Act, meaning: Meaning, alternativesOf: (type: string) => readonly Alternative[]): Rows {
+  const types = new Map<string, TypeRows>();
+  const of = (type: string): TypeRows => {
+    let known = types.get(type);
+    if (!known) types.set(type, (known = typeRows(alternativesOf(type))));
+    return known;
+  };
+  return {
+    act,
+    reach: (type) => of(type).reach,
+    key: (type) => of(type).key,
+    rows(type, alias) {
+      const { reach, alternatives, written } = of(type);
+      if (reach !== 'some') return reach === 'all' ? ALL : NONE;
+      let predicate = written.get(alias);
+      if (!predicate) {
+        predicate = accessPredicate(
+          or(alternatives.map((a) => and(conditionsSql(meaning, { type, alias }, a.conditions)))),
+        );
+        if (written.size < MOST_ALIASES) written.set(alias, predicate);
+      }
+      return predicate;
+    },
+    narrow: (type) => {
+      const { reach, alternatives } = of(type);
+      return reach === 'some' && alternatives.every((a) => a.conditions.some((c) => c.kind === 'compartment'));
+    },
+    admits: (type, resource) => of(type).alternatives.some((a) => conditionsHold(meaning, a.conditions, resource)),
+  };
+}
+
+/** The rows of every act. @param alternativesOf those of a type; none: no row */
+export function rowsByAct(
+  meaning: Meaning,
+  alternativesOf: (type: string, act: Act) => readonly Alternative[],
+): (act: Act) => Rows {
+  const all = new Map(ACTS.map((act) => [act, createRows(act, meaning, (type) => alternativesOf(type, act))]));
+  return (act) => {
+    const rows = all.get(act);
+    if (!rows) throw new Error(`There is no act ${act}`);
+    return rows;
+  };
+}
