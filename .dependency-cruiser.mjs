@@ -45,7 +45,7 @@ export default {
     ),
     layer(
       'hono-stays-at-the-edge',
-      '^src/(?!fhir/http/|app|main|compose|bench/)',
+      '^src/(?!fhir/http/|auth/pages/|app|main|compose|bench/)',
       'node_modules/(hono|@hono)',
       'Hono: edge only.',
     ),

@@ -4,9 +4,7 @@ import type { Bindings } from './compose-auth.ts';
 import { grantAll, type Access } from './fhir/access.ts';
 import type { Engine } from './fhir/engine.ts';
 import { createEdge, type Observer } from './fhir/http/edge.ts';
-import { HOME_POLICY, homePage } from './fhir/http/home.ts';
 import { errorReply, render } from './fhir/http/render.ts';
-import { VERSION } from './fhir/interaction/capabilities.ts';
 import { errorIssue, FhirError } from './fhir/outcome.ts';
 import { newId } from './platform/id.ts';
 import { errorFields, type Log } from './platform/log.ts';
@@ -23,6 +21,8 @@ export interface AppParts {
   readonly accessOf?: (header: (name: string) => string | undefined) => Access | Promise<Access>;
   /** Of identity: before everything else. */
   readonly pages?: Hono<{ Bindings: Bindings }>;
+  /** The reply where nothing is served; unset: an OperationOutcome for everybody. */
+  readonly notFound?: (request: Request, env: Bindings | undefined) => Promise<Response>;
   readonly maxInFlight?: number;
   readonly bodyTimeoutMs?: number;
 }
@@ -71,14 +71,6 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
 
   const app = new Hono<{ Bindings: Bindings }>();
   const pages: Readonly<Record<string, () => Response | Promise<Response>>> = {
-    '/': () =>
-      new Response(homePage(engine, VERSION), {
-        headers: {
-          'Content-Type': 'text/html; charset=utf-8',
-          'Content-Security-Policy': HOME_POLICY,
-          'X-Content-Type-Options': 'nosniff',
-        },
-      }),
     '/livez': () => text('ok\n'),
     '/readyz': async () => ((await parts.ready()) ? text('ready\n') : text('not ready\n', 503)),
     '/metrics': () =>
@@ -96,10 +88,12 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
     );
   }
   app.notFound((c) =>
-    refuse(
-      new FhirError(404, [errorIssue('not-found', `Nothing is served here; FHIR is under ${engine.baseUrl}.`)]),
-      c.req.method,
-    ),
+    parts.notFound && (c.req.header('accept') ?? '').includes('text/html')
+      ? parts.notFound(c.req.raw, c.env)
+      : refuse(
+          new FhirError(404, [errorIssue('not-found', `Nothing is served here; FHIR is under ${engine.baseUrl}.`)]),
+          c.req.method,
+        ),
   );
   app.onError((error, c) => {
     const errorId = newId();

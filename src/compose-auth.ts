@@ -6,10 +6,13 @@ import { createClientKeys } from './auth/clients/keys.ts';
 import { createClientFinder } from './auth/clients/provider-client.ts';
 import { registerDynamically } from './auth/clients/registration.ts';
 import type { ObserveAuth } from './auth/events.ts';
+import { federationRoutes } from './auth/federation/routes.ts';
 import { ensureSigningKey } from './auth/keys/signing.ts';
 import type { AuthParts } from './auth/parts.ts';
 import { createAuthorizationServer, type AuthorizationServer } from './auth/provider/create.ts';
-import { createProviderPages, PLAIN_TEXTS } from './auth/provider/pages.ts';
+import { createPages, type Pages } from './auth/pages/pages.ts';
+import { createProviderTexts } from './auth/pages/provider-texts.ts';
+import { createProviderPages } from './auth/provider/pages.ts';
 import { userinfo } from './auth/provider/userinfo.ts';
 import { SMART_STYLE, smartConfiguration } from './auth/smart/configuration.ts';
 import { createOutboundFetch, type OutboundFetch } from './platform/outbound.ts';
@@ -21,6 +24,8 @@ export interface Identity {
   readonly oauth: (request: IncomingMessage, response: ServerResponse) => void;
   /** Everything else of identity: documents of discovery, pages. */
   readonly pages: Hono<{ Bindings: Bindings }>;
+  /** The page where nothing is served. */
+  readonly notFound: Pages['notFound'];
   readonly outbound: OutboundFetch;
   close(): Promise<void>;
 }
@@ -101,16 +106,19 @@ export async function openIdentity(parts: AuthParts, options: IdentityOptions = 
   const server = await createAuthorizationServer({
     parts,
     observe,
-    pages: createProviderPages(PLAIN_TEXTS),
+    pages: createProviderPages(createProviderTexts(parts)),
     findClient: createClientFinder(parts, createClientKeys(outbound, parts.clock)),
   });
   const pages = new Hono<{ Bindings: Bindings }>();
   documentRoutes(pages, server);
+  const { routes, notFound } = createPages(parts, { server }, federationRoutes(parts, outbound));
+  pages.route('/', routes);
   return {
     parts,
     server,
     oauth: server.handle,
     pages,
+    notFound,
     outbound,
     close() {
       server.close();

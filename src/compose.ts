@@ -190,7 +190,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     let stopping = false;
     const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
     auth = await openIdentity(identity, options.auth);
-    const app = buildApp(engine, { log, metrics, ready, pages: auth.pages });
+    const app = buildApp(engine, { log, metrics, ready, pages: auth.pages, notFound: auth.notFound });
     const unready = (): void => void (stopping = true);
     return { config, engine, app, store, database, pool, keys, identity, auth, log, metrics, unready, close };
   } catch (error) {

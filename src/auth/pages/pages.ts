@@ -1,0 +1,71 @@
+/** The pages of identity: one table of routes, joined as a Hono application. */
+import { Hono } from 'hono';
+import type { AuthParts } from '../parts.ts';
+import { assetReply, loadAssets } from './assets.ts';
+import { errorPage, missing, PageError } from './errors.ts';
+import type { PagesIdentity } from './identity.ts';
+import { redirect } from './reply.ts';
+import type { Route } from './route.ts';
+import { ROUTES } from './routes.ts';
+import { openVisit, wantsHtml, type PageBindings, type Visit } from './visit.ts';
+
+export interface Pages {
+  readonly routes: Hono<{ Bindings: PageBindings }>;
+  /** The reply to a request that nothing else answers. */
+  notFound(request: Request, env: PageBindings | undefined): Promise<Response>;
+}
+
+const METHODS = ['GET', 'POST'] as const;
+
+/** What a route takes, for 405. */
+const allowed = (route: Route): string =>
+  METHODS.filter((method) => route[method])
+    .flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+    .join(', ');
+
+const LOOPBACK = new Set(['127.0.0.1', '[::1]', 'localhost']);
+
+/**
+ * Our address on this machine, when a browser came by another name of it: cookies and passkeys belong to one name.
+ * @returns undefined when it came as it should, or from elsewhere
+ */
+function sameMachine({ publicUrl }: AuthParts, request: Request): string | undefined {
+  const own = new URL(publicUrl);
+  const url = new URL(request.url);
+  const other = LOOPBACK.has(own.hostname) && LOOPBACK.has(url.hostname) && own.hostname !== url.hostname;
+  return other && own.port === url.port ? `${own.origin}${url.pathname}${url.search}` : undefined;
+}
+
+/** @param more routes besides those of the table */
+export function createPages(parts: AuthParts, identity: PagesIdentity, more: readonly Route[] = []): Pages {
+  const assets = loadAssets();
+  const routes = new Hono<{ Bindings: PageBindings }>();
+
+  const serve = async (
+    route: Route,
+    request: Request,
+    env: PageBindings,
+    params: Readonly<Record<string, string>>,
+  ): Promise<Response> => {
+    const { method } = request;
+    let visit: Visit | undefined;
+    try {
+      const handler = method === 'HEAD' ? route.GET : method === 'GET' || method === 'POST' ? route[method] : undefined;
+      if (!handler) throw new PageError(405, 'method', 'not-supported', { Allow: allowed(route) });
+      const elsewhere = method === 'GET' && wantsHtml(request) ? sameMachine(parts, request) : undefined;
+      if (elsewhere !== undefined) return redirect(elsewhere, { status: 307 });
+      visit = await openVisit(request, { parts, identity, env, params, touches: route.touches, isOwn: route.isOwn });
+      return await handler(visit);
+    } catch (error) {
+      return errorPage(error, request, { parts, identity, env }, visit);
+    }
+  };
+
+  const notFound: Pages['notFound'] = (request, env = {}) =>
+    errorPage(missing(), request, { parts, identity, env }, undefined);
+
+  for (const route of [...ROUTES, ...more])
+    routes.all(route.path, (c) => serve(route, c.req.raw, c.env ?? {}, c.req.param() as Record<string, string>));
+  routes.get('/assets/:name', (c) => assetReply(assets, c.req.param('name'), c.req.raw) ?? notFound(c.req.raw, c.env));
+  return { routes, notFound };
+}
