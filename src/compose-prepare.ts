@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { demoState } from './compose-demo.ts';
+import { demoState, isSettled } from './compose-demo.ts';
 import type { Config } from './platform/config.ts';
 import { isMigrated } from './platform/database/migrate.ts';
 import type { DatabaseRoles } from './platform/embedded-postgres.ts';
@@ -25,7 +25,7 @@ export async function isPrepared(roles: DatabaseRoles, config: Config): Promise<
   await client.connect();
   try {
     const demo = config.demo ? await demoState(client) : 'skipped';
-    return (await holdsDefinitions(client)) && (demo === 'loaded' || demo === 'skipped');
+    return (await holdsDefinitions(client)) && isSettled(demo);
   } finally {
     await client.end();
   }

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openKairos, type Kairos } from './compose.ts';
+import { demoGreeting } from './compose-demo.ts';
 import { listen, type Listener } from './compose-http.ts';
 import { isPrepared, prepareApart } from './compose-prepare.ts';
 import { startWorker, type RunningWorker } from './compose-worker.ts';
@@ -27,7 +28,8 @@ async function claimFolder(database: OpenDatabase, config: Config): Promise<void
   );
 }
 
-function greet({ config, engine, database }: Kairos, seconds: number): void {
+async function greet(kairos: Kairos, seconds: number): Promise<void> {
+  const { config, engine, database } = kairos;
   const home = engine.baseUrl.slice(0, -'/fhir/R4'.length);
   const folder = path.relative(process.cwd(), config.dataDir);
   const data = database.embedded
@@ -39,6 +41,7 @@ function greet({ config, engine, database }: Kairos, seconds: number): void {
       `  Home  ${home}`,
       `  FHIR  ${engine.baseUrl}`,
       `  Data  ${data}`,
+      ...(await demoGreeting(kairos)),
       'Ctrl-C stops it, the database too.',
     ].join('\n'),
   );
@@ -77,7 +80,7 @@ async function start(running: Running): Promise<void> {
     issuer: kairos.identity.issuer,
     handle: kairos.auth.oauth,
   });
-  greet(kairos, process.uptime());
+  await greet(kairos, process.uptime());
   if (config.worker) running.worker = runJobs(kairos);
 }
 

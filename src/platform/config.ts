@@ -87,13 +87,15 @@ const publicUrl: Kind<string> = {
   },
 };
 
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+
 /** Until identity stands, whoever reaches the port may do everything: so only this machine may reach it. */
 const loopback: Kind<string> = {
   label: 'loopback address',
   parse(text) {
     const host = text.trim().toLowerCase();
-    const isLoopback = host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-    if (!isLoopback) {
+    if (!isLoopback(host)) {
       throw new Error(
         'a loopback address (127.0.0.1, ::1 or localhost): this version has no authentication yet and must not be reachable from other machines',
       );
@@ -368,6 +370,7 @@ export function loadConfig(env: Environment): Config {
             },
       trustedProxies: values.TRUSTED_PROXIES,
       demo,
+      loopback: isLoopback(values.HOST),
     },
   };
 }

@@ -49,6 +49,8 @@ export interface IdentitySettings {
   readonly trustedProxies: readonly string[];
   /** Demo accounts and the mailbox page exist. */
   readonly demo: boolean;
+  /** Only this machine reaches the port. */
+  readonly loopback: boolean;
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -64,8 +64,12 @@ function toAccount({ keys }: Pick<AuthParts, 'keys'>, row: Reply['rows'][number]
 export const emailTag = ({ keys }: Pick<AuthParts, 'keys'>, email: string): string =>
   keys.tag('auth_account.email', email);
 
+/** Ids of rows as they may come from a URL or a form: the database takes no NUL. */
+export const isRowId = (text: string): boolean => /^[\w.:-]{1,1024}$/.test(text);
+
 /** The account whatever its status; undefined: there is none. */
 export async function accountById(parts: AuthParts, id: string): Promise<Account | undefined> {
+  if (!isRowId(id)) return undefined;
   const { rows } = await poolNamed(parts.pool, `select ${COLUMNS} from auth_account a where a.id = $1`, [id]);
   return rows[0] && toAccount(parts, rows[0]);
 }

@@ -14,6 +14,7 @@ export interface LetterValues {
   readonly 'password-changed': { readonly reset: string };
   readonly 'factor-added': { readonly factor: FactorName; readonly account: string };
   readonly 'factor-removed': { readonly factor: FactorName; readonly account: string };
+  readonly 'factors-reset': { readonly reset: string };
   readonly 'recovery-code-used': { readonly left: number; readonly account: string };
   readonly 'recovery-codes-renewed': { readonly account: string };
   readonly 'new-device': { readonly device: string; readonly account: string };

@@ -2,7 +2,7 @@
 import { poolNamed } from '../../platform/database/pool.ts';
 import type { Run } from '../../platform/database/transaction.ts';
 import { newId } from '../../platform/id.ts';
-import type { Account } from '../accounts/account.ts';
+import { isRowId, type Account } from '../accounts/account.ts';
 import type { AuthParts } from '../parts.ts';
 import {
   renderLetter,
@@ -94,6 +94,7 @@ export async function newestMail(parts: AuthParts, count = 50): Promise<readonly
 }
 
 export async function mailById(parts: AuthParts, id: string): Promise<StoredMail | undefined> {
+  if (!isRowId(id)) return undefined;
   const { rows } = await poolNamed(parts.pool, `select ${COLUMNS} from mail_message where id = $1`, [id]);
   return rows[0] && toMail(parts, rows[0]);
 }

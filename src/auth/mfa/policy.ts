@@ -10,9 +10,12 @@ export type MfaState = 'ok' | 'needs-second-factor' | 'must-enrol';
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
-/** A demo that only this machine reaches: what is easy there would be dangerous elsewhere. */
+/** A demo that only this machine reaches, and no proxy: what is easy there would be dangerous elsewhere. */
 export const isDemoHere = ({ settings, publicUrl }: Pick<AuthParts, 'settings' | 'publicUrl'>): boolean =>
-  settings.demo && LOOPBACK.test(new URL(publicUrl).hostname);
+  settings.demo &&
+  settings.loopback &&
+  settings.trustedProxies.length === 0 &&
+  LOOPBACK.test(new URL(publicUrl).hostname);
 
 export async function mfaSatisfied(
   parts: AuthParts,
@@ -22,7 +25,7 @@ export async function mfaSatisfied(
   if (session.amr.includes('mfa')) return 'ok';
   const factors = await factorsOf(parts, account.id);
   if (hasFactor(factors)) return 'needs-second-factor';
-  if (!account.roles.some((role) => parts.settings.mfaRoles.includes(role))) return 'ok';
+  if (!needsFactor(parts, account)) return 'ok';
   return factors.exempt && isDemoHere(parts) ? 'ok' : 'must-enrol';
 }
 
@@ -30,3 +33,31 @@ export async function mfaSatisfied(
 export function demandStepUp(parts: Pick<AuthParts, 'clock'>, session: Session): void {
   if (!isSteppedUp(parts, session)) throw refuse('step-up');
 }
+
+/** @throws Refusal `session` unless the session has shown all factors that the policy asks for */
+export async function demandMfa(
+  parts: AuthParts,
+  account: Pick<Account, 'id' | 'roles'>,
+  session: Session,
+): Promise<void> {
+  if (session.accountId !== account.id || (await mfaSatisfied(parts, account, session)) !== 'ok')
+    throw refuse('session');
+}
+
+/**
+ * For whoever adds or removes factors: a first factor needs only a fresh sign-in, since there is nothing else to prove.
+ * @throws Refusal `session`, `step-up`
+ */
+export async function demandForFactors(
+  parts: AuthParts,
+  account: Pick<Account, 'id' | 'roles'>,
+  session: Session,
+): Promise<void> {
+  if (session.accountId !== account.id || (await mfaSatisfied(parts, account, session)) === 'needs-second-factor')
+    throw refuse('session');
+  demandStepUp(parts, session);
+}
+
+/** Whether the account must not be without a factor. */
+export const needsFactor = ({ settings }: Pick<AuthParts, 'settings'>, { roles }: Pick<Account, 'roles'>): boolean =>
+  roles.some((role) => settings.mfaRoles.includes(role));

@@ -2,6 +2,7 @@
 import { poolNamed } from '../../platform/database/pool.ts';
 import { inTransaction, type Run } from '../../platform/database/transaction.ts';
 import { secretHash } from '../../platform/keys.ts';
+import { isRowId } from '../accounts/account.ts';
 import type { AuthParts } from '../parts.ts';
 
 /** A session in the list of its account. Times are milliseconds since the epoch. */
@@ -69,6 +70,7 @@ export async function endSession(parts: AuthParts, uid: string): Promise<void> {
 
 /** "Sign out there": ends one session of this account. @returns whether it was one that had not ended */
 export async function endSessionOf(parts: AuthParts, accountId: string, uid: string): Promise<boolean> {
+  if (!isRowId(uid)) return false;
   return (
     (await inTransaction(parts.pool, (run) => end(run, parts, 'account_id = $2 and uid = $3', [accountId, uid]))) > 0
   );

@@ -96,6 +96,9 @@ export async function startSession(
   return { session: toSession(rows[0] ?? []), cookie: setCookie(parts, 'sid', secret) };
 }
 
+/** Proofs that a sign-in can begin with. */
+const FIRST: ReadonlySet<string> = new Set(['pwd', 'pop', 'fed']);
+
 /**
  * Gives a session a new id after a rise of privilege: the cookie of before is worth nothing.
  * @param amr what was proven now
@@ -115,11 +118,21 @@ export async function rotateSession(
     parts.pool,
     // A session half-way that is completed now gets its full time, counted from its beginning.
     `update auth_session s set id_hash = $3, amr = $4, last_seen_at = to_timestamp($1),
+       auth_time = case when $8 then to_timestamp($1) else s.auth_time end,
        step_up_at = case when $5 then to_timestamp($1) else s.step_up_at end,
        idle_seconds = case when $5 then $6 else s.idle_seconds end,
        expires_at = case when $5 then s.created_at + make_interval(secs => $7) else s.expires_at end
      where s.uid = $2 and ${LIVES} returning ${COLUMNS}`,
-    [nowSeconds(parts), session.uid, secretHash(secret), proven, complete, idleSeconds, absoluteSeconds],
+    [
+      nowSeconds(parts),
+      session.uid,
+      secretHash(secret),
+      proven,
+      complete,
+      idleSeconds,
+      absoluteSeconds,
+      amr.some((a) => FIRST.has(a)),
+    ],
   );
   return rows[0] && { session: toSession(rows[0]), cookie: setCookie(parts, 'sid', secret) };
 }

@@ -73,6 +73,14 @@ export const en: LetterTexts = {
       subject: 'A way to sign in was removed',
       paragraphs: [`${FACTORS[factor]} was removed from your account.`, NOT_YOU, account],
     }),
+    'factors-reset': ({ reset }) => ({
+      subject: 'Your ways to sign in were reset',
+      paragraphs: [
+        'the clinic removed all second factors of your account, and you were signed out everywhere. Sign in with your password and add a new one.',
+        'If you did not ask for this, choose a new password at once and tell the clinic:',
+        reset,
+      ],
+    }),
     'recovery-code-used': ({ left, account }) => ({
       subject: 'A recovery code was used',
       paragraphs: [`one of your recovery codes was used to sign in; ${left} are left.`, NOT_YOU, account],

@@ -76,6 +76,14 @@ export const es: LetterTexts = {
       subject: 'Se ha quitado una forma de iniciar sesión',
       paragraphs: [`Se ha quitado ${FACTORS[factor]} de su cuenta.`, NOT_YOU, account],
     }),
+    'factors-reset': ({ reset }) => ({
+      subject: 'Se han restablecido sus formas de iniciar sesión',
+      paragraphs: [
+        'La clínica ha quitado todos los segundos factores de su cuenta y se han cerrado todas sus sesiones. Inicie sesión con la contraseña y añada uno nuevo.',
+        'Si no lo ha pedido, elija otra contraseña enseguida y avise a la clínica:',
+        reset,
+      ],
+    }),
     'recovery-code-used': ({ left, account }) => ({
       subject: 'Se ha usado un código de recuperación',
       paragraphs: [
