@@ -132,16 +132,15 @@ const bodyOf = (body: OutboundRequest['body']): string | Uint8Array | undefined 
   body instanceof URLSearchParams ? body.toString() : (body ?? undefined);
 
 /**
- * @param isPrivateOpen allows loopback and private addresses, and http: for an EHR in the clinic's own network, and tests
+ * @param settings `outboundPrivate` allows loopback and private addresses, and http: for an EHR in the clinic's own network, and tests
  */
-export function createOutboundFetch({
-  outboundPrivate: isPrivateOpen,
-}: {
-  readonly outboundPrivate: boolean;
-}): OutboundFetch {
+export function createOutboundFetch(
+  { outboundPrivate: isPrivateOpen }: { readonly outboundPrivate: boolean },
+  timeoutMs = TIMEOUT_MS,
+): OutboundFetch {
   return async (given, { method = 'GET', headers = {}, body, signal } = {}) => {
     const url = target(given, isPrivateOpen);
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    const timeout = AbortSignal.timeout(timeoutMs);
     try {
       return await send(
         url,

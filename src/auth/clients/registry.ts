@@ -84,7 +84,7 @@ export async function registerClient(
   createdBy: string,
 ): Promise<{ readonly clientId: string; readonly secret: string | undefined }> {
   checkClient(kind, metadata);
-  const clientId = wanted ?? randomBytes(12).toString('base64url');
+  const clientId = wanted ?? randomBytes(12).toString('hex');
   if (!CLIENT_ID.test(clientId))
     throw new ClientError('client_id must have 1 to 64 letters, digits, dots, hyphens and underscores.');
   const secret = hasSecret(metadata) ? newSecret() : undefined;

@@ -175,9 +175,8 @@ export function createConfiguration({ parts, observe, pages, jwks, findClient }:
       const account = await accountById(parts, sub);
       if (account?.status !== 'active') return undefined;
       if (token && 'grantId' in token && typeof token.grantId === 'string') {
-        const granted = await readContext(parts, token.grantId);
-        if (!granted) return undefined;
-        if (granted.sessionUid !== undefined && !(await sessionLives(parts, granted.sessionUid))) return undefined;
+        const uid = (await readContext(parts, token.grantId))?.sessionUid;
+        if (uid !== undefined && !(await sessionLives(parts, uid))) return undefined;
       }
       const profile = fhirUserOf(account);
       return {
