@@ -196,6 +196,8 @@ export class Migration20261123000000_identity extends Migration {
       ['auth_client', 'update or delete'],
       ['auth_smart_context', 'update or delete'],
       ['auth_session', 'update of "ended_at", "expires_at" or delete'],
+      // Who is related to whom decides for which patients a token is good.
+      ['related_person', 'update or delete'],
     ] as const) {
       this.addSql(
         `create trigger "revise" after ${events} on "${table}" for each statement execute function "auth_revise"()`,

@@ -1,7 +1,8 @@
 /** The HTTP application: FHIR under its base, a page for people, health and metrics. */
 import { Hono } from 'hono';
 import type { Bindings } from './compose-auth.ts';
-import { grantAll, type Access } from './fhir/access.ts';
+import { anonymousAccess } from './auth/access/anonymous.ts';
+import type { Access } from './fhir/access.ts';
 import type { Engine } from './fhir/engine.ts';
 import { createEdge, type Observer } from './fhir/http/edge.ts';
 import { errorReply, render } from './fhir/http/render.ts';
@@ -17,7 +18,7 @@ export interface AppParts {
   readonly ready: () => boolean | Promise<boolean>;
   /** Accept every exchange before its reply leaves. */
   readonly observers?: readonly Observer[];
-  /** Who is asking; until identity stands, whoever reaches the loopback address acts for the installation. */
+  /** Who is asking; unless told, nobody is known. */
   readonly accessOf?: (header: (name: string) => string | undefined) => Access | Promise<Access>;
   /** Of identity: before everything else. */
   readonly pages?: Hono<{ Bindings: Bindings }>;
@@ -31,8 +32,6 @@ const BASE_PATH = '/fhir/R4';
 const MAX_IN_FLIGHT = 1000;
 const BODY_TIMEOUT_MS = 30_000;
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-
-const loopback = grantAll({ kind: 'system', name: 'loopback' });
 
 /** Counts and times of what was answered. */
 function measure(metrics: Metrics): Observer {
@@ -59,10 +58,11 @@ const refuse = (error: FhirError, method: string): Response | Promise<Response> 
 
 export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bindings }> {
   const { metrics } = parts;
+  const anonymous = anonymousAccess(engine);
   const edge = createEdge(engine, {
     log: parts.log,
     observers: [measure(metrics), ...(parts.observers ?? [])],
-    accessOf: parts.accessOf ?? ((): Access => loopback),
+    accessOf: parts.accessOf ?? ((): Access => anonymous),
     basePath: BASE_PATH,
     maxInFlight: parts.maxInFlight ?? MAX_IN_FLIGHT,
     bodyTimeoutMs: parts.bodyTimeoutMs ?? BODY_TIMEOUT_MS,

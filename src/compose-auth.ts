@@ -1,6 +1,8 @@
 /** Joins identity: the authorization server, its clients and keys, the pages, and the check of bearer tokens. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Hono, type Context } from 'hono';
+import type pg from 'pg';
+import { createBearer, type Bearer } from './auth/bearer.ts';
 import { bootstrapClient } from './auth/clients/registry.ts';
 import { createClientKeys } from './auth/clients/keys.ts';
 import { createClientFinder } from './auth/clients/provider-client.ts';
@@ -9,6 +11,8 @@ import type { ObserveAuth } from './auth/events.ts';
 import { federationRoutes } from './auth/federation/routes.ts';
 import { ensureSigningKey } from './auth/keys/signing.ts';
 import type { AuthParts } from './auth/parts.ts';
+import { watchRevision } from './auth/revision.ts';
+import { touchSession } from './auth/session/session.ts';
 import { createAuthorizationServer, type AuthorizationServer } from './auth/provider/create.ts';
 import { createPages, type Pages } from './auth/pages/pages.ts';
 import { createProviderTexts } from './auth/pages/provider-texts.ts';
@@ -17,7 +21,7 @@ import { userinfo } from './auth/provider/userinfo.ts';
 import { SMART_STYLE, smartConfiguration } from './auth/smart/configuration.ts';
 import { createOutboundFetch, type OutboundFetch } from './platform/outbound.ts';
 
-export interface Identity {
+export interface Identity extends Bearer {
   readonly parts: AuthParts;
   readonly server: AuthorizationServer;
   /** Requests below the path of the issuer, but for `OWN_PATHS`. */
@@ -98,8 +102,15 @@ function documentRoutes(app: Hono<{ Bindings: Bindings }>, server: Authorization
   });
 }
 
-/** @throws StartError when the settings ask for what cannot be */
-export async function openIdentity(parts: AuthParts, options: IdentityOptions = {}): Promise<Identity> {
+/**
+ * @param openClient opens a connection for notifications
+ * @throws StartError when the settings ask for what cannot be
+ */
+export async function openIdentity(
+  parts: AuthParts,
+  openClient: () => Promise<pg.Client>,
+  options: IdentityOptions = {},
+): Promise<Identity> {
   const observe: ObserveAuth = options.observe ?? (() => undefined);
   const outbound = createOutboundFetch(parts.settings);
   await Promise.all([bootstrapClient(parts), ensureSigningKey(parts)]);
@@ -113,7 +124,10 @@ export async function openIdentity(parts: AuthParts, options: IdentityOptions = 
   documentRoutes(pages, server);
   const { routes, notFound } = createPages(parts, { server }, federationRoutes(parts, outbound));
   pages.route('/', routes);
+  const revision = watchRevision(openClient, parts.log);
+  const bearer = createBearer(parts, { revision, touch: (uid) => touchSession(parts, uid) });
   return {
+    accessOf: bearer.accessOf,
     parts,
     server,
     oauth: server.handle,
@@ -122,7 +136,7 @@ export async function openIdentity(parts: AuthParts, options: IdentityOptions = 
     outbound,
     close() {
       server.close();
-      return Promise.resolve();
+      return revision.close();
     },
   };
 }

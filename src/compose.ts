@@ -1,9 +1,10 @@
 /** Joins the parts into one Kairos: what the server, the commands and the tests have in common. */
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
-import { buildApp } from './app.ts';
+import { buildApp, type AppParts } from './app.ts';
 import { createPasswords } from './auth/accounts/password.ts';
 import type { AuthParts } from './auth/parts.ts';
+import { oauthUris } from './auth/smart/oauth-uris.ts';
 import { openIdentity, type Identity, type IdentityOptions } from './compose-auth.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
@@ -61,6 +62,8 @@ export interface OpenOptions {
   /** Of bcrypt: tests sign in often. */
   readonly passwordCost?: number;
   readonly auth?: IdentityOptions;
+  /** Instead of the check of bearer tokens: for tests of what comes after it. */
+  readonly accessOf?: NonNullable<AppParts['accessOf']>;
   /** A database that is open already. */
   readonly database?: OpenDatabase;
   /** Called with the open database before anything is done to it. */
@@ -120,6 +123,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const resources = new Map(declarations.map((d) => [d.type, d]));
   const publicUrl = publicUrlOf(config);
   const baseUrl = `${publicUrl}/fhir/R4`;
+  const issuer = `${publicUrl}/oauth`;
 
   const database = await opening;
   const { app } = database.roles;
@@ -164,6 +168,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       clock: options.clock ?? systemClock,
       baseUrl,
       validateReferences: config.validateReferences,
+      oauthUris: oauthUris({ issuer, publicUrl, settings: config.identity }),
       cursorKey: keys.derive('page links'),
     };
     await loadConformance(engine);
@@ -180,7 +185,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
         ...(options.passwordCost === undefined ? {} : { cost: options.passwordCost }),
       }),
       publicUrl,
-      issuer: `${publicUrl}/oauth`,
+      issuer,
       fhirBase: baseUrl,
       engine,
     };
@@ -189,10 +194,17 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     observePool(metrics, pool);
     let stopping = false;
     const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
-    auth = await openIdentity(identity, options.auth);
-    const app = buildApp(engine, { log, metrics, ready, pages: auth.pages, notFound: auth.notFound });
+    auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), options.auth);
+    const http = buildApp(engine, {
+      log,
+      metrics,
+      ready,
+      pages: auth.pages,
+      notFound: auth.notFound,
+      accessOf: options.accessOf ?? auth.accessOf,
+    });
     const unready = (): void => void (stopping = true);
-    return { config, engine, app, store, database, pool, keys, identity, auth, log, metrics, unready, close };
+    return { config, engine, app: http, store, database, pool, keys, identity, auth, log, metrics, unready, close };
   } catch (error) {
     await close();
     throw error;

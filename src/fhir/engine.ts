@@ -87,6 +87,9 @@ export interface EngineLimits {
   readonly candidates: number;
 }
 
+/** Endpoints of the authorization server, by the names of the extension `oauth-uris`. */
+export type OAuthUris = readonly (readonly [name: string, url: string])[];
+
 export interface Engine {
   readonly definitions: Definitions;
   readonly resources: ReadonlyMap<string, ResourceDeclaration>;
@@ -99,6 +102,8 @@ export interface Engine {
   /** Base URL without trailing slash, `http://localhost:8080/fhir/R4`. */
   readonly baseUrl: string;
   readonly validateReferences: boolean;
+  /** Where tokens are had. */
+  readonly oauthUris?: OAuthUris;
   /** Signs page links. */
   readonly cursorKey: Uint8Array;
 }

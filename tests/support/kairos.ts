@@ -1,5 +1,5 @@
 /** A whole Kairos without its socket, on a fresh database. */
-import { openKairos, type Kairos } from '../../src/compose.ts';
+import { openKairos, type Kairos, type OpenOptions } from '../../src/compose.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { loadConfig, type Environment } from '../../src/platform/config.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
@@ -11,6 +11,8 @@ export interface TestKairosOptions {
   readonly clock?: Clock;
   /** Power of two that bcrypt costs; low, since tests sign in often. */
   readonly passwordCost?: number;
+  /** Who asks; unless told, bearer tokens say it. */
+  readonly accessOf?: OpenOptions['accessOf'];
 }
 
 export interface TestKairos extends Kairos {
@@ -23,6 +25,7 @@ export async function openTestKairos(options: TestKairosOptions = {}): Promise<T
     loadConfig({ LOG_LEVEL: 'error', DEMO: 'off', ROOT_KEY: TEST_ROOT_KEY, ...options.env }),
     {
       ...(options.clock ? { clock: options.clock } : {}),
+      ...(options.accessOf ? { accessOf: options.accessOf } : {}),
       passwordCost: options.passwordCost ?? 4,
       database: {
         roles,

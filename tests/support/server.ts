@@ -1,4 +1,5 @@
-/** The HTTP application on a fresh database: requests go to it without a socket. */
+/** The HTTP application on a fresh database: requests go to it without a socket, and whoever sends them may do everything. */
+import { grantAll } from '../../src/fhir/access.ts';
 import type { Engine } from '../../src/fhir/engine.ts';
 import { openTestKairos, type TestKairos, type TestKairosOptions } from './kairos.ts';
 
@@ -12,7 +13,8 @@ export interface TestServer {
 }
 
 export async function createTestServer(options: TestKairosOptions = {}): Promise<TestServer> {
-  const kairos = await openTestKairos(options);
+  const everything = grantAll({ kind: 'system', name: 'test' });
+  const kairos = await openTestKairos({ accessOf: () => everything, ...options });
   return {
     app: kairos.app,
     engine: kairos.engine,

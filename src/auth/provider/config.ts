@@ -1,5 +1,6 @@
 /** The settings of oidc-provider: what SMART asks of each hook. @see https://github.com/panva/node-oidc-provider/blob/main/docs/README.md */
 import { errors, type AdapterPayload, type Client, type Configuration, type JWKS } from 'oidc-provider';
+import { supportedScopes } from '../access/supported.ts';
 import { accountById, fhirUserOf } from '../accounts/account.ts';
 import type { ObserveAuth } from '../events.ts';
 import type { AuthParts } from '../parts.ts';
@@ -56,7 +57,7 @@ const CLOCK_SECONDS = 15;
  * What is left of the requested scopes: what SMART knows and the client may have. Replaces the request's, since the library compares words.
  * @throws InvalidScope when nothing is left
  */
-function resourceScope(ctx: Context, client: Client, fhirBase: string): string {
+function resourceScope(ctx: Context, client: Client, { engine, fhirBase }: AuthParts): string {
   const { params, route } = ctx.oidc;
   const grantType = text(params?.['grant_type']);
   if (route === 'token' && grantType !== 'client_credentials')
@@ -70,9 +71,10 @@ function resourceScope(ctx: Context, client: Client, fhirBase: string): string {
       : permits(parseScopes(requested), allowed);
   // What cannot be had without a launch is not promised.
   const isStandalone = route !== 'token' && params?.['launch'] === undefined;
-  const usable = isStandalone
-    ? left.filter(({ text: name }) => name !== 'launch' && name !== 'launch/encounter')
-    : left;
+  const usable = supportedScopes(
+    engine,
+    isStandalone ? left.filter(({ text: name }) => name !== 'launch' && name !== 'launch/encounter') : left,
+  );
   if (usable.length === 0) throw new errors.InvalidScope('no scope was requested that can be granted', requested);
   const scope = scopeText(usable);
   if (params) params['scope'] = scope;
@@ -127,7 +129,7 @@ export function createConfiguration({ parts, observe, pages, jwks, findClient }:
         getResourceServerInfo(ctx, resource, client) {
           if (resource !== fhirBase) throw new errors.InvalidTarget();
           return {
-            scope: resourceScope(ctx, client, fhirBase),
+            scope: resourceScope(ctx, client, parts),
             audience: fhirBase,
             accessTokenFormat: 'opaque',
             accessTokenTTL:

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import type {
   CapabilityStatement,
+  CapabilityStatementRest,
   CapabilityStatementRestResource,
   CapabilityStatementRestResourceOperation,
   Resource,
@@ -92,6 +93,29 @@ function resourceOf(engine: Engine, declaration: ResourceDeclaration): Capabilit
   };
 }
 
+const SECURITY_SERVICE = 'http://terminology.hl7.org/CodeSystem/restful-security-service';
+const OAUTH_URIS = 'http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris';
+
+/** @see https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html */
+function securityOf({ oauthUris = [] }: Engine): NonNullable<CapabilityStatementRest['security']> {
+  return {
+    ...(oauthUris.length === 0
+      ? {}
+      : {
+          extension: [{ url: OAUTH_URIS, extension: oauthUris.map(([name, valueUri]) => ({ url: name, valueUri })) }],
+        }),
+    cors: true,
+    service: [
+      {
+        coding: [{ system: SECURITY_SERVICE, code: 'SMART-on-FHIR', display: 'SMART-on-FHIR' }],
+        text: 'OAuth 2 with SMART App Launch 2.2: see .well-known/smart-configuration.',
+      },
+    ],
+    description:
+      'Access tokens come in the Authorization header, as Bearer. Without one there are this statement, the definitions, and the directory: services, organizations, practitioners and their roles, locations, schedules, and free slots, to read and to search.',
+  };
+}
+
 function statementOf(engine: Engine, normativeOnly: boolean, date: string): CapabilityStatement {
   const declarations = [...engine.resources.values()].sort((a, b) => (a.type < b.type ? -1 : 1));
   const operation = operationsOf(engine, ['system'], undefined);
@@ -118,7 +142,7 @@ function statementOf(engine: Engine, normativeOnly: boolean, date: string): Capa
         mode: 'server',
         documentation:
           'All writes are validated; unknown search parameters are ignored and named, or refused under Prefer: handling=strict.',
-        security: { cors: true, description: 'No authentication yet: the server answers this machine only.' },
+        security: securityOf(engine),
         resource: declarations.filter((d) => !normativeOnly || NORMATIVE.has(d.type)).map((d) => resourceOf(engine, d)),
         interaction: [
           { code: 'transaction' },
