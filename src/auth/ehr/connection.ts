@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as oidc from 'openid-client';
+import { isResourceId } from '../../fhir/resource-id.ts';
 import { poolNamed } from '../../platform/database/pool.ts';
 import { inTransaction } from '../../platform/database/transaction.ts';
 import { newId } from '../../platform/id.ts';
@@ -228,12 +229,13 @@ async function exchange(parts: FederationParts, ehr: EhrSettings, id: string, be
   throw failure('refused');
 }
 
-const PATH = /^[A-Z][A-Za-z]{1,63}(?:\/[A-Za-z0-9.-]{1,64})?(?:\?[\w.~:=&,|%+$-]*)?$/;
+const PATH = /^[A-Z][A-Za-z]{1,63}(?:\/([A-Za-z0-9.-]{1,64}))?(?:\?[\w.~:=&,|%+$-]*)?$/;
 
 /** @throws FederationFailure `unsafe` when the address would not lie below the EHR's base */
 function addressOf(ehr: EhrSettings, path: string): string {
   const base = `${ehr.issuer}/`;
-  if (!PATH.test(path)) throw failure('unsafe');
+  const [match, id] = PATH.exec(path) ?? [];
+  if (match === undefined || (id !== undefined && !isResourceId(id))) throw failure('unsafe');
   const url = new URL(path, base);
   if (url.origin !== new URL(base).origin || !url.href.startsWith(new URL(base).href)) throw failure('unsafe');
   return url.href;

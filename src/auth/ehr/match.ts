@@ -77,8 +77,14 @@ async function importPatient(
 ): Promise<string> {
   const id = importId(ehr.issuer, remote.id);
   const before = await engine.repository.read('Patient', id, ctx.access.to('read'));
-  // Whoever deleted the record here meant it; and one whose identifiers were changed here since is another matter for a person.
-  if (before) throw failure(isLive(before) ? 'different' : 'deleted');
+  if (isLive(before)) {
+    const there = JSON.parse(before.content) as Patient;
+    // Another launch has just imported them; or the identifiers were changed here since, which is a matter for a person.
+    if (bears(there, remote.identifiers) && agree(there.birthDate, remote.birthDate)) return id;
+    throw failure('different');
+  }
+  // Whoever deleted the record here meant it.
+  if (before) throw failure('deleted');
   const patient = importedPatient(engine, remote, ehr.issuer, id);
   const [outcome] = await storeAll(engine, ctx, [patient], { existing: 'keep' });
   if (outcome instanceof FhirError) throw failure('invalid', outcome);

@@ -15,6 +15,7 @@ import { keepTokens, letWait } from '../federation/waiting.ts';
 import { chartLink } from './chart-link.ts';
 import { connectionFor, connectionOf, giveBack } from './connection.ts';
 import { enterLaunch } from './enter-launch.ts';
+import { readingAccess } from './reading-access.ts';
 import { arrive, beginLaunch, ehrOfCallback, finishLaunch } from './launch.ts';
 import { registeredEhr } from './registered.ts';
 
@@ -71,8 +72,9 @@ async function chartUrlOf(parts: FederationParts, access: Access, patient: Patie
 }
 
 /** Until the staff client is there: who it is, and the ways on. Only patients that an EHR has opened in this session. */
-export async function showLaunched(parts: FederationParts, access: Access, visit: OwnVisit): Promise<Response> {
+export async function showLaunched(parts: FederationParts, visit: OwnVisit): Promise<Response> {
   const { t } = visit;
+  const access = await readingAccess(parts.engine, visit.account);
   const id = visit.params['patient'] ?? '';
   const connection = await connectionFor(parts, visit.session.uid, id);
   if (!connection) throw missing();

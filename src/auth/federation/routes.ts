@@ -1,7 +1,5 @@
 /** The routes of sign-in by other providers and of launches by EHRs. */
-import type { Access } from '../../fhir/access.ts';
 import type { OutboundFetch } from '../../platform/outbound.ts';
-import type { Account } from '../accounts/account.ts';
 import { openLaunched, returnFromEhr, showLaunched, startFromEhr } from '../ehr/pages.ts';
 import { open, own, type Handler, type Route } from '../pages/route.ts';
 import type { OwnVisit, Visit } from '../pages/visit.ts';
@@ -12,15 +10,9 @@ import { doLink, showLink, showProviders, undoLink } from './link-pages.ts';
 import type { FederationParts } from './parts.ts';
 import { createRemotes } from './remote.ts';
 
-export interface FederationNeeds {
-  readonly outbound: OutboundFetch;
-  /** What an account may see by itself, in our own pages. */
-  readonly accessFor: (account: Account) => Access | Promise<Access>;
-}
-
 const WORKS_HERE = { roles: ['staff', 'physician', 'admin'] } as const;
 
-export function federationRoutes(authParts: AuthParts, { outbound, accessFor }: FederationNeeds): readonly Route[] {
+export function federationRoutes(authParts: AuthParts, outbound: OutboundFetch): readonly Route[] {
   const parts: FederationParts = { ...authParts, remotes: createRemotes(authParts.clock, outbound) };
   const anyone = (page: (parts: FederationParts, visit: Visit) => Promise<Response>): Handler<Visit> =>
     withFailures((visit) => page(parts, visit));
@@ -42,10 +34,6 @@ export function federationRoutes(authParts: AuthParts, { outbound, accessFor }: 
     open('/launch/callback', { GET: anyone(returnFromEhr) }),
     open('/launch/callback/:id', { GET: anyone(returnFromEhr) }),
     own('/launched/open/:connection', { GET: known(openLaunched) }, WORKS_HERE),
-    own(
-      '/launched/:patient',
-      { GET: known(async (p, visit) => showLaunched(p, await accessFor(visit.account), visit)) },
-      WORKS_HERE,
-    ),
+    own('/launched/:patient', { GET: known(showLaunched) }, WORKS_HERE),
   ];
 }
