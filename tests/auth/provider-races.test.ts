@@ -78,7 +78,7 @@ describe('RFC 6749 4.1.2: a code is used once', () => {
     expect((await refresh(one, confidential, body['refresh_token'])).status).toBe(400);
   });
 
-  test("a code is of no use to another app, and that does not burn it", async () => {
+  test('a code is of no use to another app, and that does not burn it', async () => {
     const flow = await authorize(one, browser, app, session);
     const other = await exchange(two, { ...confidential, redirectUri: app.redirectUri }, flow);
     expect([other.status, other.body['error']]).toEqual([400, 'invalid_grant']);
@@ -217,7 +217,9 @@ describe('RFC 7523 3: an assertion is used once', () => {
   test('what is stored of codes and tokens does not contain them', async () => {
     const reply = await ask(one, await assertion());
     const { body } = await exchange(one, app, await authorize(one, browser, app, session));
-    const secrets = [reply.body['access_token'], body['access_token'], body['refresh_token'], body['id_token']].map(String);
+    const secrets = [reply.body['access_token'], body['access_token'], body['refresh_token'], body['id_token']].map(
+      String,
+    );
     const { rows } = await poolNamed(one.kairos.pool, `select o::text from auth_oidc o`);
     for (const secret of secrets) expect(rows.some(([row]) => row?.includes(secret))).toBe(false);
   });

@@ -19,8 +19,19 @@ type Middleware = (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => Pro
 /** Longest form that an authorization request may come as. */
 const FORM_BYTES = 16_384;
 
+// `script-src` must stand there: the library adds the hash of its own script, which submits a form, to it.
 const PAGE_POLICY =
-  "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
+  "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
+
+/** Whether what is percent-encoded is text: bytes that are none would come back to the app as others. */
+const isText = (encoded: string): boolean =>
+  (encoded.match(/(?:%[\da-f]{2})+/gi) ?? []).every((bytes) => {
+    try {
+      return !decodeURIComponent(bytes).includes('\0');
+    } catch {
+      return false;
+    }
+  });
 
 /** undefined: longer than allowed. */
 async function readForm(request: AsyncIterable<Buffer>): Promise<string | undefined> {
@@ -43,7 +54,7 @@ function refuse(ctx: KoaContextWithOIDC, description: string): void {
  * The library's POST would need cookies that other sites' requests carry: the same parameters come again by GET instead.
  * @see https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#authorization-methods
  */
-async function repeatByGet(ctx: KoaContextWithOIDC): Promise<void> {
+async function repeatByGet({ issuer }: AuthParts, ctx: KoaContextWithOIDC): Promise<void> {
   if (!ctx.is('application/x-www-form-urlencoded'))
     return refuse(ctx, 'only application/x-www-form-urlencoded bodies are supported');
   const form = await readForm(ctx.req);
@@ -51,11 +62,12 @@ async function repeatByGet(ctx: KoaContextWithOIDC): Promise<void> {
     ctx.set('connection', 'close');
     return refuse(ctx, `the form is longer than ${FORM_BYTES} bytes`);
   }
+  if (!isText(form)) return refuse(ctx, 'a parameter holds bytes that are no UTF-8, or the character NUL');
   // Written anew, so that nothing but parameters can stand in the address.
   const given = [ctx.querystring, new URLSearchParams(form).toString()].filter((q) => q !== '').join('&');
   ctx.status = 303;
   ctx.set('cache-control', 'no-store');
-  ctx.set('location', `${ctx.origin}${new URL(ctx.href).pathname}?${given}`);
+  ctx.set('location', `${issuer}/authorize?${given}`);
   ctx.body = '';
 }
 
@@ -116,9 +128,9 @@ export function createMiddleware(parts: AuthParts, observe: ObserveAuth): Middle
     noteArrival(ctx.req);
     ctx.set('x-content-type-options', 'nosniff');
     ctx.set('referrer-policy', 'no-referrer');
-    // The database cannot hold it, and no parameter has a use for it.
-    if (ctx.querystring.includes('%00')) return refuse(ctx, 'a parameter holds the character NUL');
-    if (ctx.method === 'POST' && ctx.path === '/authorize') return repeatByGet(ctx);
+    // NUL, too: the database cannot hold it, and no parameter has a use for it.
+    if (!isText(ctx.querystring)) return refuse(ctx, 'a parameter holds bytes that are no UTF-8, or the character NUL');
+    if (ctx.method === 'POST' && ctx.path === '/authorize') return repeatByGet(parts, ctx);
     ctx.set('content-security-policy', PAGE_POLICY);
     await next();
     const { oidc } = ctx;

@@ -61,7 +61,7 @@ export function createPolicy(parts: AuthParts): interactionPolicy.DefaultPolicy 
 
   const policy = base();
   policy.get('login')?.checks.add(
-    new Check('no_own_session', 'End-User authentication is required', async (ctx) => {
+    new Check('no_own_session', 'End-User authentication is required', 'login_required', async (ctx) => {
       const session = await ownSession(ctx);
       return session === undefined || session.accountId !== ctx.oidc.session?.accountId;
     }),
