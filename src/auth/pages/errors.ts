@@ -8,7 +8,7 @@ import { errorFields } from '../../platform/log.ts';
 import { Refusal } from '../refusal.ts';
 import { jsonReply } from './reply.ts';
 import type { Texts } from './texts/languages.ts';
-import { showPage, strangersVisit, wantsHtml, wantsJson, type Surroundings, type Visit } from './visit.ts';
+import { goTo, showPage, strangersVisit, wantsHtml, wantsJson, type Surroundings, type Visit } from './visit.ts';
 
 type Kind = Exclude<keyof Texts['errors'], 'reference' | 'home'>;
 
@@ -80,6 +80,10 @@ export async function errorPage(
     ]);
   const visit = opened ?? strangersVisit(request, opening);
   const { t } = visit;
+  if (opened && error instanceof Refusal && !wantsJson(request)) {
+    const first = error.code === 'session' ? '/signin' : error.code === 'step-up' ? '/step-up' : undefined;
+    if (first !== undefined) return goTo(visit, `${first}?return=${encodeURIComponent(visit.url.pathname)}`);
+  }
   const kind = failure instanceof PageError ? failure.kind : (KINDS[failure.status] ?? (known ? 'bad' : 'broken'));
   const { title, text } =
     error instanceof Refusal ? { ...t.errors.bad, text: refusalText(visit, error) } : t.errors[kind];

@@ -162,3 +162,16 @@ export const dayText = ({ language }: Visit, at: number | string): string =>
 export const momentText = ({ language }: Visit, at: number | string): string =>
   new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' }).format(new Date(at)) +
   ' UTC';
+
+/** Letters in the place of a picture. */
+export const initials = (name: string): string =>
+  name
+    .split(/\s+/)
+    .filter((word) => /^\p{L}/u.test(word))
+    .map((word) => [...word][0] ?? '')
+    .filter((_, i, all) => i === 0 || i === all.length - 1)
+    .join('')
+    .toUpperCase();
+
+/** FHIR dates may end with the year or the month. */
+export const birthText = (visit: Visit, date: string): string => (date.length === 10 ? dayText(visit, date) : date);

@@ -1,7 +1,8 @@
 /** `GET /`: who is signed in, what runs here, and the ways on. */
 import { html } from 'hono/html';
 import { VERSION } from '../../fhir/interaction/capabilities.ts';
-import { demoLogins } from './demo-logins.ts';
+import type { Account } from '../accounts/account.ts';
+import { demoAccounts } from './demo-logins.ts';
 import { linksFor, type Html } from './layout.ts';
 import type { Texts } from './texts/languages.ts';
 import { showPage, type Visit } from './visit.ts';
@@ -38,35 +39,34 @@ const welcome = (visit: Visit): Html => {
   </section>`;
 };
 
-function demo(visit: Visit): Html | undefined {
-  const { t } = visit;
-  const logins = demoLogins(visit.parts);
-  if (!logins) return undefined;
+async function demo(visit: Visit): Promise<Html | undefined> {
+  const { t, account, parts } = visit;
+  const accounts = account ? [] : await demoAccounts(parts);
+  if (accounts.length === 0) return undefined;
+  const roles = (a: Account): string =>
+    [...a.roles.map((role) => t.roles[role]), ...a.staffKinds.map((kind) => t.staffKinds[kind])].join(', ');
   return html`<section class="card">
     <h2>${t.landing.demo}</h2>
     <p>${t.landing.demoLead}</p>
-    <dl>
-      ${logins.accounts.map(
-        ({ email, role }) =>
-          html`<dt>${t.roles[role]}</dt>
-            <dd><code>${email}</code></dd>`,
-      )}
-    </dl>
+    <ul class="rows small">
+      ${accounts.map((a) => html`<li><code>${a.email}</code><br /><span class="quiet">${a.name} · ${roles(a)}</span></li>`)}
+    </ul>
     <p>${t.landing.demoWhere}</p>
-    ${visit.parts.settings.smtpUrl === undefined ? html`<p><a class="more-link" href="/dev/mail">${t.landing.demoMail}</a></p>` : undefined}
+    ${parts.settings.smtpUrl === undefined ? html`<p><a class="more-link" href="/dev/mail">${t.landing.demoMail}</a></p>` : undefined}
   </section>`;
 }
 
 export async function showLanding(visit: Visit): Promise<Response> {
   const { t, account, parts } = visit;
   const base = parts.fhirBase;
+  const demoCard = await demo(visit);
   const types = [...parts.engine.resources.keys()].sort();
   const body = html`<h1>${account ? t.landing.welcome(account.name) : t.landing.title}</h1>
     <p class="lead">
       ${t.landing.lead} ${t.landing.leadTechnical(VERSION)} <a href="${base}/metadata?_pretty=true">${base}</a>
     </p>
     <div class="grid">
-      ${welcome(visit)} ${demo(visit)}
+      ${welcome(visit)} ${demoCard}
       <section class="card">
         <h2>${t.landing.searches}</h2>
         <p class="quiet small">${t.landing.searchesNote}</p>

@@ -46,7 +46,7 @@ const links = ({ t }: Frame): readonly Link[] => [
   { path: '/account/people', text: t.nav.people },
   { path: '/account/apps', text: t.nav.apps },
   { path: '/account/sessions', text: t.nav.sessions },
-  { path: '/admin/people', text: t.nav.adminPeople, roles: ['admin', 'staff'] },
+  { path: '/admin/people', text: t.nav.adminPeople, roles: ['admin', 'staff', 'physician'] },
   { path: '/admin/clients', text: t.nav.adminClients, roles: ['admin'] },
 ];
 

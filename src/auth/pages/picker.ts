@@ -4,21 +4,11 @@ import { isWorkforce } from '../access/acts-for.ts';
 import { mayActFor, patientsFor, type PatientChoice } from '../access/people.ts';
 import { choosePatient, denyConsent, type InteractionView } from '../provider/interaction.ts';
 import { forbidden } from './errors.ts';
-import { dayText, field, postForm } from './fields.ts';
+import { birthText, field, initials, postForm } from './fields.ts';
 import { otherStep, settled, sockets, viewOf } from './interaction.ts';
 import type { Html } from './layout.ts';
 import { formTarget } from './reply.ts';
 import { goTo, showPage, type OwnVisit } from './visit.ts';
-
-/** Letters in the place of a picture. */
-export const initials = (name: string): string =>
-  name
-    .split(/\s+/)
-    .filter((word) => /^\p{L}/u.test(word))
-    .map((word) => [...word][0] ?? '')
-    .filter((_, i, all) => i === 0 || i === all.length - 1)
-    .join('')
-    .toUpperCase();
 
 const person = (visit: OwnVisit, patient: PatientChoice): Html => {
   const { t } = visit;
@@ -34,9 +24,6 @@ const person = (visit: OwnVisit, patient: PatientChoice): Html => {
     >
   </button>`;
 };
-
-/** FHIR dates may end with the year or the month. */
-export const birthText = (visit: OwnVisit, date: string): string => (date.length === 10 ? dayText(visit, date) : date);
 
 async function page(visit: OwnVisit, view: InteractionView): Promise<Response> {
   const { t, account, parts } = visit;
