@@ -104,7 +104,7 @@ export async function openHousehold(env: Environment = {}): Promise<Household> {
     },
     async account({
       email = `person${++count}@example.org`,
-      roles = ['patient'],
+      roles = ['patient'] as const,
       staffKinds = [],
       profiles = [],
     } = {}) {

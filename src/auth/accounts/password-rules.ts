@@ -17,9 +17,13 @@ interface Person {
   readonly name: string;
 }
 
-/** `1111…`, `abcd…`, `9876…`. */
+/** `1111…`, `abcd…`, `9876543210987…`. */
 function isRun(characters: readonly string[]): boolean {
-  const steps = characters.slice(1).map((c, i) => (c.codePointAt(0) ?? 0) - (characters[i]?.codePointAt(0) ?? 0));
+  const isNumber = characters.every((c) => c >= '0' && c <= '9');
+  const steps = characters.slice(1).map((c, i) => {
+    const step = (c.codePointAt(0) ?? 0) - (characters[i]?.codePointAt(0) ?? 0);
+    return isNumber && Math.abs(step) === 9 ? -Math.sign(step) : step;
+  });
   return steps.every((s) => s === steps[0] && Math.abs(s) <= 1);
 }
 

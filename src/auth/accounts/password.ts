@@ -78,7 +78,7 @@ export function createPasswords({ keys, hasher, cost = COST }: PasswordOptions):
   const current =
     hasher === 'bcrypt'
       ? `bh1$$2b$${String(cost).padStart(2, '0')}$`
-      : decoy.slice(0, decoy.lastIndexOf('$', decoy.length - 44));
+      : decoy.slice(0, decoy.indexOf('$', decoy.indexOf('p=')) + 1);
 
   return {
     hash: (password) =>
