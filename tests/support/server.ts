@@ -1,6 +1,6 @@
 /** The HTTP application on a fresh database: requests go to it without a socket, and whoever sends them may do everything. */
-import { grantAll } from '../../src/fhir/access.ts';
 import type { Engine } from '../../src/fhir/engine.ts';
+import { everything } from './everything.ts';
 import { openTestKairos, type TestKairos, type TestKairosOptions } from './kairos.ts';
 
 export interface TestServer {
@@ -13,7 +13,6 @@ export interface TestServer {
 }
 
 export async function createTestServer(options: TestKairosOptions = {}): Promise<TestServer> {
-  const everything = grantAll({ kind: 'system', name: 'test' });
   const kairos = await openTestKairos({ accessOf: () => everything, ...options });
   return {
     app: kairos.app,

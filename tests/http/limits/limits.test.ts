@@ -6,6 +6,7 @@ import { listen, type Listener } from '../../../src/compose-http.ts';
 import { silentLog } from '../../../src/platform/log.ts';
 import { createMetrics } from '../../../src/platform/metrics.ts';
 import { createTestServer, type TestServer } from '../../support/server.ts';
+import { everything } from '../../support/everything.ts';
 import { client, issuesOf, patient, type Send } from '../client.ts';
 
 let server: TestServer;
@@ -14,6 +15,7 @@ let send: Send;
 beforeAll(async () => {
   server = await createTestServer();
   const app = buildApp(server.engine, {
+    accessOf: () => everything,
     log: silentLog,
     metrics: createMetrics(),
     ready: () => true,
