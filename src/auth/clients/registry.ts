@@ -60,8 +60,8 @@ export async function findClientSecret(
   );
   const [row] = rows;
   if (!row) return undefined;
-  const sealed = row[6];
-  return { client: fromRow(row), secret: sealed == null ? undefined : keys.open(SECRET, clientId, sealed) };
+  const sealed = row[6] ?? undefined;
+  return { client: fromRow(row), secret: sealed === undefined ? undefined : keys.open(SECRET, clientId, sealed) };
 }
 
 const hasSecret = ({ auth }: ClientMetadata): boolean =>

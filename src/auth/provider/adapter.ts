@@ -27,7 +27,8 @@ interface Stored {
   readonly lastUsedAt: number | undefined;
 }
 
-const toNumber = (text: string | null | undefined): number | undefined => (text == null ? undefined : Number(text));
+const toNumber = (text: string | null | undefined): number | undefined =>
+  typeof text === 'string' ? Number(text) : undefined;
 
 const toStored = ([payload, consumed, used]: Row): Stored => ({
   payload: JSON.parse(payload ?? '{}') as AdapterPayload,
@@ -138,8 +139,8 @@ class PostgresAdapter implements Adapter {
         this.#model,
         key,
       ]);
-      const grantId = rows[0]?.[0];
-      if (grantId != null && (await revokeGrant(this.#parts, grantId)))
+      const grantId = rows[0]?.[0] ?? undefined;
+      if (grantId !== undefined && (await revokeGrant(this.#parts, grantId)))
         this.#observe({ kind: 'grant-revoked', grantId, reason: 'replay' });
     }
     throw new errors.InvalidGrant('already used');

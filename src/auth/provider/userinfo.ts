@@ -37,7 +37,8 @@ async function tokenOf(
   );
   const [row] = rows;
   if (!row) return undefined;
-  if (row[3] != null && !(await sessionLives(parts, row[3]))) return undefined;
+  const sessionUid = row[3] ?? undefined;
+  if (sessionUid !== undefined && !(await sessionLives(parts, sessionUid))) return undefined;
   return { accountId: row[0] ?? '', clientId: row[1] ?? '', scopes: (row[2] ?? '').split(' ') };
 }
 
