@@ -1,6 +1,7 @@
 /** Steps that tests of sign-in by other providers and of EHR launches share. */
 import type { Resource } from '@medplum/fhirtypes';
-import { linkIdentity } from '../../src/auth/federation/link.ts';
+import { linkIn } from '../../src/auth/federation/link.ts';
+import { inTransaction } from '../../src/platform/database/transaction.ts';
 import { grantAll } from '../../src/fhir/access.ts';
 import { storeAll } from '../../src/fhir/interaction/store-all.ts';
 import { Browser } from './app-driver.ts';
@@ -71,4 +72,4 @@ export async function submit(
 }
 
 export const link = (server: IdentityServer, accountId: string, issuer: string, subject: string): Promise<void> =>
-  linkIdentity(server.kairos.identity, accountId, { issuer, subject });
+  inTransaction(server.kairos.pool, (run) => linkIn(run, server.kairos.identity, accountId, { issuer, subject }));

@@ -1,10 +1,10 @@
 /** The end of a launch: the person's session begins, and the EHR's tokens belong to it. */
 import type { Account } from '../accounts/account.ts';
+import type { SignedIn } from '../accounts/signed-in.ts';
 import type { Proven } from '../federation/code-flow.ts';
-import { wayTo } from '../federation/after.ts';
 import { enter } from '../federation/enter.ts';
 import type { FederationParts } from '../federation/parts.ts';
-import { deviceLabel } from '../session/device.ts';
+import { afterProof, browserOf } from '../pages/acting.ts';
 import { goTo, type Visit } from '../pages/visit.ts';
 import { giveBack, openConnection } from './connection.ts';
 import { demandWorksHere, type Launched } from './launch.ts';
@@ -18,24 +18,16 @@ export async function enterLaunch(
   launched: Launched,
   cookies: readonly string[],
 ): Promise<Response> {
-  try {
+  const opened = async (): Promise<{ readonly signedIn: SignedIn; readonly connection: string }> => {
     demandWorksHere(account);
-  } catch (error) {
+    const signedIn = await enter(parts, account, proven, visit.session ?? visit.pending?.session, browserOf(visit));
+    const { uid: sessionUid } = signedIn.session;
+    const { ehr: issuer, context, tokens } = launched;
+    return { signedIn, connection: await openConnection(parts, { sessionUid, issuer, context }, tokens) };
+  };
+  const { signedIn, connection } = await opened().catch(async (error: unknown) => {
     await giveBack(parts, launched.ehr, launched.tokens);
     throw error;
-  }
-  const before = visit.session ?? visit.pending?.session;
-  const { session, cookie } = await enter(
-    parts,
-    account,
-    proven,
-    before,
-    deviceLabel(visit.request.headers.get('user-agent') ?? undefined),
-  );
-  const connection = await openConnection(
-    parts,
-    { sessionUid: session.uid, issuer: launched.ehr, context: launched.context },
-    launched.tokens,
-  );
-  return goTo(visit, await wayTo(parts, account, session, `/launched/open/${connection}`), [...cookies, cookie]);
+  });
+  return goTo(visit, afterProof(signedIn, `/launched/open/${connection}`), [...cookies, ...signedIn.cookies]);
 }

@@ -3,17 +3,19 @@ import { html } from 'hono/html';
 import { demandStepUp } from '../mfa/policy.ts';
 import { isSteppedUp } from '../session/session.ts';
 import { postButton, postForm, dayText } from '../pages/fields.ts';
+import { withPath } from '../pages/acting.ts';
 import { goTo, showPage, type OwnVisit, type Visit } from '../pages/visit.ts';
+import { invitedPage } from '../upstream/invited.ts';
 import { claimTokens } from '../ehr/connection.ts';
 import { enterLaunch } from '../ehr/enter-launch.ts';
 import { demandWorksHere } from '../ehr/launch.ts';
-import { wayTo } from './after.ts';
+import { failure } from './failure.ts';
 import { cookiesSent, forgetCookie } from './flow.ts';
 import { identitiesOf, linkIdentity, unlinkIdentities } from './link.ts';
 import type { FederationParts } from './parts.ts';
 import { lookAtWaiting, takeWaiting, waitingPath, type Waiting } from './waiting.ts';
 
-const after = (page: string, to: string): string => `${page}?return=${encodeURIComponent(to)}`;
+const STEPS = { 'needs-second-factor': '/signin/second', 'must-enrol': '/signin/enrol' } as const;
 
 function strangerPage(visit: Visit, { provider }: Waiting, here: string): Response | Promise<Response> {
   const { t } = visit;
@@ -21,7 +23,7 @@ function strangerPage(visit: Visit, { provider }: Waiting, here: string): Respon
     <h1>${t.federation.unlinkedTitle(provider)}</h1>
     <p>${t.federation.unlinkedLead(provider)}</p>
     <div class="actions">
-      <a class="button primary" href="${after('/signin', here)}">${t.federation.unlinkedSignIn}</a>
+      <a class="button primary" href="${withPath('/signin', here)}">${t.federation.unlinkedSignIn}</a>
     </div>
     <p class="quiet small">${t.federation.unlinkedInvited}</p>
   </div>`;
@@ -34,11 +36,12 @@ export async function showLink(parts: FederationParts, visit: Visit): Promise<Re
   const state = visit.query.exact('flow');
   const waiting = await lookAtWaiting(parts, state, cookiesSent(visit));
   const here = waitingPath(state);
-  if (pending) return goTo(visit, await wayTo(parts, pending.account, pending.session, here));
+  if (waiting.next.kind === 'invitation') return invitedPage(visit, waiting, waiting.next.ticket, state);
+  if (pending) return goTo(visit, withPath(STEPS[pending.state], here));
   if (!account || !session) return strangerPage(visit, waiting, here);
   if (waiting.next.kind === 'launch') demandWorksHere(account);
   // It opens the account from then on: like a new password.
-  if (!isSteppedUp(parts, session)) return goTo(visit, after('/step-up', here));
+  if (!isSteppedUp(parts, session)) return goTo(visit, withPath('/step-up', here));
   const { provider, proven } = waiting;
   const body = html`<div class="card">
     <h1>${t.federation.linkTitle(provider)}</h1>
@@ -72,8 +75,9 @@ export async function doLink(parts: FederationParts, visit: OwnVisit): Promise<R
   const state = visit.form.exact('flow');
   const waiting = await takeWaiting(parts, state, cookiesSent(visit));
   const { identity, proven, next } = waiting;
+  if (next.kind === 'invitation') throw failure('flow');
   if (next.kind === 'launch') demandWorksHere(account);
-  await linkIdentity(parts, account.id, identity);
+  await linkIdentity(parts, account, identity);
   const forgotten = forgetCookie(parts, state);
   if (next.kind === 'signin')
     return goTo(visit, next.to === '/' ? '/account/providers?done=linked' : next.to, [forgotten]);

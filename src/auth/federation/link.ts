@@ -1,6 +1,8 @@
 /** Which account an identity elsewhere opens: by issuer and subject that were proven, never by e-mail address. */
 import { poolNamed } from '../../platform/database/pool.ts';
+import { inTransaction, type Run } from '../../platform/database/transaction.ts';
 import { accountById, type Account } from '../accounts/account.ts';
+import { writeTo } from '../mail/mail.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
@@ -33,9 +35,8 @@ export async function accountLinkedTo(parts: AuthParts, identity: Identity): Pro
 }
 
 /** @throws FederationFailure `taken` when it opens another account */
-export async function linkIdentity(parts: AuthParts, accountId: string, identity: Identity): Promise<void> {
-  const { rows } = await poolNamed(
-    parts.pool,
+export async function linkIn(run: Run, parts: AuthParts, accountId: string, identity: Identity): Promise<void> {
+  const { rows } = await run(
     // An update that changes nothing, so that the row that is there comes back too.
     `insert into auth_upstream (issuer, subject_tag, account_id, created_at) values ($1, $2, $3, to_timestamp($4))
      on conflict (issuer, subject_tag) do update set account_id = auth_upstream.account_id returning account_id`,
@@ -43,6 +44,15 @@ export async function linkIdentity(parts: AuthParts, accountId: string, identity
   );
   if (rows[0]?.[0] !== accountId) throw failure('taken');
 }
+
+const pageOf = ({ publicUrl }: AuthParts): string => `${publicUrl}/account/providers`;
+
+/** Links, and tells the owner of the account. @throws FederationFailure `taken` */
+export const linkIdentity = (parts: AuthParts, account: Account, identity: Identity): Promise<void> =>
+  inTransaction(parts.pool, async (run) => {
+    await linkIn(run, parts, account.id, identity);
+    await writeTo(parts, run, account, 'factor-added', { factor: 'provider', account: pageOf(parts) });
+  });
 
 export interface LinkedIdentity {
   readonly issuer: string;
@@ -67,5 +77,12 @@ export async function unlinkIdentities(parts: AuthParts, account: Account, issue
   );
   const own = account.hasPassword || (await factorsOf(parts, account.id)).passkeys > 0;
   if (!own && ways.length === 0) throw refuse('last');
-  await poolNamed(parts.pool, `delete from auth_upstream where account_id = $1 and issuer = $2`, [account.id, issuer]);
+  await inTransaction(parts.pool, async (run) => {
+    const { rowCount } = await run(`delete from auth_upstream where account_id = $1 and issuer = $2`, [
+      account.id,
+      issuer,
+    ]);
+    if (rowCount > 0)
+      await writeTo(parts, run, account, 'factor-removed', { factor: 'provider', account: pageOf(parts) });
+  });
 }

@@ -4,6 +4,7 @@ import { openLaunched, returnFromEhr, showLaunched, startFromEhr } from '../ehr/
 import { open, own, type Handler, type Route } from '../pages/route.ts';
 import type { OwnVisit, Visit } from '../pages/visit.ts';
 import type { AuthParts } from '../parts.ts';
+import { doInvited } from '../upstream/invited.ts';
 import { returnFromUpstream, startUpstream } from '../upstream/pages.ts';
 import { withFailures } from './failure-page.ts';
 import { doLink, showLink, showProviders, undoLink } from './link-pages.ts';
@@ -26,6 +27,7 @@ export function federationRoutes(authParts: AuthParts, outbound: OutboundFetch):
       ...open('/signin/link', { GET: anyone(showLink) }),
       isOwn: true,
     },
+    open('/signin/invited', { POST: anyone(doInvited) }),
     {
       ...own('/account/providers', { GET: known(showProviders) }),
       ...own('/account/providers', { POST: known(undoLink) }, { stepUp: true }),

@@ -14,6 +14,8 @@ export interface Waiting {
   readonly provider: string;
   readonly next:
     | { readonly kind: 'signin'; readonly to: string }
+    /** Nobody has an account yet: the invitation makes one. */
+    | { readonly kind: 'invitation'; readonly ticket: string }
     /** `tokens`: id by which they are claimed; else they are given back when this flow is over. */
     | { readonly kind: 'launch'; readonly launched: Omit<Launched, 'tokens'>; readonly tokens: string };
 }

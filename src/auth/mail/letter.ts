@@ -23,7 +23,8 @@ export interface LetterValues {
   readonly disabled: Record<never, never>;
 }
 
-export type FactorName = 'totp' | 'passkey';
+/** `provider`: an account elsewhere that opens this one. */
+export type FactorName = 'totp' | 'passkey' | 'provider';
 export type LetterKind = keyof LetterValues;
 
 export interface Letter {

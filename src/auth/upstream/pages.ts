@@ -1,9 +1,8 @@
 /** Sign-in by a clinic's own OpenID Connect provider. @see https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth */
 import type { UpstreamSettings } from '../../platform/identity-settings.ts';
-import { deviceLabel } from '../session/device.ts';
+import { browserOf, goOn, wantedPath } from '../pages/acting.ts';
 import { missing } from '../pages/errors.ts';
 import { goTo, type Visit } from '../pages/visit.ts';
-import { wantedPath, wayTo } from '../federation/after.ts';
 import { beginCode, finishCode, takeCodeFlow } from '../federation/code-flow.ts';
 import { enter } from '../federation/enter.ts';
 import { failure } from '../federation/failure.ts';
@@ -21,6 +20,8 @@ interface Own {
   readonly fresh: boolean;
   /** Account that is signed in and wants to link: it is not exchanged for another. */
   readonly linkFor: string | undefined;
+  /** Of an invitation that makes the account. */
+  readonly ticket: string | undefined;
 }
 
 const isOwn = (value: unknown): value is Own =>
@@ -47,19 +48,19 @@ function upstreamOf(parts: FederationParts, visit: Visit): UpstreamSettings {
   return upstream;
 }
 
-/** `?return=` where to go on; `?link=` links with who is signed in; `?fresh=` demands a proof of now. */
+/** `?return=` where to go on; `?link=` links with who is signed in; `?invitation=` makes the account that the ticket invites to; `?fresh=` demands a proof of now. */
 export async function startUpstream(parts: FederationParts, visit: Visit): Promise<Response> {
   const upstream = upstreamOf(parts, visit);
   const fresh = visit.query.has('fresh');
+  const ticket = visit.query.has('invitation') ? visit.query.exact('invitation') : undefined;
   const linkFor = visit.query.has('link') ? visit.account?.id : undefined;
-  const to = wantedPath(parts, visit.query.exact('return'));
   const { url, cookies } = await beginCode(parts, {
     kind: 'signin',
     configuration: await parts.remotes.configurationOf(remoteOf(upstream)),
     redirectUri: upstreamRedirect(parts, upstream),
     scope: upstream.scope,
     ...(fresh ? { parameters: { prompt: 'login', max_age: '0' } } : {}),
-    own: { id: upstream.id, to, fresh, linkFor } satisfies Own,
+    own: { id: upstream.id, to: wantedPath(visit), fresh, linkFor, ticket } satisfies Own,
     cookieHeader: cookiesSent(visit),
   });
   return goTo(visit, url, cookies);
@@ -82,18 +83,15 @@ export async function returnFromUpstream(parts: FederationParts, visit: Visit): 
   const identity = { issuer: proven.issuer, subject: proven.subject };
   const account = await accountLinkedTo(parts, identity);
   if (!account) {
-    const waiting = { identity, proven, provider: upstream.name, next: { kind: 'signin', to: own.to } } as const;
-    const { path, cookies } = await letWait(parts, waiting, cookieHeader);
+    const next =
+      own.ticket === undefined
+        ? ({ kind: 'signin', to: own.to } as const)
+        : ({ kind: 'invitation', ticket: own.ticket } as const);
+    const { path, cookies } = await letWait(parts, { identity, proven, provider: upstream.name, next }, cookieHeader);
     return goTo(visit, path, [forgotten, ...cookies]);
   }
-  if (own.linkFor !== undefined && own.linkFor !== account.id) throw failure('taken');
+  if (own.ticket !== undefined || (own.linkFor !== undefined && own.linkFor !== account.id)) throw failure('taken');
   const before = visit.session ?? visit.pending?.session;
-  const { session, cookie } = await enter(
-    parts,
-    account,
-    proven,
-    before,
-    deviceLabel(visit.request.headers.get('user-agent') ?? undefined),
-  );
-  return goTo(visit, await wayTo(parts, account, session, own.to), [forgotten, cookie]);
+  visit.cookies.push(forgotten);
+  return goOn(visit, await enter(parts, account, proven, before, browserOf(visit)), own.to);
 }

@@ -1,7 +1,11 @@
 /** Letters in English. */
 import type { FactorName, LetterTexts } from '../letter.ts';
 
-const FACTORS: Readonly<Record<FactorName, string>> = { totp: 'an authenticator app', passkey: 'a passkey' };
+const FACTORS: Readonly<Record<FactorName, string>> = {
+  totp: 'an authenticator app',
+  passkey: 'a passkey',
+  provider: 'an account with another provider',
+};
 const NOT_YOU =
   'If this was not you, change your password at once, look at where you are signed in, and tell the clinic:';
 

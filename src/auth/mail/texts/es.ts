@@ -4,6 +4,7 @@ import type { FactorName, LetterTexts } from '../letter.ts';
 const FACTORS: Readonly<Record<FactorName, string>> = {
   totp: 'una aplicación de autenticación',
   passkey: 'una llave de acceso',
+  provider: 'una cuenta de otro proveedor',
 };
 const NOT_YOU =
   'Si no ha sido usted, cambie la contraseña enseguida, revise dónde tiene la sesión abierta y avise a la clínica:';
