@@ -149,10 +149,10 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       ...(options.say ? { say: options.say } : {}),
     });
     const keys = await installationKeys(config, pool);
-    let context: OperationContext | undefined;
+    const joined: { context?: OperationContext } = {};
     const operations = declareOperations(modules, () => {
-      if (!context) throw new Error('An operation was called before everything was joined');
-      return context;
+      if (!joined.context) throw new Error('An operation was called before everything was joined');
+      return joined.context;
     });
     const engine: Engine = {
       definitions,
@@ -189,7 +189,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       fhirBase: baseUrl,
       engine,
     };
-    context = { identity };
+    joined.context = { identity };
     const metrics = createMetrics();
     observePool(metrics, pool);
     let stopping = false;

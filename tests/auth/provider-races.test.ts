@@ -63,7 +63,7 @@ describe('RFC 6749 4.1.2: a code is used once', () => {
       expect(reply.body['error']).toBe('invalid_grant');
     }
     expect(await grantsLeft()).toBe(before - 1);
-    const [{ body } = { body: {} }] = good;
+    const body = good[0]?.body ?? {};
     expect((await introspect(two, confidential, body['access_token'])).body).toEqual({ active: false });
     expect((await refresh(two, app, body['refresh_token'])).status).toBe(400);
     expect(events.some((e) => e.kind === 'grant-revoked' && e.reason === 'replay')).toBe(true);

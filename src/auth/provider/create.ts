@@ -43,7 +43,9 @@ function createProvider(server: ServerParts, keys: SigningKeys): Provider {
   provider.on('server_error', (_ctx, error) =>
     parts.log.error('unexpected error of the authorization server', errorFields(error)),
   );
-  provider.on('grant.revoked', (_ctx, grantId) => observe({ kind: 'grant-revoked', grantId, reason: 'client' }));
+  provider.on('grant.revoked', (ctx, grantId) =>
+    observe({ kind: 'grant-revoked', grantId, reason: ctx.oidc.route === 'revocation' ? 'client' : 'replay' }),
+  );
   const refused =
     (endpoint: 'authorization' | 'token' | 'introspection' | 'revocation') =>
     (ctx: KoaContextWithOIDC, error: Error): void =>

@@ -8,6 +8,7 @@ import { secretHash } from '../../platform/keys.ts';
 import { isRegisteredOrigin } from '../clients/registry.ts';
 import type { ObserveAuth } from '../events.ts';
 import type { AuthParts } from '../parts.ts';
+import { setCookie } from '../session/cookies.ts';
 import { endSession } from '../session/end.ts';
 import { sessionOf } from '../session/session.ts';
 import { noteArrival } from './arrival.ts';
@@ -120,7 +121,10 @@ async function endOwnSession(parts: AuthParts, ctx: KoaContextWithOIDC): Promise
   if (ctx.status !== 303 || params?.['logout'] === undefined || !session) return;
   const own = await sessionOf(parts, ctx.headers.cookie);
   // Another person may have signed in since: then only what was left of the one before ends.
-  if (own && own.accountId === session.accountId) await endSession(parts, own.uid);
+  if (!own || own.accountId !== session.accountId) return;
+  await endSession(parts, own.uid);
+  ctx.append('set-cookie', setCookie(parts, 'sid', '', 0));
+  ctx.set('clear-site-data', '"cache", "storage"');
 }
 
 export function createMiddleware(parts: AuthParts, observe: ObserveAuth): Middleware {

@@ -35,20 +35,3 @@ export function createProviderPages(texts: ProviderTexts): ProviderPages {
     signedOut: (ctx) => show(ctx, texts.signedOut(ctx.oidc.client?.clientName, ctx.get('accept-language'))),
   };
 }
-
-const escape = (text: string): string => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
-
-const page = (title: string, body: string): string =>
-  `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title></head><body><main><h1>${title}</h1>${body}</main></body></html>`;
-
-/** Without any style. */
-export const PLAIN_TEXTS: ProviderTexts = {
-  error: ({ code, description }) =>
-    page('This request cannot be answered', `<p>${escape(description ?? code)} (${escape(code)})</p>`),
-  logout: (form) =>
-    page(
-      'Sign out?',
-      `${form}<p><button type="submit" form="op.logoutForm" name="logout" value="yes">Sign out</button> <button type="submit" form="op.logoutForm">Stay signed in</button></p>`,
-    ),
-  signedOut: () => page('You are signed out', ''),
-};
