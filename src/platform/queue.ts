@@ -83,7 +83,7 @@ type AnyQueue = Pick<
   Queue,
   'add' | 'getJobCounts' | 'getJobSchedulers' | 'removeJobScheduler' | 'upsertJobScheduler' | 'close'
 >;
-type AnyWorker = Pick<Worker, 'waitUntilReady' | 'close'>;
+type AnyWorker = Pick<Worker, 'waitUntilReady' | 'run' | 'close'>;
 
 /** @param closed once aborted, broken connections are no news */
 function makeQueue(connection: QueueConnection, log: Log, closed: AbortSignal): AnyQueue {
@@ -110,7 +110,8 @@ function makeWorker(
     log[stopping.aborted ? 'debug' : 'error']('The worker failed', errorFields(error));
   const failed = (job: { name: string; attemptsMade: number } | undefined, error: Error): void =>
     log.error('Job failed', { ...(job ? { job: job.name, attempt: job.attemptsMade } : {}), ...errorFields(error) });
-  const options = { concurrency: 4 };
+  // Of a connection that fails at first BullMQ remembers the failure, and asks for jobs again without a pause: it runs once it is ready.
+  const options = { concurrency: 4, autorun: false };
   if (connection.kind === 'redis') {
     const worker = new Worker<JobPayload>(NAME, process, { connection: redisOptions(connection.url), ...options });
     worker.on('error', error).on('failed', failed);
@@ -162,7 +163,13 @@ export function openQueue(connection: QueueConnection, jobs: readonly JobDeclara
         log.debug('Job done', { job: job.name, durationMs: Math.round(performance.now() - started) });
       };
       const worker = makeWorker(connection, process, log, stopping.signal);
-      await worker.waitUntilReady();
+      try {
+        await worker.waitUntilReady();
+      } catch (error) {
+        await worker.close().catch(() => undefined);
+        throw error;
+      }
+      worker.run().catch((error: unknown) => log.error('The worker failed', errorFields(error)));
       return {
         async idle() {
           for (;;) {
