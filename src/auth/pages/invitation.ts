@@ -61,6 +61,14 @@ function page(visit: Visit, invitation: OpenInvitation, wrong?: string): PageOpt
       <button class="primary wide-button">${t.invitation.submit}</button>`,
     { ticket },
   );
+  const providers = visit.parts.settings.upstreams.map(
+    ({ id, name }) =>
+      html`<p>
+        <a class="button wide-button" href="${`/signin/with/${id}?invitation=${encodeURIComponent(ticket)}`}"
+          >${t.federation.invitedWith(name)}</a
+        >
+      </p>`,
+  );
   const accept = account
     ? postForm(visit, '/invitation', html`<button class="primary wide-button">${t.invitation.accept}</button>`, {
         ticket,
@@ -72,7 +80,7 @@ function page(visit: Visit, invitation: OpenInvitation, wrong?: string): PageOpt
     <p class="lead">${invitation.hasAccount ? t.invitation.leadKnown(roles) : t.invitation.lead(roles)}</p>
     <p class="label">${t.fields.email}</p>
     <p>${invitation.email}</p>
-    ${invitation.hasAccount ? accept : create}
+    ${invitation.hasAccount ? accept : create} ${invitation.hasAccount ? undefined : providers}
   </div>`;
   return { title: t.invitation.title, body, scripts: ['password.js'] };
 }

@@ -539,7 +539,10 @@ export const en = {
     unlinkedLead: (provider: string) =>
       `Your sign-in at ${provider} is not linked with an account here. Sign in here once in another way; from then on ${provider} is enough.`,
     unlinkedSignIn: 'Sign in and link',
-    unlinkedInvited: 'No account here yet? Open the invitation that you got from the clinic, and come back.',
+    unlinkedInvited: 'No account here yet? Open the invitation that you got from the clinic, and choose this sign-in there.',
+    invitedLead: (provider: string) => `You will sign in at ${provider}, and need no password here.`,
+    invitedSubmit: 'Create my account',
+    invitedWith: (provider: string) => `Accept, and sign in with ${provider} from now on`,
     linkTitle: (provider: string) => `Link ${provider} with your account?`,
     linkLead: (provider: string, account: string) =>
       `From then on, signing in at ${provider} opens the account of ${account} here.`,

@@ -533,7 +533,10 @@ export const es: Texts = {
     unlinkedLead: (provider: string) =>
       `Su acceso en ${provider} no está vinculado con ninguna cuenta de aquí. Entre aquí una vez de otra manera; después bastará con ${provider}.`,
     unlinkedSignIn: 'Entrar y vincular',
-    unlinkedInvited: '¿Aún no tiene cuenta aquí? Abra la invitación que le envió la clínica y vuelva después.',
+    unlinkedInvited: '¿Aún no tiene cuenta aquí? Abra la invitación que le envió la clínica y elija allí este acceso.',
+    invitedLead: (provider: string) => `Entrará por ${provider} y no necesita contraseña aquí.`,
+    invitedSubmit: 'Crear mi cuenta',
+    invitedWith: (provider: string) => `Aceptar y entrar desde ahora con ${provider}`,
     linkTitle: (provider: string) => `¿Vincular ${provider} con su cuenta?`,
     linkLead: (provider: string, account: string) =>
       `Desde ese momento, quien entre en ${provider} con este acceso abrirá aquí la cuenta de ${account}.`,
