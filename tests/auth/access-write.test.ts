@@ -1,0 +1,213 @@
+/** What is written must be what the writer may write: by every door, and nothing stays of what may not. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { client, type Answer, type Send } from '../http/client.ts';
+import { everything } from '../support/everything.ts';
+import { CANARY, openWorld, token, type World } from './access-world.ts';
+
+let world: World;
+let send: Send;
+beforeAll(async () => {
+  world = await openWorld();
+  send = client(world.server);
+});
+afterAll(() => world.close());
+beforeEach(() => world.as(token(world, 'patient/*.cruds')));
+
+const visit = (patient: string, more: object = {}): object => ({
+  resourceType: 'Appointment',
+  status: 'proposed',
+  participant: [{ actor: { reference: `Patient/${patient}` }, status: 'needs-action' }],
+  ...more,
+});
+const own = visit('a');
+const nobodys = {
+  resourceType: 'Appointment',
+  status: 'proposed',
+  participant: [{ type: [{ text: 'who' }], status: 'needs-action' }],
+};
+const asSystem = async (work: () => Promise<Answer>): Promise<Answer> => {
+  world.as(everything);
+  return work();
+};
+const appointments = async (): Promise<unknown> =>
+  (await asSystem(() => send('GET', 'Appointment?_summary=count'))).body['total'];
+const created = async (): Promise<string> => {
+  const { status, body, text } = await send('POST', 'Appointment', own);
+  expect(status, text).toBe(201);
+  return String(body['id']);
+};
+const bundle = (type: 'batch' | 'transaction', ...entry: object[]): object => ({ resourceType: 'Bundle', type, entry });
+const statuses = ({ body }: Answer): string[] =>
+  ((body['entry'] ?? []) as unknown as { response: { status: string } }[]).map((e) => e.response.status.slice(0, 3));
+
+describe('create', () => {
+  test('of one’s own: 201, and to be read', async () => {
+    const id = await created();
+    expect((await send('GET', `Appointment/${id}`)).status).toBe(200);
+  });
+
+  test('of nobody’s or another’s: 403, and nothing is stored', async () => {
+    const before = await appointments();
+    world.as(token(world, 'patient/*.cruds'));
+    const refused = await send('POST', 'Appointment', nobodys);
+    expect([refused.status, refused.headers.get('location')]).toEqual([403, null]);
+    expect((await send('POST', 'Appointment', nobodys, { 'If-None-Exist': 'status=noshow' })).status).toBe(403);
+    expect((await send('PUT', 'Appointment?status=noshow', nobodys)).status).toBe(403);
+    expect(
+      (
+        await send(
+          'POST',
+          '',
+          bundle(
+            'transaction',
+            { request: { method: 'POST', url: 'Appointment' }, resource: own },
+            { request: { method: 'POST', url: 'Appointment' }, resource: nobodys },
+          ),
+        )
+      ).status,
+    ).toBe(403);
+    expect(await appointments()).toBe(before);
+  });
+
+  test('in a batch each entry by itself', async () => {
+    const answer = await send(
+      'POST',
+      '',
+      bundle(
+        'batch',
+        { request: { method: 'POST', url: 'Appointment' }, resource: own },
+        { request: { method: 'POST', url: 'Appointment' }, resource: nobodys },
+        { request: { method: 'GET', url: 'Patient/b' } },
+        { request: { method: 'GET', url: 'Patient/a' } },
+      ),
+    );
+    expect([answer.status, statuses(answer)]).toEqual([200, ['201', '403', '404', '200']]);
+  });
+
+  test('a scope that opens no rows creates none', async () => {
+    for (const type of ['Slot', 'Practitioner', 'Organization', 'Task', 'RelatedPerson', 'Provenance'])
+      expect((await send('POST', type, { resourceType: type })).status, type).toBe(403);
+  });
+});
+
+describe('update and patch', () => {
+  test('may not give away what is one’s own', async () => {
+    const id = await created();
+    const away = { ...nobodys, id };
+    const patch = [{ op: 'replace', path: '/participant', value: (nobodys as { participant: unknown }).participant }];
+    const entry = { request: { method: 'PUT', url: `Appointment/${id}` }, resource: away };
+    const bodies: readonly (() => Promise<Answer>)[] = [
+      () => send('PUT', `Appointment/${id}`, away),
+      () => send('PUT', `Appointment?_id=${id}`, away),
+      () => send('PATCH', `Appointment/${id}`, patch),
+      () => send('PATCH', `Appointment?_id=${id}`, patch),
+      () => send('POST', '', bundle('transaction', entry)),
+    ];
+    for (const call of bodies) expect((await call()).status).toBe(403);
+    expect(statuses(await send('POST', '', bundle('batch', entry)))).toEqual(['403']);
+    const stored = await send('GET', `Appointment/${id}`);
+    expect([stored.status, stored.headers.get('etag')]).toEqual([200, 'W/"1"']);
+    expect((await send('PUT', `Appointment/${id}`, { ...visit('a'), id, description: 'mine' })).status).toBe(200);
+  });
+
+  test('clients choose no ids', async () => {
+    expect((await send('PUT', 'Appointment/chosen', { ...own, id: 'chosen' })).status).toBe(405);
+    expect((await send('PUT', 'Appointment?identifier=x|y', { ...own, id: 'chosen' })).status).toBe(405);
+    world.as(token(world, 'user/*.cruds', { rights: { kind: 'workforce' } }));
+    expect((await send('PUT', 'Appointment/chosen', { ...own, id: 'chosen' })).status).toBe(405);
+    world.as(token(world, 'system/*.cruds', { rights: { kind: 'system' } }));
+    expect((await send('PUT', 'Appointment/chosen', { ...own, id: 'chosen' })).status).toBe(201);
+  });
+
+  test('what was referred to before may stay, also where it is hidden', async () => {
+    world.as(everything);
+    const group = {
+      ...visit('a', { slot: [{ reference: 'Slot/busy' }] }),
+      participant: ['a', 'b'].map((who) => ({ actor: { reference: `Patient/${who}` }, status: 'accepted' })),
+    };
+    const id = String((await send('POST', 'Appointment', group)).body['id']);
+    world.as(token(world, 'patient/*.cruds'));
+    const entry = { request: { method: 'PUT', url: `Appointment/${id}` }, resource: { ...group, id, priority: 3 } };
+    expect((await send('PUT', `Appointment/${id}`, { ...group, id, priority: 1 })).status).toBe(200);
+    expect((await send('PATCH', `Appointment/${id}`, [{ op: 'add', path: '/priority', value: 2 }])).status).toBe(200);
+    expect((await send('POST', '', bundle('transaction', entry))).status).toBe(200);
+    const more = { ...group, id, basedOn: [{ reference: 'ServiceRequest/by-subject-b' }] };
+    expect((await send('PUT', `Appointment/${id}`, more)).status).toBe(422);
+  });
+});
+
+describe('scopes for each letter', () => {
+  test('to search is not to read, to read is not to change', async () => {
+    const id = await created();
+    world.as(token(world, 'patient/Appointment.r'));
+    expect((await send('GET', 'Appointment')).status).toBe(403);
+    expect((await send('GET', `Appointment/${id}`)).status).toBe(200);
+    expect((await send('DELETE', `Appointment/${id}`)).status).toBe(403);
+    world.as(token(world, 'patient/Appointment.rs patient/Appointment.d?status=booked'));
+    expect((await send('DELETE', `Appointment/${id}`)).status).toBe(204);
+    expect((await send('GET', `Appointment/${id}`)).status).toBe(200);
+    // Found by what may be searched, but not to be deleted.
+    expect((await send('DELETE', `Appointment?_id=${id}`)).status).toBe(403);
+    world.as(token(world, 'patient/Appointment.rs patient/Appointment.d?status=proposed'));
+    expect((await send('DELETE', `Appointment/${id}`)).status).toBe(204);
+    expect((await send('GET', `Appointment/${id}`)).status).toBe(404);
+  });
+
+  test('an update must stay within its filter', async () => {
+    const id = await created();
+    world.as(token(world, 'patient/Appointment.rs patient/Appointment.u?status=proposed'));
+    expect((await send('PUT', `Appointment/${id}`, { ...own, id, description: 'x' })).status).toBe(200);
+    expect(
+      (await send('PATCH', `Appointment/${id}`, [{ op: 'replace', path: '/status', value: 'cancelled' }])).status,
+    ).toBe(403);
+    expect((await send('GET', `Appointment/${id}`)).body['status']).toBe('proposed');
+  });
+
+  test('criteria tell what exists: they need the letter to search', async () => {
+    world.as(token(world, 'patient/Appointment.cud'));
+    expect((await send('POST', 'Appointment', own, { 'If-None-Exist': 'status=booked' })).status).toBe(403);
+    expect((await send('PUT', 'Appointment?status=booked', own)).status).toBe(403);
+    expect((await send('DELETE', 'Appointment?status=booked')).status).toBe(403);
+    const conditional = {
+      request: { method: 'POST', url: 'Appointment', ifNoneExist: 'status=booked' },
+      resource: own,
+    };
+    expect((await send('POST', '', bundle('transaction', conditional))).status).toBe(403);
+    expect((await send('POST', 'Appointment', own)).status).toBe(201);
+  });
+
+  test('references to the directory and to oneself need no scope of their own', async () => {
+    world.as(token(world, 'patient/Appointment.c'));
+    const full = {
+      ...visit('a', { slot: [{ reference: 'Slot/free' }] }),
+      participant: ['Patient/a', 'Practitioner/shared', 'Location/shared'].map((reference) => ({
+        actor: { reference },
+        status: 'accepted',
+      })),
+    };
+    expect((await send('POST', 'Appointment', full)).status).toBe(201);
+    expect((await send('POST', 'Appointment', visit('b'))).status).toBe(422);
+    expect((await send('POST', 'Appointment', visit('a', { slot: [{ reference: 'Slot/busy' }] }))).status).toBe(422);
+  });
+
+  test('a transaction is refused as a whole for one entry outside of the scopes', async () => {
+    const before = await appointments();
+    world.as(token(world, 'patient/Appointment.cruds'));
+    const answer = await send(
+      'POST',
+      '',
+      bundle(
+        'transaction',
+        { request: { method: 'POST', url: 'Appointment' }, resource: own },
+        { request: { method: 'GET', url: 'Communication/came' } },
+      ),
+    );
+    expect(answer.status).toBe(403);
+    expect(await appointments()).toBe(before);
+  });
+});
+
+test('the other patient is as before', async () => {
+  const b = await asSystem(() => send('GET', 'Patient/b/_history'));
+  expect([b.body['total'], b.text.includes(CANARY)]).toEqual([1, true]);
+});
