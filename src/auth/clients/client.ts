@@ -2,6 +2,7 @@
  * A registered client: an app that people use, or a system that acts for itself; and the rules that its registration must keep.
  * @see https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#register-app-with-ehr
  */
+import { createPublicKey, type AsymmetricKeyDetails } from 'node:crypto';
 import { parseScope, type Scope } from '../smart/scope.ts';
 
 /** `bulk`: a system that only reads; `bootstrap`: the system of the environment's settings. */
@@ -60,11 +61,16 @@ const SCRIPTING = /^(?:javascript|vbscript|data|blob|file|about|ftp|wss?):$/;
 /** Controls, and what is invisible or turns the direction of writing. */
 const UNSAFE_NAME = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
+/** Others are not written into a URI but encoded; the database could not hold some. @see https://www.rfc-editor.org/rfc/rfc3986#section-2 */
+const URI_CHARACTERS = /^[!-~]+$/;
+const parseUri = (text: string): URL | null =>
+  text.length <= MAX_URI && URI_CHARACTERS.test(text) ? URL.parse(text) : null;
+
 const isWeb = (url: URL): boolean => url.protocol === 'https:' || url.protocol === 'http:';
 
 /** https, or http on this machine. */
 function demandWebUri(text: string, name: string): void {
-  const url = text.length <= MAX_URI ? URL.parse(text) : null;
+  const url = parseUri(text);
   const secure = url?.protocol === 'https:' || (url?.protocol === 'http:' && LOOPBACK.has(url.hostname));
   if (!url || !secure || url.username !== '' || url.password !== '' || url.hash !== '')
     throw new ClientError(`${name} must be an https URL (http on localhost) without user name and fragment.`);
@@ -75,7 +81,7 @@ function demandRedirectUri(text: string): void {
   const refuse = (why: string): never => {
     throw new ClientError(`A redirect URI ${why}.`, 'invalid_redirect_uri');
   };
-  const url = text.length <= MAX_URI ? URL.parse(text) : null;
+  const url = parseUri(text);
   if (!url || /[\s*\\]/.test(text)) return refuse('must be an absolute URL without wildcards');
   if (text.includes('#')) refuse('must not have a fragment');
   if (url.username !== '' || url.password !== '') refuse('must not have a user name');
@@ -85,18 +91,28 @@ function demandRedirectUri(text: string): void {
 
 const RSA_BITS = 2048;
 
+/** Strength of a key that can be used, whose point lies on its curve; undefined: it is none. */
+function detailsOf(jwk: Readonly<Record<string, unknown>>): AsymmetricKeyDetails | undefined {
+  try {
+    return createPublicKey({ key: { ...jwk }, format: 'jwk' }).asymmetricKeyDetails;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether a key can check RS384 or ES384. */
 function demandKey(key: unknown): void {
   if (typeof key !== 'object' || key === null) throw new ClientError('jwks.keys must hold objects.');
-  const { kty, crv, n, x, y, d, k, kid, alg } = key as Record<string, unknown>;
+  const jwk = key as Record<string, unknown>;
+  const { d, k, kid, alg } = jwk;
   if (d !== undefined || k !== undefined)
     throw new ClientError('jwks must hold public keys only: never send a private or symmetric one.');
-  if (kid !== undefined && typeof kid !== 'string') throw new ClientError('The kid of a key must be text.');
+  if (kid !== undefined && (typeof kid !== 'string' || !/^[!-~]{1,200}$/.test(kid)))
+    throw new ClientError('The kid of a key must be text.');
   if (alg !== undefined && alg !== 'RS384' && alg !== 'ES384')
     throw new ClientError('The alg of a key must be RS384 or ES384.');
-  const isRsa = kty === 'RSA' && typeof n === 'string' && Buffer.from(n, 'base64url').length * 8 >= RSA_BITS;
-  const isEc = kty === 'EC' && crv === 'P-384' && typeof x === 'string' && typeof y === 'string';
-  if (!isRsa && !isEc)
+  const { modulusLength = 0, namedCurve } = detailsOf(jwk) ?? {};
+  if (modulusLength < RSA_BITS && namedCurve !== 'secp384r1')
     throw new ClientError('A key must be RSA of 2048 bits or more (RS384), or on the curve P-384 (ES384).');
 }
 

@@ -67,6 +67,9 @@ export async function findClientSecret(
 const hasSecret = ({ auth }: ClientMetadata): boolean =>
   auth === 'client_secret_basic' || auth === 'client_secret_post';
 
+/** What no text in the database can hold, as JSON writes it. */
+const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i;
+
 export interface NewClient extends ClientMetadata {
   readonly kind: ClientKind;
   /** Made when it is not given. */
@@ -88,16 +91,12 @@ export async function registerClient(
   if (!CLIENT_ID.test(clientId))
     throw new ClientError('client_id must have 1 to 64 letters, digits, dots, hyphens and underscores.');
   const secret = hasSecret(metadata) ? newSecret() : undefined;
+  const stored = JSON.stringify({ ...metadata, origins: originsOf(metadata) });
+  if (UNSTORABLE.test(stored)) throw new ClientError('A text holds the character NUL, or half a character.');
   const { rowCount } = await poolNamed(
     pool,
     `insert into auth_client (client_id, metadata, secret_sealed, kind, created_by) values ($1, $2, $3, $4, $5) on conflict do nothing`,
-    [
-      clientId,
-      JSON.stringify({ ...metadata, origins: originsOf(metadata) }),
-      secret === undefined ? null : keys.seal(SECRET, clientId, secret),
-      kind,
-      createdBy,
-    ],
+    [clientId, stored, secret === undefined ? null : keys.seal(SECRET, clientId, secret), kind, createdBy],
   );
   if (rowCount === 0) throw new ClientError(`There is a client ${clientId} already.`);
   return { clientId, secret };
