@@ -26,6 +26,9 @@ const SECONDS = 5 * 60;
 /** More than anybody needs; each one makes the options longer. */
 const MOST = 20;
 
+/** EdDSA, ES256, RS256: the library would also offer what Node calls experimental. @see https://www.iana.org/assignments/cose/ */
+const ALGORITHMS = [-8, -7, -257];
+
 const relyingParty = ({ publicUrl }: AuthParts) => ({
   id: new URL(publicUrl).hostname,
   origin: new URL(publicUrl).origin,
@@ -88,6 +91,7 @@ export async function beginPasskey(parts: AuthParts, { account, session }: Perso
     userID: new Uint8Array(Buffer.from(await userHandle(parts, account.id), 'base64url')),
     timeout: SECONDS * 1000,
     attestationType: 'none',
+    supportedAlgorithmIDs: ALGORITHMS,
     excludeCredentials: [...existing],
     authenticatorSelection: { residentKey: 'preferred', userVerification: 'preferred' },
   });
@@ -120,6 +124,7 @@ export async function addPasskey(
     expectedOrigin: origin,
     expectedRPID: id,
     requireUserVerification: false,
+    supportedAlgorithmIDs: ALGORITHMS,
   }).catch(() => ({ registrationInfo: undefined }));
   if (!registrationInfo) throw refuse('passkey');
   const { credential, userVerified, credentialBackedUp } = registrationInfo;
