@@ -95,10 +95,13 @@ function documentRoutes(app: Hono<{ Bindings: Bindings }>, server: Authorization
   app.options('/oauth/userinfo', (c) => preflight(c.req.header('origin') ?? '*', 'GET, POST'));
 
   app.post('/oauth/register', async (c) => {
+    const type = c.req.header('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
+    if (type !== 'application/json') return json({ error: 'invalid_client_metadata' }, 400, NO_STORE);
     const text = await boundedText(c.req.raw, MAX_REGISTRATION_BYTES);
     if (text === undefined) return json({ error: 'invalid_client_metadata' }, 413, NO_STORE);
     const { status, body } = await registerDynamically(parts, c.req.header('authorization'), text);
-    return json(body, status, NO_STORE);
+    const challenge = status === 401 ? { 'WWW-Authenticate': 'Bearer error="invalid_token"' } : {};
+    return json(body, status, { ...NO_STORE, ...challenge });
   });
 }
 

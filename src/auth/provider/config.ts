@@ -4,6 +4,7 @@ import { supportedScopes } from '../access/supported.ts';
 import { accountById, fhirUserOf } from '../accounts/account.ts';
 import type { ObserveAuth } from '../events.ts';
 import type { AuthParts } from '../parts.ts';
+import { registrationUrl } from '../smart/configuration.ts';
 import { isOurAudience } from '../smart/audience.ts';
 import { readContext, sessionLives } from '../smart/context.ts';
 import { consumeLaunch } from '../smart/launch.ts';
@@ -99,7 +100,11 @@ export function createConfiguration({ parts, observe, pages, jwks, findClient }:
       revocation: '/revoke',
       end_session: '/logout',
     },
-    discovery: { userinfo_endpoint: `${issuer}/userinfo`, service_documentation: parts.publicUrl },
+    discovery: {
+      userinfo_endpoint: `${issuer}/userinfo`,
+      registration_endpoint: registrationUrl(parts),
+      service_documentation: parts.publicUrl,
+    },
     cookies: {
       names: { session: secure ? '__Host-op' : 'op', interaction: named('interaction'), resume: named('resume') },
       long: { ...cookie, path: '/' },

@@ -51,11 +51,14 @@ function refuse(ctx: KoaContextWithOIDC, description: string): void {
   ctx.body = { error: 'invalid_request', error_description: description };
 }
 
+/** Where browsers come by GET and POST alike. */
+const BY_GET_TOO = ['/authorize', '/logout'];
+
 /**
  * The library's POST would need cookies that other sites' requests carry: the same parameters come again by GET instead.
  * @see https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#authorization-methods
  */
-async function repeatByGet({ issuer }: AuthParts, ctx: KoaContextWithOIDC): Promise<void> {
+async function repeatByGet({ issuer }: AuthParts, ctx: KoaContextWithOIDC, path: string): Promise<void> {
   if (!ctx.is('application/x-www-form-urlencoded'))
     return refuse(ctx, 'only application/x-www-form-urlencoded bodies are supported');
   const form = await readForm(ctx.req);
@@ -68,7 +71,7 @@ async function repeatByGet({ issuer }: AuthParts, ctx: KoaContextWithOIDC): Prom
   const given = [ctx.querystring, new URLSearchParams(form).toString()].filter((q) => q !== '').join('&');
   ctx.status = 303;
   ctx.set('cache-control', 'no-store');
-  ctx.set('location', `${issuer}/authorize?${given}`);
+  ctx.set('location', `${issuer}${path}?${given}`);
   ctx.body = '';
 }
 
@@ -134,7 +137,8 @@ export function createMiddleware(parts: AuthParts, observe: ObserveAuth): Middle
     ctx.set('referrer-policy', 'no-referrer');
     // NUL, too: the database cannot hold it, and no parameter has a use for it.
     if (!isText(ctx.querystring)) return refuse(ctx, 'a parameter holds bytes that are no UTF-8, or the character NUL');
-    if (ctx.method === 'POST' && ctx.path === '/authorize') return repeatByGet(parts, ctx);
+    const repeated = ctx.method === 'POST' ? BY_GET_TOO.find((path) => path === ctx.path) : undefined;
+    if (repeated !== undefined) return repeatByGet(parts, ctx, repeated);
     ctx.set('content-security-policy', PAGE_POLICY);
     await next();
     const { oidc } = ctx;
@@ -153,6 +157,9 @@ export function createMiddleware(parts: AuthParts, observe: ObserveAuth): Middle
         await allowCredentials(parts, ctx);
       }
     }
+    // The library lists the modes that it could; no client of ours may use others.
+    if (oidc.route === 'discovery' && typeof ctx.body === 'object')
+      ctx.body = { ...ctx.body, response_modes_supported: ['query'] };
     if (oidc.route === 'token' && ctx.status === 200) {
       addContext(ctx);
       await noteRefresh(parts, ctx);
