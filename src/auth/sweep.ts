@@ -1,10 +1,12 @@
 /** Forgets what of identity has expired, table by table and some rows at a time. */
 import { poolNamed } from '../platform/database/pool.ts';
+import { sweepMail } from './mail/deliver.ts';
 import type { AuthParts } from './parts.ts';
 
 const BATCH = 2_000;
+const MAIL_DAYS = 30;
 
-/** What of a table may go. Sessions and mail stay a while for those who look for them. */
+/** What of a table may go. Sessions stay a while for those who look for them. */
 const GONE: Readonly<Record<string, string>> = {
   // The library's clock may be some seconds behind.
   auth_oidc: `expires_at < now() - interval '2 minutes'`,
@@ -15,7 +17,6 @@ const GONE: Readonly<Record<string, string>> = {
   auth_attempt: `expires_at < now()`,
   auth_known_device: `expires_at < now()`,
   auth_session: `coalesce(ended_at, least(expires_at, last_seen_at + make_interval(secs => idle_seconds))) < now() - interval '1 day'`,
-  mail_message: `created_at < now() - case when sent_at is null then interval '30 days' else interval '7 days' end`,
 };
 
 /** Grants that can give no token any more: nothing hangs on them, or the session they hang on is over. */
@@ -44,7 +45,7 @@ export async function sweepIdentity({ pool }: Pick<AuthParts, 'pool'>, signal: A
     IDLE_GRANTS,
     ORPHANED_CONTEXTS,
   ];
-  let total = 0;
+  let total = await sweepMail({ pool }, MAIL_DAYS);
   for (const statement of statements) {
     for (let count = BATCH; count >= BATCH && !signal.aborted;) {
       count = (await poolNamed(pool, statement)).rowCount;

@@ -59,7 +59,11 @@ describe('RFC 7591: dynamic registration', () => {
     const found = (await (await fetch(`${server.fhirBase}/.well-known/smart-configuration`)).json()) as Reply['body'];
     expect(found['registration_endpoint']).toBe(`${server.issuer}/register`);
     for (const token of ['', `${TOKEN}x`, TOKEN.slice(1)]) expect((await register(APP, token)).status).toBe(401);
-    const none = await fetch(`${server.issuer}/register`, { method: 'POST', body: '{}' });
+    const none = await fetch(`${server.issuer}/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{}',
+    });
     expect(none.status).toBe(401);
   });
 
