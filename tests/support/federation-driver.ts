@@ -55,13 +55,18 @@ export async function submit(
   fields: Readonly<Record<string, string>> = {},
 ): Promise<Seen> {
   const form = new RegExp(`<form[^>]*action="${action}"[^>]*>(.*?)</form>`, 's').exec(page.text)?.[1] ?? '';
-  const hidden = [...form.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)].map(
-    ([, n = '', v = '']) => [n, v],
-  );
+  const value = (tag: string, name: string): string | undefined => new RegExp(`\\s${name}="([^"]*)"`).exec(tag)?.[1];
+  const body = new URLSearchParams(fields);
+  for (const [tag] of form.matchAll(/<input[^>]*>/g)) {
+    const name = value(tag, 'name');
+    const counts = value(tag, 'type') === 'hidden' || /\schecked/.test(tag);
+    if (name !== undefined && counts && !(name in fields))
+      body.append(name, value(tag, 'value')?.replaceAll('&amp;', '&') ?? '');
+  }
   const response = await browser.fetch(new URL(action, server.origin).href, {
     method: 'POST',
     headers: { ...HTML, origin: server.origin, 'sec-fetch-site': 'same-origin' },
-    body: new URLSearchParams({ ...(Object.fromEntries(hidden) as Record<string, string>), ...fields }),
+    body,
   });
   const location = response.headers.get('location');
   if (location === null)
