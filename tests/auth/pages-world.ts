@@ -98,7 +98,7 @@ export async function openWorld(options: IdentityServerOptions = {}): Promise<Wo
       roles = ['patient'],
       staffKinds = [],
       profiles = [],
-    } = {}) {
+    }: NewPerson = {}) {
       const passwordHash = await parts.passwords.hash(PASSWORD);
       const id = await inTransaction(parts.pool, (run) =>
         createAccount(run, parts, { email, name, roles, staffKinds, profiles, by: 'test', locale: 'en', passwordHash }),

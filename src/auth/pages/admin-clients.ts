@@ -30,7 +30,7 @@ function row(visit: OwnVisit, client: Client): Html {
       </h2>
       <p class="quiet small">
         ${t.clients.kinds[client.kind]}<br />${t.clients.id}: <code>${client.clientId}</code><br />${t.clients.since}:
-        ${dayText(visit, client.createdAt)}<br />${t.clients.auths[client.auth]}
+        ${dayText(visit, client.createdAt)}<br />${t.clients.proof}: ${t.clients.auths[client.auth]}
       </p>
       <details class="small">
         <summary>${t.clients.scopes}</summary>

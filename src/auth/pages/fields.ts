@@ -174,4 +174,10 @@ export const initials = (name: string): string =>
     .toUpperCase();
 
 /** FHIR dates may end with the year or the month. */
-export const birthText = (visit: Visit, date: string): string => (date.length === 10 ? dayText(visit, date) : date);
+export function birthText(visit: Visit, date: string): string {
+  if (date.length === 10) return dayText(visit, date);
+  if (date.length !== 7) return date;
+  return new Intl.DateTimeFormat(visit.language, { year: 'numeric', month: 'long', timeZone: 'UTC' }).format(
+    new Date(date),
+  );
+}

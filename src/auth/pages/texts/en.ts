@@ -401,8 +401,9 @@ export const en = {
     name: 'Name',
     nameHint: 'As people see it when they are asked for consent.',
     auth: 'How does it prove who it is?',
+    proof: 'Proof of who it is',
     auths: {
-      none: 'Not at all: public (browser or phone app)',
+      none: 'None: public (browser or phone app)',
       client_secret_basic: 'Secret, in the Authorization header',
       client_secret_post: 'Secret, in the body',
       private_key_jwt: 'Signed with its own key (RS384, ES384)',
@@ -428,7 +429,7 @@ export const en = {
     since: 'Registered',
     disabled: 'Disabled',
     disable: 'Disable',
-    disableNote: 'All of its tokens stop working at once.',
+    disableNote: 'When one is disabled, all of its tokens stop working at once.',
     enable: 'Enable',
     rotate: 'New secret',
     rotateNote: 'The old one stops working at once.',
@@ -470,7 +471,7 @@ export const en = {
     codeDone: (until: string) => `Give this code to the person. It works once, until ${until}.`,
     disable: 'Disable',
     enable: 'Enable',
-    disableNote: 'Ends their sessions and apps at once.',
+    disableNote: 'Disabling ends their sessions and apps at once.',
     link: 'Records',
     linkReference: 'Record',
     linkHint: 'Patient/…, Practitioner/… or RelatedPerson/…',
@@ -527,7 +528,7 @@ export const en = {
     later: 'You can take this back at any time under “Connected apps”.',
     needOne: 'Nothing is ticked. Tick something, or choose “Do not allow”.',
     unverified: 'What the app does with what it reads is its own matter: Kairos cannot take it back.',
-    technical: 'Technical name',
+    technical: 'Technical names',
   },
 
   /** Sign-in by other providers, and launches by an EHR. */
@@ -539,7 +540,8 @@ export const en = {
     unlinkedLead: (provider: string) =>
       `Your sign-in at ${provider} is not linked with an account here. Sign in here once in another way; from then on ${provider} is enough.`,
     unlinkedSignIn: 'Sign in and link',
-    unlinkedInvited: 'No account here yet? Open the invitation that you got from the clinic, and choose this sign-in there.',
+    unlinkedInvited:
+      'No account here yet? Open the invitation that you got from the clinic, and choose this sign-in there.',
     invitedLead: (provider: string) => `You will sign in at ${provider}, and need no password here.`,
     invitedSubmit: 'Create my account',
     invitedWith: (provider: string) => `Accept, and sign in with ${provider} from now on`,
