@@ -8,7 +8,7 @@ import { createClientKeys } from './auth/clients/keys.ts';
 import { createClientFinder } from './auth/clients/provider-client.ts';
 import { registerDynamically } from './auth/clients/registration.ts';
 import type { ObserveAuth } from './auth/events.ts';
-import { federationRoutes } from './auth/federation/routes.ts';
+import { federationRoutes } from './auth/pages/federation/routes.ts';
 import { ensureSigningKey } from './auth/keys/signing.ts';
 import type { AuthParts } from './auth/parts.ts';
 import { watchRevision } from './auth/revision.ts';

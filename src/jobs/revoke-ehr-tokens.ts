@@ -10,8 +10,16 @@ import { createOutboundFetch } from '../platform/outbound.ts';
 
 const DAYS = 7;
 
-/** Whatever is left of an EHR that did not answer in a week: its tokens have run out, or are its own matter. */
-async function forgetOld({ database }: JobContext): Promise<void> {
+/**
+ * Sessions that ran out unnoticed hold nothing any more. Whatever is left of an EHR that did not answer in a week is forgotten: its tokens have
+ * run out, or are its own matter.
+ */
+async function sweep({ database }: JobContext): Promise<void> {
+  await poolNamed(
+    database,
+    `delete from auth_ehr_connection c using auth_session s where s.uid = c.session_uid
+       and (s.ended_at is not null or least(s.expires_at, s.last_seen_at + make_interval(secs => s.idle_seconds)) < now())`,
+  );
   await poolNamed(database, `delete from auth_ehr_revocation where created_at < now() - make_interval(days => $1)`, [
     DAYS,
   ]);
@@ -43,12 +51,12 @@ async function revoke({ database, identity }: JobContext, id: string): Promise<v
 
 export default {
   name: 'revoke-ehr-tokens',
-  description: 'gives tokens back to the EHR after sign-out',
-  schedule: { cron: '20 4 * * *', zone: 'UTC', payload: { sweep: true } },
+  description: 'gives tokens back to the EHR after sign-out, or when the session has run out',
+  schedule: { everyMs: 300_000 },
   retries: 8,
   backoffMs: 5_000,
   async run(context, { payload }) {
     if (typeof payload['id'] === 'string') await revoke(context, payload['id']);
-    else await forgetOld(context);
+    else await sweep(context);
   },
 } satisfies JobDeclaration<JobContext>;

@@ -741,6 +741,26 @@ describe('the connection to the EHR', () => {
   });
 });
 
+test('a session that ran out unnoticed gives its tokens back too', async () => {
+  ehr.behave(tells(remote()));
+  const browser = new Browser();
+  await wholeLaunch(browser);
+  await runJobs();
+  const { rows } = await server.kairos.pool.query(
+    `select id, session_uid from auth_ehr_connection order by created_at desc limit 1`,
+  );
+  const [row] = rows as { id: string; session_uid: string }[];
+  const past = `update auth_session set last_seen_at = now() - interval '1 hour' where uid = $1`;
+  await server.kairos.pool.query(past, [row?.session_uid]);
+  const { default: job } = await import('../../src/jobs/revoke-ehr-tokens.ts');
+  const context = { database: server.kairos.pool, identity: server.kairos.identity };
+  const run = { attempt: 1, log: server.kairos.log, signal: new AbortController().signal };
+  const revoked = ehr.revoked.length;
+  await job.run(context as never, { ...run, payload: {} });
+  await job.run(context as never, { ...run, payload: { id: row?.id ?? '' } });
+  expect(ehr.revoked.length).toBe(revoked + 2);
+});
+
 describe('linking at the first launch', () => {
   test('sign in here, say that it is yours, and the launch goes on', async () => {
     ehr.behave({ ...tells(remote()), claims: { sub: 'new-user', name: 'Dr. New <b>', amr: ['mfa'] } });

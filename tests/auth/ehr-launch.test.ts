@@ -309,8 +309,8 @@ describe('what people see', () => {
         const page = await context.newPage();
         const problems: string[] = [];
         page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
-        await page.goto(`${world.server.origin}/launched/here-1`);
-        expect(await page.textContent('h1')).toBe('Kim Known');
+        await page.goto(`${world.server.origin}/launched/here-1?lang=${locale}`);
+        expect([await page.textContent('h1'), await page.getAttribute('html', 'lang')]).toEqual(['Kim Known', locale]);
         expect(await violations(page)).toEqual([]);
         expect(await overflows(page)).toBe(false);
         await shoot(page, `launched-${locale}-${scheme}`);

@@ -127,6 +127,11 @@ export async function startFakeProvider(): Promise<FakeProvider> {
     return sendJson(response, 200, { ...tokens, id_token: idToken, patient: 'p1', ...behaviour.reply });
   }
 
+  async function revoke(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    revoked.push(new URLSearchParams(await textOf(request)).get('token') ?? '');
+    sendJson(response, 200, {});
+  }
+
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', origin);
     seen.push(`${request.method} ${pathname}`);
@@ -136,11 +141,7 @@ export async function startFakeProvider(): Promise<FakeProvider> {
       else sendJson(response, 200, behaviour.document?.(honestDocument()) ?? honestDocument());
     } else if (pathname === '/jwks') sendJson(response, 200, { keys: [jwk] });
     else if (pathname === '/token') void token(request, response);
-    else if (pathname === '/revoke')
-      void textOf(request).then((text) => {
-        revoked.push(new URLSearchParams(text).get('token') ?? '');
-        sendJson(response, 200, {});
-      });
+    else if (pathname === '/revoke') void revoke(request, response);
     else if (patient !== undefined && behaviour.patient)
       behaviour.patient(response, patient, request.headers.authorization);
     else sendJson(response, 404, { resourceType: 'OperationOutcome', issue: [] });

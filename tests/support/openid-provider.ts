@@ -1,7 +1,7 @@
 /** A clinic's own OpenID Connect provider: a real one, that lets in whom a test says. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import Provider, { type Configuration } from 'oidc-provider';
+import { Provider, type Configuration } from 'oidc-provider';
 
 export interface Person {
   readonly subject: string;

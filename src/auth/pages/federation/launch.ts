@@ -1,23 +1,23 @@
 /** `/launch` and where it leads: to the patient here, for who works here. @see docs/ehr.md */
 import type { Patient } from '@medplum/fhirtypes';
 import { html } from 'hono/html';
-import type { Access } from '../../fhir/access.ts';
-import { isLive } from '../../fhir/interaction/version.ts';
-import { FhirError } from '../../fhir/outcome.ts';
-import type { Account } from '../accounts/account.ts';
-import { missing } from '../pages/errors.ts';
-import { dayText, postButton } from '../pages/fields.ts';
-import { goTo, showPage, type OwnVisit, type Visit } from '../pages/visit.ts';
-import { cookiesSent, forgetCookie } from '../federation/flow.ts';
-import { accountLinkedTo } from '../federation/link.ts';
-import type { FederationParts } from '../federation/parts.ts';
-import { keepTokens, letWait } from '../federation/waiting.ts';
-import { chartLink } from './chart-link.ts';
-import { connectionFor, connectionOf, giveBack } from './connection.ts';
+import type { Access } from '../../../fhir/access.ts';
+import { isLive } from '../../../fhir/interaction/version.ts';
+import { FhirError } from '../../../fhir/outcome.ts';
+import type { Account } from '../../accounts/account.ts';
+import { missing } from '../errors.ts';
+import { dayText, postButton } from '../fields.ts';
+import { goTo, showPage, type OwnVisit, type Visit } from '../visit.ts';
+import { cookiesSent, forgetCookie } from '../../federation/flow.ts';
+import { accountLinkedTo } from '../../federation/link.ts';
+import type { FederationParts } from '../../federation/parts.ts';
+import { keepTokens, letWait } from '../../federation/waiting.ts';
+import { chartLink } from '../../ehr/chart-link.ts';
+import { connectionFor, connectionOf, giveBack } from '../../ehr/connection.ts';
 import { enterLaunch } from './enter-launch.ts';
-import { readingAccess } from './reading-access.ts';
-import { arrive, beginLaunch, ehrOfCallback, finishLaunch } from './launch.ts';
-import { registeredEhr } from './registered.ts';
+import { readingAccess } from '../../ehr/reading-access.ts';
+import { arrive, beginLaunch, ehrOfCallback, finishLaunch } from '../../ehr/launch.ts';
+import { registeredEhr } from '../../ehr/registered.ts';
 
 export async function startFromEhr(parts: FederationParts, visit: Visit): Promise<Response> {
   const only = (name: string): string | undefined => (visit.query.has(name) ? visit.query.exact(name) : undefined);

@@ -1,15 +1,15 @@
 /** The routes of sign-in by other providers and of launches by EHRs. */
-import type { OutboundFetch } from '../../platform/outbound.ts';
-import { openLaunched, returnFromEhr, showLaunched, startFromEhr } from '../ehr/pages.ts';
-import { open, own, type Handler, type Route } from '../pages/route.ts';
-import type { OwnVisit, Visit } from '../pages/visit.ts';
-import type { AuthParts } from '../parts.ts';
-import { doInvited } from '../upstream/invited.ts';
-import { returnFromUpstream, startUpstream } from '../upstream/pages.ts';
-import { withFailures } from './failure-page.ts';
-import { doLink, showLink, showProviders, undoLink } from './link-pages.ts';
-import type { FederationParts } from './parts.ts';
-import { createRemotes } from './remote.ts';
+import type { OutboundFetch } from '../../../platform/outbound.ts';
+import { openLaunched, returnFromEhr, showLaunched, startFromEhr } from './launch.ts';
+import { open, own, type Handler, type Route } from '../route.ts';
+import type { OwnVisit, Visit } from '../visit.ts';
+import type { AuthParts } from '../../parts.ts';
+import { doInvited } from './invited.ts';
+import { returnFromUpstream, startUpstream } from './upstream.ts';
+import { withFailures } from './failure.ts';
+import { doLink, showLink, showProviders, undoLink } from './link.ts';
+import type { FederationParts } from '../../federation/parts.ts';
+import { createRemotes } from '../../federation/remote.ts';
 
 const WORKS_HERE = { roles: ['staff', 'physician', 'admin'] } as const;
 

@@ -1,13 +1,13 @@
 /** The end of a launch: the person's session begins, and the EHR's tokens belong to it. */
-import type { Account } from '../accounts/account.ts';
-import type { SignedIn } from '../accounts/signed-in.ts';
-import type { Proven } from '../federation/code-flow.ts';
-import { enter } from '../federation/enter.ts';
-import type { FederationParts } from '../federation/parts.ts';
-import { afterProof, browserOf } from '../pages/acting.ts';
-import { goTo, type Visit } from '../pages/visit.ts';
-import { giveBack, openConnection } from './connection.ts';
-import { demandWorksHere, type Launched } from './launch.ts';
+import type { Account } from '../../accounts/account.ts';
+import type { SignedIn } from '../../accounts/signed-in.ts';
+import type { Proven } from '../../federation/code-flow.ts';
+import { enter } from '../../federation/enter.ts';
+import type { FederationParts } from '../../federation/parts.ts';
+import { afterProof, browserOf } from '../acting.ts';
+import { goTo, type Visit } from '../visit.ts';
+import { giveBack, openConnection } from '../../ehr/connection.ts';
+import { demandWorksHere, type Launched } from '../../ehr/launch.ts';
 
 /** @throws FederationFailure `role`; the tokens are then given back */
 export async function enterLaunch(

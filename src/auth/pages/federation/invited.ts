@@ -1,22 +1,22 @@
 /** An invitation that is accepted with an identity elsewhere: the account is made without a password. */
 import { html } from 'hono/html';
-import { inTransaction } from '../../platform/database/transaction.ts';
-import { secretHash } from '../../platform/keys.ts';
-import { accountById, type Account } from '../accounts/account.ts';
-import { createAccount, demandName } from '../accounts/create.ts';
-import { openInvitation } from '../accounts/invite.ts';
-import { takeTicket } from '../accounts/ticket.ts';
-import { enter } from '../federation/enter.ts';
-import { failure } from '../federation/failure.ts';
-import { cookiesSent, forgetCookie } from '../federation/flow.ts';
-import { linkIn } from '../federation/link.ts';
-import type { FederationParts } from '../federation/parts.ts';
-import { lookAtWaiting, takeWaiting, type Waiting } from '../federation/waiting.ts';
-import { browserOf, goOn, orExplain } from '../pages/acting.ts';
-import { field, postForm } from '../pages/fields.ts';
-import type { PageOptions } from '../pages/layout.ts';
-import { showPage, type Visit } from '../pages/visit.ts';
-import { refuse } from '../refusal.ts';
+import { inTransaction } from '../../../platform/database/transaction.ts';
+import { secretHash } from '../../../platform/keys.ts';
+import { accountById, type Account } from '../../accounts/account.ts';
+import { createAccount, demandName } from '../../accounts/create.ts';
+import { openInvitation } from '../../accounts/invite.ts';
+import { takeTicket } from '../../accounts/ticket.ts';
+import { enter } from '../../federation/enter.ts';
+import { failure } from '../../federation/failure.ts';
+import { cookiesSent, forgetCookie } from '../../federation/flow.ts';
+import { linkIn } from '../../federation/link.ts';
+import type { FederationParts } from '../../federation/parts.ts';
+import { lookAtWaiting, takeWaiting, type Waiting } from '../../federation/waiting.ts';
+import { browserOf, goOn, orExplain } from '../acting.ts';
+import { field, postForm } from '../fields.ts';
+import type { PageOptions } from '../layout.ts';
+import { showPage, type Visit } from '../visit.ts';
+import { refuse } from '../../refusal.ts';
 
 async function options(
   visit: Visit,

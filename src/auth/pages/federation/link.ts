@@ -1,19 +1,19 @@
 /** Linking an identity elsewhere with the account that is signed in, seeing such links, and undoing them. */
 import { html } from 'hono/html';
-import { demandStepUp } from '../mfa/policy.ts';
-import { isSteppedUp } from '../session/session.ts';
-import { postButton, postForm, dayText } from '../pages/fields.ts';
-import { withPath } from '../pages/acting.ts';
-import { goTo, showPage, type OwnVisit, type Visit } from '../pages/visit.ts';
-import { invitedPage } from '../upstream/invited.ts';
-import { claimTokens } from '../ehr/connection.ts';
-import { enterLaunch } from '../ehr/enter-launch.ts';
-import { demandWorksHere } from '../ehr/launch.ts';
-import { failure } from './failure.ts';
-import { cookiesSent, forgetCookie } from './flow.ts';
-import { identitiesOf, linkIdentity, unlinkIdentities } from './link.ts';
-import type { FederationParts } from './parts.ts';
-import { lookAtWaiting, takeWaiting, waitingPath, type Waiting } from './waiting.ts';
+import { demandStepUp } from '../../mfa/policy.ts';
+import { isSteppedUp } from '../../session/session.ts';
+import { postButton, postForm, dayText } from '../fields.ts';
+import { withPath } from '../acting.ts';
+import { goTo, showPage, type OwnVisit, type Visit } from '../visit.ts';
+import { invitedPage } from './invited.ts';
+import { claimTokens } from '../../ehr/connection.ts';
+import { enterLaunch } from './enter-launch.ts';
+import { demandWorksHere } from '../../ehr/launch.ts';
+import { failure } from '../../federation/failure.ts';
+import { cookiesSent, forgetCookie } from '../../federation/flow.ts';
+import { identitiesOf, linkIdentity, unlinkIdentities } from '../../federation/link.ts';
+import type { FederationParts } from '../../federation/parts.ts';
+import { lookAtWaiting, takeWaiting, waitingPath, type Waiting } from '../../federation/waiting.ts';
 
 const STEPS = { 'needs-second-factor': '/signin/second', 'must-enrol': '/signin/enrol' } as const;
 

@@ -1,16 +1,16 @@
 /** Sign-in by a clinic's own OpenID Connect provider. @see https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth */
-import type { UpstreamSettings } from '../../platform/identity-settings.ts';
-import { browserOf, goOn, wantedPath } from '../pages/acting.ts';
-import { missing } from '../pages/errors.ts';
-import { goTo, type Visit } from '../pages/visit.ts';
-import { beginCode, finishCode, takeCodeFlow } from '../federation/code-flow.ts';
-import { enter } from '../federation/enter.ts';
-import { failure } from '../federation/failure.ts';
-import { cookiesSent, forgetCookie } from '../federation/flow.ts';
-import { accountLinkedTo } from '../federation/link.ts';
-import type { FederationParts } from '../federation/parts.ts';
-import type { Remote } from '../federation/remote.ts';
-import { letWait } from '../federation/waiting.ts';
+import type { UpstreamSettings } from '../../../platform/identity-settings.ts';
+import { browserOf, goOn, wantedPath } from '../acting.ts';
+import { missing } from '../errors.ts';
+import { goTo, type Visit } from '../visit.ts';
+import { beginCode, finishCode, takeCodeFlow } from '../../federation/code-flow.ts';
+import { enter } from '../../federation/enter.ts';
+import { failure } from '../../federation/failure.ts';
+import { cookiesSent, forgetCookie } from '../../federation/flow.ts';
+import { accountLinkedTo } from '../../federation/link.ts';
+import type { FederationParts } from '../../federation/parts.ts';
+import { upstreamRedirect, upstreamRemote } from '../../upstream/provider.ts';
+import { letWait } from '../../federation/waiting.ts';
 
 /** What a flow remembers. */
 interface Own {
@@ -30,18 +30,6 @@ const isOwn = (value: unknown): value is Own =>
 /** Time for a proof to get from there to here. */
 const FRESH_SECONDS = 60;
 
-const remoteOf = ({ issuer, clientId, clientSecret }: UpstreamSettings): Remote => ({
-  discovery: issuer,
-  clientId,
-  clientSecret,
-});
-
-/** The redirect address to register with the provider. */
-export const upstreamRedirect = (
-  { publicUrl }: Pick<FederationParts, 'publicUrl'>,
-  { id }: Pick<UpstreamSettings, 'id'>,
-): string => `${publicUrl}/signin/callback/${id}`;
-
 function upstreamOf(parts: FederationParts, visit: Visit): UpstreamSettings {
   const upstream = parts.settings.upstreams.find((u) => u.id === visit.params['id']);
   if (!upstream) throw missing();
@@ -53,10 +41,11 @@ export async function startUpstream(parts: FederationParts, visit: Visit): Promi
   const upstream = upstreamOf(parts, visit);
   const fresh = visit.query.has('fresh');
   const ticket = visit.query.has('invitation') ? visit.query.exact('invitation') : undefined;
-  const linkFor = visit.query.has('link') ? visit.account?.id : undefined;
+  // Who proves anew must be who they were.
+  const linkFor = fresh || visit.query.has('link') ? visit.account?.id : undefined;
   const { url, cookies } = await beginCode(parts, {
     kind: 'signin',
-    configuration: await parts.remotes.configurationOf(remoteOf(upstream)),
+    configuration: await parts.remotes.configurationOf(upstreamRemote(upstream)),
     redirectUri: upstreamRedirect(parts, upstream),
     scope: upstream.scope,
     ...(fresh ? { parameters: { prompt: 'login', max_age: '0' } } : {}),
@@ -73,7 +62,7 @@ export async function returnFromUpstream(parts: FederationParts, visit: Visit): 
   const { own, state } = returned;
   // Begun with another provider: its answer must not end here.
   if (!isOwn(own) || own.id !== upstream.id) throw failure('flow');
-  const { proven } = await finishCode(await parts.remotes.configurationOf(remoteOf(upstream)), returned, {
+  const { proven } = await finishCode(await parts.remotes.configurationOf(upstreamRemote(upstream)), returned, {
     redirectUri: upstreamRedirect(parts, upstream),
     answer: visit.url,
     mfaAcr: upstream.mfaAcr,

@@ -1,10 +1,10 @@
 /** Pages for what went wrong with a remote provider or EHR; the log gets its code, and the library's reason without any values. */
 import { html } from 'hono/html';
-import { FhirError, errorIssue } from '../../fhir/outcome.ts';
-import { errorFields } from '../../platform/log.ts';
-import type { Handler } from '../pages/route.ts';
-import { showPage, wantsHtml, type Visit } from '../pages/visit.ts';
-import { FederationFailure } from './failure.ts';
+import { FhirError, errorIssue } from '../../../fhir/outcome.ts';
+import { errorFields } from '../../../platform/log.ts';
+import type { Handler } from '../route.ts';
+import { showPage, wantsHtml, type Visit } from '../visit.ts';
+import { FederationFailure } from '../../federation/failure.ts';
 
 /** What an operator should know of: the others are the doing of who visits. */
 const TROUBLE: ReadonlySet<string> = new Set(['unreachable', 'unsafe']);
