@@ -15,7 +15,7 @@ RUN mkdir /data && chown node:node /data
 COPY --from=build --chown=node:node /app /app
 USER node
 VOLUME /data
-# It listens on loopback only until identity exists: run it with --network host.
+# It listens on loopback unless told otherwise: run it with --network host, or with HOST=0.0.0.0 and the PUBLIC_URL of a proxy with TLS.
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 CMD ["node", "--max-semi-space-size=32", "--heap-growing-percent=30", "src/main.ts"]

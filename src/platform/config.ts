@@ -90,17 +90,18 @@ const publicUrl: Kind<string> = {
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 
-/** Until identity stands, whoever reaches the port may do everything: so only this machine may reach it. */
-const loopback: Kind<string> = {
-  label: 'loopback address',
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?)*$/;
+
+/** An address of this machine to listen on. */
+const host: Kind<string> = {
+  label: 'address',
   parse(text) {
-    const host = text.trim().toLowerCase();
-    if (!isLoopback(host)) {
-      throw new Error(
-        'a loopback address (127.0.0.1, ::1 or localhost): this version has no authentication yet and must not be reachable from other machines',
-      );
-    }
-    return host;
+    const address = text.trim().toLowerCase();
+    // What looks like an address must be one.
+    const isName = HOST_NAME.test(address) && !/^[\d.]+$/.test(address);
+    if (isIP(address) === 0 && !isName)
+      throw new Error('an IP address or host name of this machine, such as 127.0.0.1 or 0.0.0.0');
+    return address;
   },
 };
 
@@ -128,7 +129,11 @@ const words = (wanted: string, pattern: RegExp): Kind<readonly string[]> => ({
 const json = <T>(parse: (text: string) => T): Kind<T> => ({ label: 'JSON', parse });
 
 const SETTINGS = {
-  HOST: setting(loopback, '127.0.0.1', 'Address to listen on. Only loopback addresses until authentication exists.'),
+  HOST: setting(
+    host,
+    '127.0.0.1',
+    'Address to listen on; `0.0.0.0`: all of them. Any but a loopback address needs a `PUBLIC_URL` with https, or one on this machine, so that passwords and tokens never cross a network in clear.',
+  ),
   PORT: setting(integer(0, 65_535), '8080', 'Port to listen on. `0` takes a free one.'),
   PUBLIC_URL: optional(
     publicUrl,
@@ -305,6 +310,16 @@ function read<T>(name: string, { kind, default: fallback }: Setting<T>, env: Env
   }
 }
 
+/** Where others can reach the port, they are told an address that is encrypted. @throws StartError */
+function demandSafeUrl(address: string, url: string | undefined): void {
+  if (isLoopback(address) || url === undefined) return;
+  const { protocol, hostname } = new URL(url);
+  if (protocol === 'https:' || isLoopback(hostname.replace(/^\[|\]$/g, ''))) return;
+  throw new StartError(
+    'PUBLIC_URL must start with https:// when HOST is no loopback address: passwords and tokens would cross the network in clear. Put a proxy with TLS in front, and give its address.',
+  );
+}
+
 /**
  * The configuration that an environment asks for.
  * @throws StartError naming the setting and what it must be
@@ -323,6 +338,7 @@ export function loadConfig(env: Environment): Config {
   }
   if ((values.BOOTSTRAP_CLIENT_ID === undefined) !== (values.BOOTSTRAP_CLIENT_SECRET === undefined))
     throw new StartError('BOOTSTRAP_CLIENT_ID and BOOTSTRAP_CLIENT_SECRET must be set together.');
+  demandSafeUrl(values.HOST, values.PUBLIC_URL);
   const demo = values.DEMO ?? values.DATABASE_URL === undefined;
   return {
     host: values.HOST,

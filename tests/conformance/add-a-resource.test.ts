@@ -11,11 +11,13 @@ import { promisify } from 'node:util';
 import type { Bundle, CapabilityStatement } from '@medplum/fhirtypes';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { projectFolder } from '../../src/platform/paths.ts';
+import { asRobot, ROBOT } from '../support/robot.ts';
 
 const run = promisify(execFile);
 let copy: string;
 let server: ChildProcess | undefined;
 let base: string;
+let robot: Readonly<Record<string, string>>;
 
 async function readyBase(child: ChildProcess): Promise<string> {
   let text = '';
@@ -47,10 +49,12 @@ beforeAll(async () => {
       WORKER: 'off',
       DATA_DIR: path.join(copy, 'data'),
       LOG_LEVEL: 'error',
+      ...ROBOT,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   base = await readyBase(server);
+  robot = await asRobot(base);
 }, 120_000);
 
 afterAll(async () => {
@@ -62,9 +66,8 @@ afterAll(async () => {
   await rm(copy, { recursive: true, force: true });
 });
 
-const json = { 'Content-Type': 'application/fhir+json' };
-
 test('one file and a generated migration serve a new type: routes, validation, search, history, capabilities', async () => {
+  const json = { 'Content-Type': 'application/fhir+json', ...robot };
   const before = await readdir(path.join(projectFolder, 'migrations'));
   const after = await readdir(path.join(copy, 'migrations'));
   expect(after.filter((n) => !before.includes(n))).toEqual([expect.stringMatching(/^Migration\d{14}_add_flag\.ts$/)]);
@@ -91,8 +94,8 @@ test('one file and a generated migration serve a new type: routes, validation, s
   expect(await wrong.text()).toContain('Flag.status');
 
   const search = async (query: string): Promise<number | undefined> =>
-    ((await (await fetch(`${base}/${query}`, { headers: { Prefer: 'handling=strict' } })).json()) as Bundle).entry
-      ?.length;
+    ((await (await fetch(`${base}/${query}`, { headers: { Prefer: 'handling=strict', ...robot } })).json()) as Bundle)
+      .entry?.length;
   expect(await search(`Flag?patient=${id}&date=ge2026-01-01`)).toBe(1);
   expect(await search(`Patient/${id}/Flag`)).toBe(1);
   expect(await search(`Patient?_has:Flag:patient:_profile:missing=true`)).toBe(1);

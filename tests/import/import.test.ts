@@ -8,6 +8,7 @@ import type { ClientConfig } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectFolder } from '../../src/platform/paths.ts';
 import { openTestKairos, type TestKairos } from '../support/kairos.ts';
+import { TEST_ROOT_KEY } from '../support/root-key.ts';
 import { importContext, importPaths, importTexts, told } from './support.ts';
 
 let kairos: TestKairos;
@@ -227,6 +228,7 @@ describe('npm run import', () => {
         PATH: process.env['PATH'],
         DATABASE_URL: url(kairos.roles.app),
         DATABASE_OWNER_URL: url(kairos.roles.owner),
+        ROOT_KEY: TEST_ROOT_KEY,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -66,9 +66,26 @@ describe('a bad value is named with what it must be, in one sentence', () => {
   });
 
   test.each(['0.0.0.0', '192.168.1.10', '::', 'example.org'])(
-    'HOST=%s is refused: there is no authentication yet',
+    'HOST=%s demands that what others are told is encrypted',
     (HOST) => {
-      expect(problem({ HOST })).toContain('HOST must be a loopback address');
+      const refused = 'PUBLIC_URL must start with https:// when HOST is no loopback address';
+      for (const PUBLIC_URL of ['http://kairos.example.org', 'http://192.168.1.10:8080', 'http://127.evil.example'])
+        expect(problem({ HOST, PUBLIC_URL })).toContain(refused);
+      for (const PUBLIC_URL of [
+        undefined,
+        'https://kairos.example.org',
+        'http://localhost:8080',
+        'http://127.0.0.1',
+        'http://[::1]:80',
+      ])
+        expect(loadConfig({ HOST, PUBLIC_URL })).toMatchObject({ host: HOST });
+    },
+  );
+
+  test.each(['256.1.1.1', '1.2.3', 'a b', 'http://localhost', '-a', 'a..b', '[::1]'])(
+    'HOST=%s is no address',
+    (HOST) => {
+      expect(problem({ HOST })).toContain('HOST must be an IP address or host name');
     },
   );
 

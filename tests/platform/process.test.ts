@@ -7,6 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startServer, type ServerProcess } from '../support/process.ts';
+import { asRobot } from '../support/robot.ts';
 
 let DATA_DIR: string;
 const running: ServerProcess[] = [];
@@ -20,7 +21,7 @@ function start(env: Readonly<Record<string, string>> = {}): ServerProcess {
 async function create(base: string, resource: object): Promise<string> {
   const response = await fetch(`${base}/Organization`, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/fhir+json' },
+    headers: { 'Content-Type': 'application/fhir+json', ...(await asRobot(base)) },
     body: JSON.stringify(resource),
   });
   expect(response.status).toBe(201);
@@ -61,6 +62,7 @@ test('SIGTERM lets the requests that run come to their end, takes no new ones, a
   const server = start();
   const base = new URL(await server.base);
   const body = JSON.stringify(organization);
+  const robot = await asRobot(base.href);
   const answer = new Promise<number>((resolve, reject) => {
     const sending = request(
       {
@@ -68,7 +70,7 @@ test('SIGTERM lets the requests that run come to their end, takes no new ones, a
         port: base.port,
         path: `${base.pathname}/Organization`,
         method: 'POST',
-        headers: { 'Content-Type': 'application/fhir+json', 'Content-Length': Buffer.byteLength(body) },
+        headers: { 'Content-Type': 'application/fhir+json', 'Content-Length': Buffer.byteLength(body), ...robot },
       },
       (response) => {
         response.resume();
@@ -121,9 +123,9 @@ test('a data folder that another server uses: one sentence, exit code 1, and the
 });
 
 test('a bad setting: one sentence, exit code 1', async () => {
-  const server = start({ HOST: '0.0.0.0' });
+  const server = start({ HOST: '0.0.0.0', PUBLIC_URL: 'http://kairos.example.org' });
   expect(await server.ended).toBe(1);
-  expect(server.said()).toMatch(/^Kairos cannot start\. HOST must be a loopback address .*\n$/);
+  expect(server.said()).toMatch(/^Kairos cannot start\. PUBLIC_URL must start with https:\/\/ .*\n$/);
 });
 
 test('a .env file is read, and does not override the environment', async () => {

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { projectFolder } from '../../src/platform/paths.ts';
+import { ROBOT } from './robot.ts';
 
 export interface ServerProcess {
   readonly pid: number;
@@ -21,7 +22,7 @@ export interface ServerProcess {
 export function startServer(env: Readonly<Record<string, string>>, cwd = '/'): ServerProcess {
   const child = spawn(process.execPath, [path.join(projectFolder, 'src/main.ts')], {
     cwd,
-    env: { PATH: process.env['PATH'] ?? '', PORT: '0', DEMO: 'off', LOG_LEVEL: 'warn', ...env },
+    env: { PATH: process.env['PATH'] ?? '', PORT: '0', DEMO: 'off', LOG_LEVEL: 'warn', ...ROBOT, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';
