@@ -3,16 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { signIn } from '../../src/auth/accounts/sign-in.ts';
 import { disableAccount } from '../../src/auth/accounts/administer.ts';
 import { factorsOf } from '../../src/auth/mfa/factors.ts';
+import { addPasskey, beginPasskey, listPasskeys, removePasskey } from '../../src/auth/mfa/passkey.ts';
 import {
-  addPasskey,
-  beginPasskey,
   beginPasskeyProof,
   beginPasskeySignIn,
-  listPasskeys,
   proveByPasskey,
-  removePasskey,
   signInByPasskey,
-} from '../../src/auth/mfa/passkey.ts';
+} from '../../src/auth/mfa/passkey-proof.ts';
 import { poolNamed } from '../../src/platform/database/pool.ts';
 import { Authenticator, type Ways } from './authenticator.ts';
 import { asPerson, current, enrol, Jar, openHousehold, PASSWORD, refusal, type Household } from './people.ts';

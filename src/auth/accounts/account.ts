@@ -94,16 +94,6 @@ export async function listAccounts(parts: AuthParts, after = '', count = 100): P
   return rows.map((row) => toAccount(parts, row));
 }
 
-/** Accounts that speak for a resource, `Patient/1`. */
-export async function accountsOf(parts: AuthParts, reference: string): Promise<readonly Account[]> {
-  const { rows } = await poolNamed(
-    parts.pool,
-    `select ${COLUMNS} from auth_account a join auth_profile q on q.account_id = a.id where q.reference = $1 order by a.id`,
-    [reference],
-  );
-  return rows.map((row) => toAccount(parts, row));
-}
-
 /**
  * The one resource that apps are told as `fhirUser`: who works here is that first.
  * @see https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html#scopes-for-requesting-identity-data

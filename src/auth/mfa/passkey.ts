@@ -1,81 +1,41 @@
-/** Passkeys, as second factor or as the only one. @see https://www.w3.org/TR/webauthn-3/ */
-import type { AuthenticationResponseJSON, RegistrationResponseJSON } from '@simplewebauthn/server';
-import {
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
-} from '@simplewebauthn/server';
+/** Registering passkeys, and those that an account has. @see https://www.w3.org/TR/webauthn-3/#sctn-registering-a-new-credential */
+import type { RegistrationResponseJSON } from '@simplewebauthn/server';
+import { generateRegistrationOptions, verifyRegistrationResponse } from '@simplewebauthn/server';
 import { poolNamed } from '../../platform/database/pool.ts';
 import { inTransaction } from '../../platform/database/transaction.ts';
-import { accountById, isRowId, type Account } from '../accounts/account.ts';
+import { isRowId, type Account } from '../accounts/account.ts';
 import type { Person } from '../accounts/actor.ts';
 import type { Browser } from '../accounts/browser.ts';
-import { beginSession, raiseSession, type SignedIn } from '../accounts/signed-in.ts';
-import { spend } from '../attempts.ts';
+import { raiseSession } from '../accounts/signed-in.ts';
 import { writeTo } from '../mail/mail.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
-import { putFlow, takeFlow, type FlowPayload } from '../session/flow.ts';
+import { putFlow } from '../session/flow.ts';
 import { factorsOf, hasFactor } from './factors.ts';
+import {
+  amrOf,
+  keysOf,
+  parseCredential,
+  relyingParty,
+  SECONDS,
+  takeChallenge,
+  type Ceremony,
+} from './passkey-ceremony.ts';
 import { demandForFactors, needsFactor } from './policy.ts';
 import { dropCodes, replaceCodes } from './recovery.ts';
 import type { Enrolled } from './totp.ts';
 
-const SECONDS = 5 * 60;
 /** More than anybody needs; each one makes the options longer. */
 const MOST = 20;
 
 /** EdDSA, ES256, RS256: the library would also offer what Node calls experimental. @see https://www.iana.org/assignments/cose/ */
 const ALGORITHMS = [-8, -7, -257];
 
-const relyingParty = ({ publicUrl }: AuthParts) => ({
-  id: new URL(publicUrl).hostname,
-  origin: new URL(publicUrl).origin,
-});
-
-/** What a page hands to the browser, and what brings the challenge back. */
-export interface Ceremony<Options> {
-  readonly flow: string;
-  readonly options: Options;
-}
-
 type CreationOptions = Awaited<ReturnType<typeof generateRegistrationOptions>>;
-type RequestOptions = Awaited<ReturnType<typeof generateAuthenticationOptions>>;
-
-/** Any object: the library checks what is in it. @throws Refusal `passkey` */
-function parseCredential(json: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = json.length > 65_536 ? undefined : JSON.parse(json);
-    if (typeof value === 'object' && value !== null && 'id' in value && typeof value.id === 'string')
-      return value as Readonly<Record<string, unknown>>;
-  } catch {
-    // Refused below.
-  }
-  throw refuse('passkey');
-}
-
-async function keysOf(
-  { pool }: AuthParts,
-  accountId: string,
-): Promise<readonly { id: string; transports: string[] }[]> {
-  const { rows } = await poolNamed(pool, `select id, to_json(transports) from auth_passkey where account_id = $1`, [
-    accountId,
-  ]);
-  return rows.map(([id, transports]) => ({ id: id ?? '', transports: JSON.parse(transports ?? '[]') as string[] }));
-}
 
 async function userHandle({ pool }: AuthParts, accountId: string): Promise<string> {
   const { rows } = await poolNamed(pool, `select webauthn_user_id from auth_account where id = $1`, [accountId]);
   return rows[0]?.[0] ?? '';
-}
-
-/** Takes the challenge back: it is good for one answer. @throws Refusal `ticket` */
-async function takeChallenge(parts: AuthParts, kind: string, flow: string, accountId?: string): Promise<string> {
-  const payload: FlowPayload | undefined = await takeFlow(parts, kind, flow);
-  const challenge = payload?.['challenge'];
-  if (typeof challenge !== 'string' || payload?.['accountId'] !== accountId) throw refuse('ticket');
-  return challenge;
 }
 
 /** @throws Refusal `session`, `step-up`, `forbidden` (too many) */
@@ -160,112 +120,6 @@ const labelOf = (text: string): string =>
     .trim()
     .slice(0, 60) || 'Passkey';
 
-/** A key that asked for the finger or the PIN is two factors; one that did not is the second of two. @see https://www.rfc-editor.org/rfc/rfc8176#section-2 */
-const amrOf = (verified: boolean, second: boolean): string[] => [
-  'pop',
-  ...(verified ? ['user'] : []),
-  ...(verified || second ? ['mfa'] : []),
-];
-
-/** For who is not signed in: the browser offers its passkeys. @throws Refusal `limited` */
-export async function beginPasskeySignIn(parts: AuthParts, source: string): Promise<Ceremony<RequestOptions>> {
-  await spend(parts, [{ key: ['passkey', 'asker', source], limit: 100, seconds: 900 }]);
-  const options = await generateAuthenticationOptions({
-    rpID: relyingParty(parts).id,
-    timeout: SECONDS * 1000,
-    userVerification: 'required',
-  });
-  return { flow: await putFlow(parts, 'passkey sign-in', { challenge: options.challenge }, SECONDS), options };
-}
-
-/** For who has signed in by password, or must prove again who they are. */
-export async function beginPasskeyProof(parts: AuthParts, { account }: Person): Promise<Ceremony<RequestOptions>> {
-  const options = await generateAuthenticationOptions({
-    rpID: relyingParty(parts).id,
-    timeout: SECONDS * 1000,
-    allowCredentials: [...(await keysOf(parts, account.id))],
-    userVerification: 'preferred',
-  });
-  const payload = { challenge: options.challenge, accountId: account.id };
-  return { flow: await putFlow(parts, 'passkey proof', payload, SECONDS), options };
-}
-
-interface Shown {
-  readonly accountId: string;
-  readonly verified: boolean;
-}
-
-/** @throws Refusal `passkey` */
-async function checkPasskey(
-  parts: AuthParts,
-  json: string,
-  expectedChallenge: string,
-  demandVerified: boolean,
-): Promise<Shown> {
-  const response = parseCredential(json) as unknown as AuthenticationResponseJSON;
-  const { rows } = await poolNamed(
-    parts.pool,
-    `select p.account_id, encode(p.public_key, 'base64'), p.counter, a.webauthn_user_id from auth_passkey p join auth_account a on a.id = p.account_id
-     where p.id = $1 and a.status = 'active'`,
-    [isRowId(response.id) ? response.id : ''],
-  );
-  const [accountId, publicKey, counter, handle] = rows[0] ?? [];
-  if (accountId == null || publicKey == null || handle == null) throw refuse('passkey');
-  const { id, origin } = relyingParty(parts);
-  const verified = await verifyAuthenticationResponse({
-    response,
-    expectedChallenge,
-    expectedOrigin: origin,
-    expectedRPID: id,
-    credential: {
-      id: response.id,
-      publicKey: new Uint8Array(Buffer.from(publicKey, 'base64')),
-      counter: Number(counter),
-    },
-    requireUserVerification: demandVerified,
-  }).catch(() => undefined);
-  if (!verified?.verified) throw refuse('passkey');
-  const told = response.response.userHandle;
-  if (told !== undefined && told !== null && told !== '' && told !== handle) throw refuse('passkey');
-  const { newCounter, userVerified, credentialBackedUp } = verified.authenticationInfo;
-  // Of two answers that count to the same number one comes from a copy of the key.
-  const { rowCount } = await poolNamed(
-    parts.pool,
-    `update auth_passkey set counter = $2, last_used_at = to_timestamp($3), backed_up = $4 where id = $1 and (counter < $2 or (counter = 0 and $2 = 0))`,
-    [response.id, newCounter, parts.clock.now() / 1000, credentialBackedUp],
-  );
-  if (rowCount === 0) throw refuse('passkey');
-  return { accountId, verified: userVerified };
-}
-
-/** Signs in by passkey alone: it must have verified its user. @throws Refusal `ticket`, `passkey` */
-export async function signInByPasskey(
-  parts: AuthParts,
-  { flow, credential, ...browser }: Browser & { readonly flow: string; readonly credential: string },
-): Promise<SignedIn> {
-  const challenge = await takeChallenge(parts, 'passkey sign-in', flow);
-  const shown = await checkPasskey(parts, credential, challenge, true);
-  const account = await accountById(parts, shown.accountId);
-  if (!account) throw refuse('passkey');
-  return beginSession(parts, account, amrOf(shown.verified, false), browser);
-}
-
-/** The second factor, or step-up. @throws Refusal `ticket`, `passkey`, `session` */
-export async function proveByPasskey(
-  parts: AuthParts,
-  {
-    person,
-    flow,
-    credential,
-    ...browser
-  }: Browser & { readonly person: Person; readonly flow: string; readonly credential: string },
-): Promise<SignedIn> {
-  const challenge = await takeChallenge(parts, 'passkey proof', flow, person.account.id);
-  const shown = await checkPasskey(parts, credential, challenge, false);
-  if (shown.accountId !== person.account.id) throw refuse('passkey');
-  return raiseSession(parts, person, amrOf(shown.verified, true), browser);
-}
-
 export interface Passkey {
   readonly id: string;
   readonly label: string;
@@ -287,7 +141,7 @@ export async function listPasskeys({ pool }: Pick<AuthParts, 'pool'>, accountId:
     id: id ?? '',
     label: label ?? '',
     createdAt: Math.round(Number(created)),
-    lastUsedAt: used == null ? undefined : Math.round(Number(used)),
+    lastUsedAt: typeof used === 'string' ? Math.round(Number(used)) : undefined,
     synced: backedUp === 't',
   }));
 }

@@ -4,7 +4,7 @@ import type { Person } from '../accounts/actor.ts';
 import { proveByPassword } from '../accounts/sign-in.ts';
 import type { SignedIn } from '../accounts/signed-in.ts';
 import { factorsOf, hasFactor } from '../mfa/factors.ts';
-import { beginPasskeyProof, proveByPasskey } from '../mfa/passkey.ts';
+import { beginPasskeyProof, proveByPasskey } from '../mfa/passkey-proof.ts';
 import { proveByRecoveryCode, proveByTotp } from '../mfa/second-factor.ts';
 import { refuse, type Refusal } from '../refusal.ts';
 import { anyPerson, browserOf, goOn, orExplain, orTell, tellNext, afterProof, wantedPath, withPath } from './acting.ts';

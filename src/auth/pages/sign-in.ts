@@ -1,7 +1,7 @@
 /** `/signin`: by address and password, by passkey, or by another provider. */
 import { html } from 'hono/html';
 import { signIn } from '../accounts/sign-in.ts';
-import { beginPasskeySignIn, signInByPasskey } from '../mfa/passkey.ts';
+import { beginPasskeySignIn, signInByPasskey } from '../mfa/passkey-proof.ts';
 import { afterProof, browserOf, goOn, orExplain, orTell, tellNext, wantedPath, withPath } from './acting.ts';
 import { field, passkeyForm, passwordField, postForm } from './fields.ts';
 import { interactionTarget } from './interaction-target.ts';

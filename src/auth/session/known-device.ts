@@ -50,8 +50,3 @@ export async function rememberDevice(
   );
   return { cookie: setCookie(parts, 'device', secret, SECONDS), isNew: rows[0]?.[0] === 't' };
 }
-
-/** After the password was reset: whoever had it may have been known. */
-export async function forgetDevices(parts: Pick<AuthParts, 'pool'>, accountId: string): Promise<void> {
-  await poolNamed(parts.pool, `delete from auth_known_device where account_id = $1`, [accountId]);
-}
