@@ -47,7 +47,7 @@ const TOUCH_MS = 30_000;
  * $1: hash of the token, $2: the FHIR base, $3: the present moment in seconds
  */
 const FIND = `
-  select t.model, t.payload ->> 'scope', extract(epoch from t.expires_at - now()) * 1000, t.client_id, c.metadata ->> 'scope',
+  select t.model, t.payload ->> 'scope', extract(epoch from least(t.expires_at - now(), x.expires_at - to_timestamp($3))) * 1000, t.client_id, c.metadata ->> 'scope',
          a.id, to_json(a.roles), (select json_agg(p.reference order by p.reference) from auth_profile p where p.account_id = a.id),
          s.context ->> 'patient', s.session_uid
   from auth_oidc t
@@ -59,7 +59,8 @@ const FIND = `
   where t.id_hash = $1 and t.model in ('AccessToken', 'ClientCredentials') and t.expires_at > now()
     and t.payload ->> 'aud' = $2
     and (t.model = 'ClientCredentials' or (s.grant_id is not null and g.id_hash is not null and a.id is not null))
-    and (s.session_uid is null or (x.ended_at is null and x.expires_at > to_timestamp($3)))`;
+    and (s.session_uid is null or (x.ended_at is null and x.expires_at > to_timestamp($3)
+      and x.last_seen_at + make_interval(secs => x.idle_seconds) > to_timestamp($3)))`;
 
 const texts = (json: string | null | undefined): readonly string[] => {
   const value: unknown = JSON.parse(json ?? 'null');

@@ -205,7 +205,7 @@ export function createConfiguration({ parts, observe, pages, jwks, findClient }:
       if (sub !== client.clientId) throw new errors.InvalidClientAuth('sub must be the client_id');
       if (typeof exp !== 'number' || exp > Date.now() / 1000 + ASSERTION_SECONDS + CLOCK_SECONDS)
         throw new errors.InvalidClientAuth('exp must be five minutes ahead at most');
-      if (header['jku'] !== undefined && header['jku'] !== property(client, 'smart_jku'))
+      if (header['jku'] !== undefined && (header['jku'] || undefined) !== property(client, 'smart_jku'))
         throw new errors.InvalidClientAuth('jku must be the registered URL');
     },
     // Hanging on the library's session would end an app when the same one is launched again in the same browser.
