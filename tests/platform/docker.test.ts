@@ -13,7 +13,7 @@ interface Service {
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly healthcheck?: { readonly test: readonly string[] };
   readonly ports?: readonly string[];
-  readonly network_mode?: string;
+  readonly volumes?: readonly string[];
 }
 
 interface Compose {
@@ -57,6 +57,10 @@ test.each(['app', 'worker', 'migrate'])('the settings of %s are valid', (name) =
 test('only the migration connects as the owner', () => {
   expect(new URL(loadConfig(filled('migrate')).databaseOwnerUrl ?? '').username).toBe('kairos_owner');
   for (const name of ['app', 'worker']) expect(JSON.stringify(filled(name))).not.toContain('owner');
+});
+
+test('server and worker share the folder of the root key', () => {
+  for (const name of ['app', 'worker']) expect(compose.services[name]?.volumes, name).toContain('keys:/data');
 });
 
 test('every published port is on loopback', () => {
