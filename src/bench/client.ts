@@ -18,6 +18,8 @@ export interface Job {
   readonly warmUpMs: number;
   readonly measureMs: number;
   readonly shots: readonly Shot[];
+  /** Goes with every shot that has none of its own. */
+  readonly authorization?: string;
 }
 
 export interface Measured {
@@ -32,9 +34,10 @@ export interface Measured {
 const HEADER_END = Buffer.from('\r\n\r\n');
 const CHUNKED_END = '0\r\n\r\n';
 
-const requestOf = (shot: Shot): Buffer => {
+const requestOf = (shot: Shot, authorization: string | undefined): Buffer => {
   const headers = {
     Host: '127.0.0.1',
+    ...(authorization === undefined ? {} : { Authorization: authorization }),
     ...shot.headers,
     ...(shot.body === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(shot.body)) }),
   };
@@ -88,7 +91,7 @@ class Reply {
 
 /** Runs one job. @param next numbers the shots over all connections */
 async function run(job: Job): Promise<Measured> {
-  const requests = job.shots.map(requestOf);
+  const requests = job.shots.map((shot) => requestOf(shot, job.authorization));
   const times: number[] = [];
   let next = 0;
   let failures = 0;

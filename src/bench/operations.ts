@@ -3,6 +3,7 @@ import type { Definitions } from '../fhir/definitions/registry.ts';
 import type { Shot } from './client.ts';
 import { familyName, patient, patientId, practitionerId, scheduleId, week, type Size } from './population.ts';
 import { rowColumns, rowOf } from './load.ts';
+import { TOKEN_REQUEST } from './token.ts';
 
 /** What the issue asks for at 50 connections. */
 export interface Target {
@@ -23,8 +24,13 @@ export interface Operation {
   /** Resources that one request handles. */
   readonly unit: number;
   readonly shots: readonly Shot[];
+  /** Asked without a token. */
+  readonly anonymous?: true;
+  /** `server`: the server itself, asked for the same by nobody in particular; `read`: the floor of single reads. */
   readonly floor:
     | { readonly kind: 'http'; readonly shots: readonly Shot[] }
+    | { readonly kind: 'server'; readonly shots: readonly Shot[] }
+    | { readonly kind: 'read' }
     | {
         readonly kind: 'script';
         readonly insert: string;
@@ -58,6 +64,30 @@ export function readOperation(size: Size): Operation {
     floor: { kind: 'http', shots: many((n) => get(`/read/${patientId(spread(n, size.patients))}`)) },
     target: { ofFloor: 2, p99MsAt10: 5 },
   };
+}
+
+/** What a bearer token costs: the same reads with one and without; and what it costs to get one. */
+export function identityOperations(size: Size): readonly Operation[] {
+  const shots = many((n) => get(`${BASE}/Practitioner/${practitionerId(spread(n, size.practitioners))}`));
+  return [
+    {
+      name: 'read Practitioner with a bearer (floor: without)',
+      times: 1,
+      unit: 1,
+      shots,
+      floor: { kind: 'server', shots },
+      target: { ofFloor: 0.85 },
+    },
+    {
+      name: 'token endpoint (client_credentials)',
+      times: 1,
+      unit: 1,
+      anonymous: true,
+      shots: [TOKEN_REQUEST],
+      floor: { kind: 'read' },
+      target: {},
+    },
+  ];
 }
 
 export function slotSearch(size: Size): Operation {

@@ -10,6 +10,7 @@ import type pg from 'pg';
 import { projectFolder } from '../platform/paths.ts';
 import type { Job, Measured } from './client.ts';
 import type { FloorStart, ScriptJob } from './floor.ts';
+import { BENCH_CLIENT } from './token.ts';
 
 export interface RunningServer {
   readonly port: number;
@@ -60,6 +61,7 @@ export async function startServer(
         HOST: '127.0.0.1',
         LOG_LEVEL: 'warn',
         DEMO: 'off',
+        ...BENCH_CLIENT,
         ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -17,7 +17,16 @@ import { openEmbeddedPostgres, type EmbeddedPostgres } from '../platform/embedde
 import { projectFolder } from '../platform/paths.ts';
 import type { Measured } from '../bench/client.ts';
 import { loadPopulation } from '../bench/load.ts';
-import { readOperation, searches, slotSearch, writes, type Operation } from '../bench/operations.ts';
+import { measureAuthorize, preparePerson } from '../bench/authorize.ts';
+import {
+  identityOperations,
+  readOperation,
+  searches,
+  slotSearch,
+  writes,
+  type Operation,
+} from '../bench/operations.ts';
+import { authorizationFor } from '../bench/token.ts';
 import { patient, population, type Size } from '../bench/population.ts';
 import {
   cpuOf,
@@ -107,10 +116,17 @@ async function underLoad(
   stage: Stage,
   server: RunningServer,
   count: number,
-  { shots, times }: Operation,
+  { shots, times, anonymous }: Pick<Operation, 'shots' | 'times' | 'anonymous'>,
 ): Promise<Costed> {
   const sampler = setInterval(() => (stage.peakMiB = Math.max(stage.peakMiB, memoryOf(server.pid).nowMiB)), 100);
-  const job = { port: server.port, connections: count, warmUpMs, measureMs: measureMs * times, shots };
+  const job = {
+    port: server.port,
+    connections: count,
+    warmUpMs,
+    measureMs: measureMs * times,
+    shots,
+    ...(anonymous ? {} : { authorization: await authorizationFor(server.port) }),
+  };
   const measured = await costed(stage, server.pid, times, () => stage.client.run(job));
   clearInterval(sampler);
   if (measured.failures > 0) {
@@ -120,6 +136,9 @@ async function underLoad(
 }
 
 function onFloor(stage: Stage, { floor, times }: Operation, count: number): Promise<Costed> {
+  if (floor.kind === 'server')
+    return underLoad(stage, stage.server, count, { shots: floor.shots, times, anonymous: true });
+  if (floor.kind === 'read') throw new Error('The floor of single reads is measured once a round');
   const job = { connections: count, warmUpMs, measureMs: measureMs * times };
   return costed(stage, stage.floor.pid, times, () =>
     floor.kind === 'http'
@@ -157,7 +176,8 @@ const floorOf = (
   count: number,
   read: Operation,
   readFloor: Costed,
-): Promise<Costed> => (operation === read ? Promise.resolve(readFloor) : onFloor(stage, operation, count));
+): Promise<Costed> =>
+  operation === read || operation.floor.kind === 'read' ? Promise.resolve(readFloor) : onFloor(stage, operation, count);
 
 /** The same search on 10,000 slots and on all of them, in turn. */
 async function slowdown(stage: Stage, small: RunningServer): Promise<Check> {
@@ -269,10 +289,20 @@ async function main(): Promise<number> {
     const read = readOperation(size);
     const series = await measure(
       stage,
-      [read, ...searches(size)].filter((o) => chosen(o.name)),
+      [read, ...searches(size), ...identityOperations(size)].filter((o) => chosen(o.name)),
       read,
     );
     const checks: Check[] = [];
+    const authorizations: string[] = [];
+    if (chosen('authorize')) {
+      const session = await preparePerson(large.app, largeDir);
+      for (const people of [1, 10]) {
+        const { perSecond, p50Ms } = await measureAuthorize(server.port, session, people, measureMs * rounds);
+        const line = `Whole authorizations with ${people} at a time: ${perSecond.toFixed(1)} a second, median ${p50Ms.toFixed(1)} ms.`;
+        say(line);
+        authorizations.push(line);
+      }
+    }
     if (chosen('slowdown')) {
       const smallDir = path.join(folder, 'small');
       const small = await prepare(smallDir, definitions, SMALL);
@@ -302,6 +332,7 @@ async function main(): Promise<number> {
     const notes = [
       `${os.cpus().length} cores (${os.cpus()[0]?.model ?? 'unknown'}), Node ${process.version}, embedded PostgreSQL 18 with fsync on, on the same machine as the load generator.`,
       `${size.patients.toLocaleString('en')} patients, ${(size.schedules * size.slotsPerSchedule).toLocaleString('en')} slots, ${(size.practitioners * size.appointmentsPerPractitioner).toLocaleString('en')} appointments; ${rounds} rounds of ${seconds(measureMs)} after ${seconds(warmUpMs)} of warm-up.`,
+      ...authorizations,
       'Floor: a bare Hono route with one prepared statement for the same rows (pool of 10); for writes the same inserts as an SQL script without HTTP.',
     ];
     process.stdout.write(`${renderReport(series, all, notes)}\n`);
