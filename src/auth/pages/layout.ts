@@ -9,7 +9,7 @@ export type Html = ReturnType<typeof html>;
 export type Part = Html | string | undefined | false | readonly (Html | undefined | false)[];
 
 /** What the frame of a page wants to know of a visit. */
-export type Frame = Pick<Visit, 't' | 'language' | 'url' | 'session' | 'account' | 'csrf'>;
+export type Frame = Pick<Visit, 't' | 'language' | 'url' | 'session' | 'account' | 'pending' | 'csrf'>;
 
 export interface PageOptions {
   readonly title: string;
@@ -104,17 +104,23 @@ const side = (visit: Frame): Html =>
     </ul>
   </nav>`;
 
-/** Every page of a visitor who is signed in warns before the session ends. */
-const sessionWarning = ({ t, session, csrf }: Frame): Html | undefined =>
-  session &&
-  html`<dialog id="session-warning" aria-labelledby="session-title" data-csrf="${csrf}" data-over="${t.session.over}">
-      <h2 id="session-title">${t.session.warnTitle}</h2>
-      <p>${t.session.warn}</p>
-      <form method="dialog">
-        <button class="primary" value="extend">${t.session.extend}</button>
-      </form>
-    </dialog>
-    <script type="module" src="/assets/session.js"></script>`;
+/** Every page of a visitor who is signed in warns before the session ends; the few minutes half-way are not worth it. */
+const sessionWarning = ({ t, session, pending, csrf }: Frame): Html | undefined =>
+  session && !pending
+    ? html`<dialog
+          id="session-warning"
+          aria-labelledby="session-title"
+          data-csrf="${csrf}"
+          data-over="${t.session.over}"
+        >
+          <h2 id="session-title">${t.session.warnTitle}</h2>
+          <p>${t.session.warn}</p>
+          <form method="dialog">
+            <button class="primary" value="extend">${t.session.extend}</button>
+          </form>
+        </dialog>
+        <script type="module" src="/assets/session.js"></script>`
+    : undefined;
 
 /** A whole page. */
 export function layout(visit: Frame, options: PageOptions): string {

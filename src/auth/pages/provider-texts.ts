@@ -16,6 +16,7 @@ export function createProviderTexts(parts: Pick<AuthParts, 'publicUrl'>): Provid
       url: new URL(parts.publicUrl),
       session: undefined,
       account: undefined,
+      pending: undefined,
       csrf: '',
     };
     return layout(stranger, {
