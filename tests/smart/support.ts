@@ -56,7 +56,7 @@ export const basicAuth = ({ clientId, secret }: TestApp): string =>
 async function store(
   server: IdentityServer,
   token: string,
-  resource: { readonly resourceType: string; readonly id: string },
+  resource: Readonly<Record<string, unknown>> & { readonly resourceType: string; readonly id: string },
 ): Promise<void> {
   const response = await fetch(`${server.listens}/fhir/R4/${resource.resourceType}/${resource.id}`, {
     method: 'PUT',
@@ -82,7 +82,8 @@ export async function startInstallation(options: IdentityServerOptions = {}): Pr
     await store(first, token, {
       resourceType: 'Patient',
       id,
-      ...{ name: [{ family: `Person${id}` }], birthDate: '1980-01-01' },
+      name: [{ family: `Person${id}` }],
+      birthDate: '1980-01-01',
     });
   const account = await makeAccount(first, ['patient'], ['Patient/1']);
   const browser = new Browser();
