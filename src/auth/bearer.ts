@@ -105,7 +105,7 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
       }
       const person = { roles: texts(roles), profiles: texts(profiles) };
       const { rights, until } = await rightsOf(engine, person);
-      const launched = patient == null ? undefined : idOf(patient);
+      const launched = typeof patient === 'string' ? idOf(patient) : undefined;
       const principal: Principal = {
         kind: 'user',
         name: account ?? '',
