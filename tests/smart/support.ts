@@ -162,7 +162,7 @@ export const jsonOf = (text: string): Readonly<Record<string, unknown>> => {
 
 /** What must never be seen from outside. */
 export const LEAK =
-  /\bat (?:async )?[\w.<>]+ \(|node_modules|node:internal|\.ts:\d+|select |insert into|auth_oidc|auth_client|ECONN|syntax error/;
+  /\bat (?:async )?[\w.<>]+ \(|node_modules|node:internal|\.ts:\d+|select .{1,400} from |insert into |auth_(?:oidc|client|account|session)\b|ECONN|syntax error/;
 
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
