@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 
 const arrivals = new WeakMap<object, number>();
 
-export const noteArrival = (request: IncomingMessage): void => void arrivals.set(request, Date.now());
+export const noteArrival = (request: IncomingMessage, at = Date.now()): void => void arrivals.set(request, at);
 
 /** Milliseconds since the epoch. */
 export const arrivedAt = (request: object | undefined): number => (request && arrivals.get(request)) ?? Date.now();

@@ -13,12 +13,14 @@ import { endSession } from '../session/end.ts';
 import { sessionOf } from '../session/session.ts';
 import { noteArrival } from './arrival.ts';
 import { originsOfClient } from './config.ts';
+import { nameClient } from './nameless-refresh.ts';
 import { answersPrograms } from './pages.ts';
 
 type Middleware = (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => Promise<void>;
 
-/** Longest form that an authorization request may come as. */
+/** Longest form that an authorization request may come as, and a token request. */
 const FORM_BYTES = 16_384;
+const TOKEN_BYTES = 57_344;
 
 // `script-src` must stand there: the library adds the hash of its own script, which submits a form, to it.
 const PAGE_POLICY =
@@ -34,21 +36,35 @@ const isText = (encoded: string): boolean =>
     }
   });
 
-/** undefined: longer than allowed. */
-async function readForm(request: AsyncIterable<Buffer>): Promise<string | undefined> {
+/** undefined: longer than allowed, or the client hung up. */
+async function readBody(request: AsyncIterable<Buffer>, limit: number): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of request) {
-    bytes += chunk.length;
-    if (bytes > FORM_BYTES) return undefined;
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request) {
+      bytes += chunk.length;
+      if (bytes > limit) return undefined;
+      chunks.push(chunk);
+    }
+  } catch {
+    // Nobody hears the answer; as an error of ours it would only fill the log.
+    return undefined;
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 function refuse(ctx: KoaContextWithOIDC, description: string): void {
   ctx.status = 400;
+  ctx.set('cache-control', 'no-store');
+  ctx.set('pragma', 'no-cache');
   ctx.body = { error: 'invalid_request', error_description: description };
+}
+
+const FORM = 'application/x-www-form-urlencoded';
+
+function refuseLong(ctx: KoaContextWithOIDC, limit: number): void {
+  ctx.set('connection', 'close');
+  refuse(ctx, `the form is longer than ${limit} bytes`);
 }
 
 /** Where browsers come by GET and POST alike. */
@@ -59,13 +75,9 @@ const BY_GET_TOO = ['/authorize', '/logout'];
  * @see https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#authorization-methods
  */
 async function repeatByGet({ issuer }: AuthParts, ctx: KoaContextWithOIDC, path: string): Promise<void> {
-  if (!ctx.is('application/x-www-form-urlencoded'))
-    return refuse(ctx, 'only application/x-www-form-urlencoded bodies are supported');
-  const form = await readForm(ctx.req);
-  if (form === undefined) {
-    ctx.set('connection', 'close');
-    return refuse(ctx, `the form is longer than ${FORM_BYTES} bytes`);
-  }
+  if (!ctx.is(FORM)) return refuse(ctx, `only ${FORM} bodies are supported`);
+  const form = (await readBody(ctx.req, FORM_BYTES))?.toString('utf8');
+  if (form === undefined) return refuseLong(ctx, FORM_BYTES);
   if (!isText(form)) return refuse(ctx, 'a parameter holds bytes that are no UTF-8, or the character NUL');
   // Written anew, so that nothing but parameters can stand in the address.
   const given = [ctx.querystring, new URLSearchParams(form).toString()].filter((q) => q !== '').join('&');
@@ -140,6 +152,14 @@ export function createMiddleware(parts: AuthParts, observe: ObserveAuth): Middle
     const repeated = ctx.method === 'POST' ? BY_GET_TOO.find((path) => path === ctx.path) : undefined;
     if (repeated !== undefined) return repeatByGet(parts, ctx, repeated);
     ctx.set('content-security-policy', PAGE_POLICY);
+    let lost = false;
+    if (ctx.method === 'POST' && ctx.path === '/token' && ctx.get('authorization') === '' && ctx.is(FORM)) {
+      const body = await readBody(ctx.req, TOKEN_BYTES);
+      if (body === undefined) return refuseLong(ctx, TOKEN_BYTES);
+      const { request, isLost } = await nameClient(parts, ctx.req, body);
+      ctx.req = request;
+      lost = isLost;
+    }
     await next();
     const { oidc } = ctx;
     if (!oidc) {
@@ -160,6 +180,9 @@ export function createMiddleware(parts: AuthParts, observe: ObserveAuth): Middle
     // The library lists the modes that it could; no client of ours may use others.
     if (oidc.route === 'discovery' && typeof ctx.body === 'object')
       ctx.body = { ...ctx.body, response_modes_supported: ['query'] };
+    // Such tokens have ended, or never were: what the library misses is not what the app must mend.
+    if (lost && ctx.status === 400)
+      ctx.body = { error: 'invalid_grant', error_description: 'grant request is invalid' };
     if (oidc.route === 'token' && ctx.status === 200) {
       addContext(ctx);
       await noteRefresh(parts, ctx);
