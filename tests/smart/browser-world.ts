@@ -87,6 +87,8 @@ export interface Clinic {
   /** Where the apps are. */
   readonly apps: string;
   app(options?: AppOptions): Promise<StockApp>;
+  /** Serves a page as it is, beside the apps. */
+  page(path: string, html: string): void;
   close(): Promise<void>;
 }
 
@@ -108,7 +110,7 @@ const ENCOUNTER: Encounter = {
 };
 const DOCTOR: Practitioner = { resourceType: 'Practitioner', id: 'dr-lee', name: [{ family: 'Lee', given: ['Ann'] }] };
 
-export const APP_SCOPES =
+const APP_SCOPES =
   'openid fhirUser launch launch/patient launch/encounter offline_access online_access patient/*.rs patient/Patient.rs patient/Appointment.rs patient/Appointment.rs?status=booked user/*.rs';
 
 export async function openClinic(): Promise<Clinic> {
@@ -130,7 +132,7 @@ export async function openClinic(): Promise<Clinic> {
   const pages = new Map<string, string>();
   const serve = await listening(({ url = '' }, response) => {
     const { pathname } = new URL(url, 'http://localhost');
-    const page = pathname === '/fhir-client.js' ? STOCK : pages.get(pathname);
+    const page = /\/fhir-client(?:\.pure\.min)?\.js$/.test(pathname) ? STOCK : pages.get(pathname);
     response.writeHead(page === undefined ? 404 : 200, {
       'content-type': pathname.endsWith('.js') ? 'text/javascript' : 'text/html; charset=utf-8',
     });
@@ -175,6 +177,7 @@ export async function openClinic(): Promise<Clinic> {
       pages.set(`${path}/index.html`, INDEX_PAGE);
       return { clientId, launchUrl: `${launchUrl}?iss=${encodeURIComponent(fhirBase)}` };
     },
+    page: (path, html) => void pages.set(path, html),
     async close() {
       for (const { server } of [serve, front]) {
         server.close();
