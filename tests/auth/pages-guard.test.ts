@@ -218,6 +218,31 @@ describe('what comes back', () => {
     ]);
   });
 
+  test('windows: the account stands alone, the way to an app does not', async () => {
+    const opener = async (path: string): Promise<string | null> =>
+      (await visitor.send(path)).headers.get('cross-origin-opener-policy');
+    expect([await opener('/account'), await opener('/admin/people')]).toEqual(['same-origin', 'same-origin']);
+    expect([await opener('/signin?again=1'), await opener('/register')]).toEqual([null, null]);
+  });
+
+  test('over https: cookies are bound to this host, and browsers come by https again', async () => {
+    const secure = await openWorld({ env: { PUBLIC_URL: 'https://kairos.example.org' } });
+    try {
+      const { app } = secure.server.kairos;
+      const { headers } = await app.request('/signin', { headers: { Accept: 'text/html' } });
+      expect(headers.get('strict-transport-security')).toBe('max-age=31536000');
+      expect(headers.getSetCookie()[0]).toMatch(/^__Host-form=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Secure$/);
+      const forged = await app.request('/signin', {
+        method: 'POST',
+        body: new URLSearchParams({ email: 'a@example.org' }),
+        headers: { Origin: 'http://kairos.example.org' },
+      });
+      expect(forged.status).toBe(403);
+    } finally {
+      await secure.close();
+    }
+  });
+
   test('nothing inline: no style, no script, no handler', async () => {
     for (const path of ['/', '/signin', '/account', '/account/passkeys', '/admin/clients/new', '/admin/people']) {
       const { text } = await visitor.send(path);

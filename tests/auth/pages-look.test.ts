@@ -7,13 +7,24 @@ import { invite } from '../../src/auth/accounts/invite.ts';
 import { register } from '../../src/auth/accounts/register.ts';
 import { requestReset } from '../../src/auth/accounts/reset.ts';
 import { newContext, openBrowser, overflows, shoot, violations, type Look } from '../support/browser.ts';
-import { openWorld, type World } from './pages-world.ts';
+import { CALLBACK, openWorld, VERIFIER, type World } from './pages-world.ts';
 
-const LOOKS: readonly Look[] = [
-  { width: 360, scheme: 'light', locale: 'en' },
-  { width: 1280, scheme: 'dark', locale: 'en' },
-  { width: 360, scheme: 'dark', locale: 'es' },
-  { width: 1280, scheme: 'light', locale: 'es' },
+/** Pairs of every two of width, scheme and language; the page is loaded once for each language. */
+const LOOKS: readonly (readonly [locale: Look['locale'], views: readonly Omit<Look, 'locale'>[]])[] = [
+  [
+    'en',
+    [
+      { width: 360, scheme: 'light' },
+      { width: 1280, scheme: 'dark' },
+    ],
+  ],
+  [
+    'es',
+    [
+      { width: 360, scheme: 'dark' },
+      { width: 1280, scheme: 'light' },
+    ],
+  ],
 ];
 
 type Who = 'nobody' | 'patient' | 'admin' | 'desk' | 'secured' | 'must enrol' | 'half-way';
@@ -59,7 +70,20 @@ describe.skipIf(!browser)('pages in a browser', () => {
       locale: 'en',
     });
     await createPatientCode(identity, 'operator', 'Patient/stranger');
+    await identity.pool.query(`update auth_account set mfa_exempt = true where id = $1`, [accounts.get('desk')?.id]);
     clientId = await world.app();
+    const visitor = world.visitor();
+    visitor.keep(`sid=${await world.session(accounts.get('patient') as Account)}; Path=/`);
+    const picker = await visitor.go(world.authorize(clientId, 'openid launch/patient offline_access patient/*.rs'));
+    const consent = await visitor.submit(picker, picker.url.pathname, { patient: 'Patient/leo' });
+    const back = await visitor.submit(consent, consent.url.pathname, { decision: 'allow' });
+    const code = new URL(back.headers.get('location') ?? '').searchParams.get('code') ?? '';
+    const exchange = { grant_type: 'authorization_code', code, code_verifier: VERIFIER, client_id: clientId };
+    const tokens = await fetch(`${world.origin}/oauth/token`, {
+      method: 'POST',
+      body: new URLSearchParams({ ...exchange, redirect_uri: CALLBACK }),
+    });
+    if (!tokens.ok) throw new Error('The app got no tokens');
   });
   afterAll(async () => {
     await browser?.close();
@@ -227,8 +251,9 @@ describe.skipIf(!browser)('pages in a browser', () => {
   }
 
   test.each(CASES)('$name', async ({ name, who, open, status }) => {
-    for (const look of LOOKS) {
-      const context = await windowFor(who, look);
+    for (const [locale, [first, ...others]] of LOOKS) {
+      if (!first) continue;
+      const context = await windowFor(who, { ...first, locale });
       try {
         const page = await context.newPage();
         const blocked: string[] = [];
@@ -238,19 +263,35 @@ describe.skipIf(!browser)('pages in a browser', () => {
             blocked.push(message.text());
         });
         page.on('pageerror', (error) => blocked.push(error.message));
-        const reply = await open(page);
-        const found = reply as { status?: () => number } | null | undefined;
-        if (status !== undefined) expect(found?.status?.()).toBe(status);
+        const reply = (await open(page)) as { status?: () => number } | null | undefined;
+        if (status !== undefined) expect(reply?.status?.()).toBe(status);
         await page.waitForLoadState('load');
-        const label = `${name}-${look.width}-${look.scheme}-${look.locale}`;
-        await shoot(page, label);
-        expect([label, await page.getAttribute('html', 'lang')]).toEqual([label, look.locale]);
-        expect([label, await violations(page)]).toEqual([label, []]);
-        expect([label, await overflows(page)]).toEqual([label, false]);
-        expect([label, blocked]).toEqual([label, []]);
+        expect(await page.getAttribute('html', 'lang')).toBe(locale);
+        for (const { width, scheme } of [first, ...others]) {
+          await page.setViewportSize({ width, height: 800 });
+          await page.emulateMedia({ colorScheme: scheme });
+          const label = `${name}-${width}-${scheme}-${locale}`;
+          await shoot(page, label);
+          expect([label, await violations(page)]).toEqual([label, []]);
+          expect([label, await overflows(page)]).toEqual([label, false]);
+        }
+        expect([name, locale, blocked]).toEqual([name, locale, []]);
       } finally {
         await context.close();
       }
     }
+  });
+
+  test('a demo says whom one can sign in as, and shows letters; only to who sits at the machine', async () => {
+    const visitor = world.visitor();
+    const landing = await visitor.go('/');
+    expect(landing.text).toContain(accounts.get('desk')?.email);
+    expect(landing.text).not.toContain(accounts.get('admin')?.email);
+    expect((await visitor.send('/dev/mail')).text).toContain('new@example.org');
+    for (const name of ['X-Forwarded-For', 'Forwarded', 'X-Real-IP', 'Via'])
+      expect([name, (await visitor.send('/dev/mail', { headers: { [name]: '127.0.0.1' } })).status]).toEqual([
+        name,
+        404,
+      ]);
   });
 });

@@ -1,5 +1,5 @@
 /** A clinic with people, records and an app on a real socket, and a visitor without scripts: for tests of the pages. */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { Patient, RelatedPerson } from '@medplum/fhirtypes';
 import { accountById, type Account, type Role, type StaffKind } from '../../src/auth/accounts/account.ts';
 import { createAccount } from '../../src/auth/accounts/create.ts';
@@ -37,6 +37,9 @@ export interface World {
   visitor(): Visitor;
   close(): Promise<void>;
 }
+
+/** Of every request that `World.authorize` makes. */
+export const VERIFIER = 'a-verifier-that-is-long-enough-for-rfc-7636-and-known';
 
 /** Where the app of the tests is called back; nobody listens there. */
 export const CALLBACK = 'http://localhost:9/callback';
@@ -134,7 +137,7 @@ export async function openWorld(options: IdentityServerOptions = {}): Promise<Wo
       return found && { kind: found.kind, link: /https?:\/\/\S+/.exec(found.text)?.[0] ?? '' };
     },
     authorize(clientId, scope, parameters = {}) {
-      const challenge = createHash('sha256').update(randomBytes(32).toString('base64url')).digest('base64url');
+      const challenge = createHash('sha256').update(VERIFIER).digest('base64url');
       const query = new URLSearchParams({
         response_type: 'code',
         client_id: clientId,

@@ -67,12 +67,15 @@ interface AxeResults {
   }[];
 }
 
-/** What axe finds wrong with a page, in words. Injected past the page's own policy, which stays in force for the page. */
-export async function violations(page: Page): Promise<readonly string[]> {
-  // Colours in the middle of a transition are not those that people see.
-  await page.evaluate(
+/** Colours in the middle of a transition are not those that people see. */
+const settle = (page: Page): Promise<void> =>
+  page.evaluate<void>(
     'Promise.all(document.getAnimations().map((a) => a.finished.catch(() => null))).then(() => undefined)',
   );
+
+/** What axe finds wrong with a page, in words. Injected past the page's own policy, which stays in force for the page. */
+export async function violations(page: Page): Promise<readonly string[]> {
+  await settle(page);
   const session = await page.context().newCDPSession(page);
   await session.send('Runtime.evaluate', { expression: AXE });
   const { result } = await session.send('Runtime.evaluate', {
@@ -96,5 +99,6 @@ export async function shoot(page: Page, name: string): Promise<void> {
   const folder = process.env['KAIROS_SHOTS'];
   if (folder === undefined) return;
   await mkdir(folder, { recursive: true });
+  await settle(page);
   await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
 }

@@ -21,7 +21,7 @@ export interface PatientChoice {
 type Parts = Pick<AuthParts, 'engine'>;
 
 const SYSTEM = grantAll({ kind: 'system', name: 'identity' });
-const MOST_FOUND = 20;
+export const MOST_FOUND = 20;
 
 const idOf = (patient: string): string => (patient.startsWith('Patient/') ? patient.slice('Patient/'.length) : patient);
 

@@ -41,6 +41,13 @@ export function createPages(parts: AuthParts, identity: PagesIdentity, more: rea
   const assets = loadAssets();
   const routes = new Hono<{ Bindings: PageBindings }>();
 
+  const isSecure = parts.publicUrl.startsWith('https:');
+  /** @see https://www.rfc-editor.org/rfc/rfc6797 */
+  const guarded = (reply: Response): Response => {
+    if (isSecure) reply.headers.set('Strict-Transport-Security', 'max-age=31536000');
+    return reply;
+  };
+
   const serve = async (
     route: Route,
     request: Request,
@@ -55,9 +62,9 @@ export function createPages(parts: AuthParts, identity: PagesIdentity, more: rea
       const elsewhere = method === 'GET' && wantsHtml(request) ? sameMachine(parts, request) : undefined;
       if (elsewhere !== undefined) return redirect(elsewhere, { status: 307 });
       visit = await openVisit(request, { parts, identity, env, params, touches: route.touches, isOwn: route.isOwn });
-      return await handler(visit);
+      return guarded(await handler(visit));
     } catch (error) {
-      return errorPage(error, request, { parts, identity, env }, visit);
+      return guarded(await errorPage(error, request, { parts, identity, env }, visit));
     }
   };
 

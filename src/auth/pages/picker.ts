@@ -1,7 +1,7 @@
 /** `/oauth/interaction/<uid>/patient`: for which patient an app is opened. */
 import { html } from 'hono/html';
 import { isWorkforce } from '../access/acts-for.ts';
-import { mayActFor, patientsFor, type PatientChoice } from '../access/people.ts';
+import { mayActFor, MOST_FOUND, patientsFor, type PatientChoice } from '../access/people.ts';
 import { choosePatient, denyConsent, type InteractionView } from '../provider/interaction.ts';
 import { forbidden } from './errors.ts';
 import { birthText, field, initials, postForm } from './fields.ts';
@@ -45,7 +45,7 @@ async function page(visit: OwnVisit, view: InteractionView): Promise<Response> {
       }
       ${
         patients.length > 0
-          ? html`${search ? html`<p class="quiet small" role="status">${t.picker.results(patients.length)}</p>` : undefined}
+          ? html`${search ? html`<p class="quiet small" role="status">${t.picker.results(patients.length)}${patients.length < MOST_FOUND ? '' : `. ${t.picker.many}`}</p>` : undefined}
             ${postForm(
               visit,
               path,

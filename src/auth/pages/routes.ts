@@ -1,7 +1,8 @@
 /** Every page: its address, who may see it, and what answers. */
 import { showAccount, saveProfile } from './account.ts';
 import { disableOne, enableOne, registerNewClient, rotateOne, showClients, showNewClient } from './admin-clients.ts';
-import { actOnOne, makeCode, sendInvitation, showAccounts, showCode, showInvite, showOne } from './admin-people.ts';
+import { makeCode, sendInvitation, showCode, showInvite } from './admin-invite.ts';
+import { actOnOne, showAccounts, showOne } from './admin-people.ts';
 import { decideConsent, showConsent } from './consent.ts';
 import { changeEmail, savePassword, showEmail, showPassword } from './credentials.ts';
 import {

@@ -19,27 +19,32 @@ function verbsOf({ letters }: ResourceScope, { verbs, list }: Texts['scope']): s
 }
 
 /** `http://…/observation-category|vital-signs` → `vital signs`; numbers, dates and references stay. */
-function valueWords(value: string): string {
+function valueWords(value: string, codes: Readonly<Record<string, string>>): string {
   const code = value.slice(value.lastIndexOf('|') + 1);
+  const words = Object.hasOwn(codes, code) ? codes[code] : undefined;
+  if (words !== undefined) return words;
   return /^[a-z]+(?:[-_][a-z]+)+$/.test(code) ? code.replaceAll(/[-_]/g, ' ') : code === '' ? value : code;
 }
 
 function condition([name, value]: readonly [string, string], scope: Texts['scope']): string {
-  const words = scope.filters[name];
+  const words = Object.hasOwn(scope.filters, name) ? scope.filters[name] : undefined;
   // A modifier changes the meaning, and what has no words is named as it is.
   if (words === undefined) return scope.unknownFilter(name, value);
   return scope.condition(
     words,
     value
       .split(/(?<!\\),/)
-      .map(valueWords)
+      .map((v) => valueWords(v, scope.codes))
       .join(scope.or),
   );
 }
 
 function resourceWords(scope: ResourceScope, t: Texts): string {
   const { scope: words } = t;
-  const types = scope.type === '*' ? words.everything : (words.types[scope.type] ?? spaced(scope.type));
+  const types =
+    scope.type === '*'
+      ? words.everything
+      : ((Object.hasOwn(words.types, scope.type) ? words.types[scope.type] : undefined) ?? spaced(scope.type));
   const only = scope.filter.length === 0 ? '' : words.only(words.list(scope.filter.map((f) => condition(f, words))));
   return words.sentence(verbsOf(scope, words), types, words[scope.level], only);
 }

@@ -122,9 +122,16 @@ export async function openVisit(request: Request, opening: Opening): Promise<Vis
   };
 }
 
+/** Not of pages on the way to an app, which may have been opened in a window that the app talks to. */
+const ALONE: Readonly<Record<string, string>> = { 'Cross-Origin-Opener-Policy': 'same-origin' };
+
 /** A page as the reply to a visit. */
 export function showPage(visit: Visit, page: PageOptions, options: ReplyOptions = {}): Response {
-  return htmlReply(layout(visit, page), { ...options, cookies: [...visit.cookies, ...(options.cookies ?? [])] });
+  return htmlReply(layout(visit, page), {
+    ...options,
+    headers: { ...(page.section === undefined ? {} : ALONE), ...options.headers },
+    cookies: [...visit.cookies, ...(options.cookies ?? [])],
+  });
 }
 
 /** Goes on to another page; only to paths of our own, or to what the provider says. */

@@ -12,7 +12,6 @@ export const en = {
   common: {
     skip: 'Skip to content',
     home: 'Home',
-    menu: 'Menu',
     language: 'Language',
     signIn: 'Sign in',
     signOut: 'Sign out',
@@ -22,15 +21,12 @@ export const en = {
     back: 'Back',
     continue: 'Continue',
     remove: 'Remove',
-    yes: 'Yes',
-    no: 'No',
     optional: 'optional',
     never: 'never',
     print: 'Print this page',
     copyNow: 'Copy it now: it is not shown again.',
     problem: 'There is a problem',
     needsScript: 'This needs JavaScript, which is switched off in this browser.',
-    tagline: 'Appointments, on an open standard',
   },
 
   nav: {
@@ -222,7 +218,6 @@ export const en = {
     title: 'Passkeys',
     lead: 'A passkey signs you in with your fingerprint, face, PIN or a security key. Nobody can guess or steal it from us.',
     add: 'Add a passkey',
-    adding: 'Your browser asks you now. Follow its steps.',
     label: 'Name, to tell it from others',
     labelHint: 'For example: work laptop, blue key.',
     added: 'The passkey has been added.',
@@ -300,7 +295,6 @@ export const en = {
     codeTitle: 'Enter your invitation code',
     codeLead: 'The code stands in the message or on the paper that you got from the clinic.',
     codeSubmit: 'Continue',
-    expired: 'This invitation has been used already or is too old. Ask the clinic for a new one.',
   },
 
   account: {
@@ -310,7 +304,6 @@ export const en = {
     signingIn: 'Signing in',
     change: 'Change',
     setPassword: 'Set a password',
-    passwordSince: 'Password',
     passwordSet: 'Set',
     passwordNone: 'No password: you sign in by passkey or through another provider.',
     factors: 'Second proof',
@@ -333,7 +326,6 @@ export const en = {
     passwordNote: 'Other devices will be signed out.',
     passwordSubmit: 'Change password',
     passwordDone: 'Your password has been changed, and your other devices are signed out.',
-    lastFactor: 'Your role asks for a second proof: set another one up before you remove this one.',
   },
 
   sessions: {
@@ -343,7 +335,6 @@ export const en = {
     unknown: 'Unknown device',
     since: 'Signed in',
     seen: 'Last active',
-    ends: 'Ends at the latest',
     end: 'Sign out there',
     endAll: 'Sign out everywhere',
     endAllNote: 'Also here, and the apps that work only while you are signed in.',
@@ -432,7 +423,6 @@ export const en = {
     disableNote: 'When one is disabled, all of its tokens stop working at once.',
     enable: 'Enable',
     rotate: 'New secret',
-    rotateNote: 'The old one stops working at once.',
     done: 'Done.',
     invalid: 'This was not accepted:',
   },
@@ -670,6 +660,14 @@ export const en = {
       offline_access: 'Keep this access when you are not using the app, until you disconnect it',
       online_access: 'Keep this access for as long as you are signed in',
     },
+    /** Codes that would not be understood, or not in this language. */
+    codes: {
+      noshow: 'missed',
+      'entered-in-error': 'entered by mistake',
+      'busy-unavailable': 'closed',
+      'busy-tentative': 'held',
+      draft: 'not yet issued',
+    } as Readonly<Record<string, string>>,
     filters: {
       _id: 'the id',
       _tag: 'the tag',
