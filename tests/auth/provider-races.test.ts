@@ -16,6 +16,7 @@ import {
   post,
   refresh,
   signIn,
+  waitForReuse,
   type TestApp,
 } from '../support/app-driver.ts';
 import { startTwoIdentityServers, type IdentityServer } from '../support/identity-server.ts';
@@ -105,6 +106,7 @@ describe('RFC 9700 4.14.2: refresh tokens of public apps rotate', () => {
     const first = await start();
     const second = (await refresh(one, app, first['refresh_token'])).body;
     expect((await introspect(one, confidential, second['access_token'])).body['active']).toBe(true);
+    await waitForReuse(one);
     const reused = await refresh(two, app, first['refresh_token']);
     expect([reused.status, reused.body['error']]).toEqual([400, 'invalid_grant']);
     expect((await refresh(one, app, second['refresh_token'])).status).toBe(400);

@@ -8,6 +8,7 @@ import {
   pkce,
   post,
   refresh,
+  waitForReuse,
   type Flow,
   type TestApp,
 } from '../support/app-driver.ts';
@@ -477,6 +478,7 @@ describe('RFC 6749 6, RFC 9700 4.14: refresh', () => {
     const one = await issued(app, FULL);
     const two = (await refresh(inst.first, app, one['refresh_token'])).body;
     expect(await readPatient(inst.second, two['access_token'])).toBe(200);
+    await waitForReuse(inst.first);
     expect((await refresh(inst.second, app, one['refresh_token'])).body).toMatchObject({ error: 'invalid_grant' });
     for (const server of inst.both) {
       expect(

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { exchange, makeApp, post, type TestApp, type TokenReply } from '../support/app-driver.ts';
+import { exchange, makeApp, post, waitForReuse, type TestApp, type TokenReply } from '../support/app-driver.ts';
 import { FORM, startInstallation, type Installation } from './support.ts';
 
 describe('a refresh that names no client', () => {
@@ -29,6 +29,7 @@ describe('a refresh that names no client', () => {
       scope: 'patient/*.rs',
     });
     // The first one again: the whole family ends.
+    await waitForReuse(inst.first);
     expect((await nameless(first)).body).toMatchObject({ error: 'invalid_grant' });
     expect((await nameless(body['refresh_token'])).body).toMatchObject({ error: 'invalid_grant' });
   });

@@ -275,5 +275,11 @@ export const refresh = (
 ): Promise<TokenReply> =>
   asApp(server, app, '/token', { grant_type: 'refresh_token', refresh_token: String(token), ...form });
 
+/** As if what was used just now had been used some seconds ago: a second use at the same time is no theft. */
+export const waitForReuse = async ({ kairos }: IdentityServer): Promise<void> =>
+  void (await kairos.pool.query(
+    `update auth_oidc set consumed_at = consumed_at - interval '5 s', last_used_at = last_used_at - interval '5 s' where model = 'RefreshToken' and consumed_at is not null`,
+  ));
+
 export const introspect = (server: IdentityServer, app: TestApp, token: unknown): Promise<TokenReply> =>
   asApp(server, app, '/introspect', { token: String(token) });
