@@ -57,7 +57,8 @@ export async function addAuthenticator(page: Page): Promise<{ readonly session: 
   return { session, id: authenticatorId };
 }
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const require = createRequire(import.meta.url);
+const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 interface AxeResults {
   readonly violations: readonly {
