@@ -296,16 +296,18 @@ describe('A2.5 what ends a token ends it everywhere within a second', () => {
   });
 
   test('using a token is activity of its session', async () => {
+    // Of a token that nothing has used.
+    const other = await granted(given.account, 'launch/patient online_access patient/*.rs');
     const seen = async (): Promise<string> =>
       (
         await identity().pool.query<[string]>({
           text: 'select last_seen_at from auth_session where uid = $1',
-          values: [given.session.uid],
+          values: [other.session.uid],
           rowMode: 'array',
         })
       ).rows[0]?.[0] ?? '';
     await sql(`update auth_session set last_seen_at = last_seen_at - interval '5 minutes' where uid = $1`, [
-      given.session.uid,
+      other.session.uid,
     ]);
     const before = await seen();
     const again = await granted(given.account, 'launch/patient online_access patient/*.rs');

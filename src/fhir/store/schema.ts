@@ -21,6 +21,9 @@ const relations = (source: SchemaSource): ResourceDeclaration[] =>
 /** Tables of the domains have migrations written by hand. */
 const DOMAIN_TABLES = /^(?:auth|mail)_/;
 
+/** Triggers are written by hand too, on the types' tables as well. */
+const HAND_MADE = /^drop (?:trigger|function) /;
+
 /** Hand-made relations and their partitions; the comparison leaves them alone. */
 const skipped = (source: SchemaSource): RegExp[] => [
   DOMAIN_TABLES,
@@ -58,7 +61,7 @@ export async function schemaDifference(connection: pg.ClientConfig, source: Sche
     const generated = up
       .split(';\n')
       .map((s) => s.trim().replace(/;$/, ''))
-      .filter((s) => s !== '');
+      .filter((s) => s !== '' && !HAND_MADE.test(s));
     const there = await orm.em
       .getConnection()
       .execute<{ name: string }[]>(`select relname as name from pg_class where relkind = 'p'`);
