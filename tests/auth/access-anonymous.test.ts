@@ -58,9 +58,10 @@ test('operations, Bundles and the system are 401', async () => {
   const { engine } = world.server;
   const paths = engine.operations.flatMap((o) => [
     ...(o.system ? [`$${o.code}`] : []),
-    ...[...engine.resources.keys()]
-      .filter((t) => o.resourceTypes === undefined || o.resourceTypes.includes(t))
-      .flatMap((t) => [...(o.type ? [`${t}/$${o.code}`] : []), ...(o.instance ? [`${t}/x/$${o.code}`] : [])]),
+    ...[...(o.resourceTypes ?? engine.resources.keys())].flatMap((t) => [
+      ...(o.type ? [`${t}/$${o.code}`] : []),
+      ...(o.instance ? [`${t}/x/$${o.code}`] : []),
+    ]),
   ]);
   expect(paths.length).toBeGreaterThan(50);
   for (const path of paths)
