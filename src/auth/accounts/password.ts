@@ -4,7 +4,6 @@
  */
 import { createHmac } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { hash as argonHash, verify as argonVerify } from '@node-rs/argon2';
 import bcrypt from 'bcrypt';
 import type { Keys } from '../../platform/keys.ts';
 import { refuse } from '../refusal.ts';
@@ -85,7 +84,7 @@ export function createPasswords({ keys, hasher, cost = COST }: PasswordOptions):
       turn(async () =>
         hasher === 'bcrypt'
           ? `bh1$${await bcrypt.hash(digest(password), cost)}`
-          : `ah1$${await argonHash(digest(password), ARGON)}`,
+          : `ah1$${await (await import('@node-rs/argon2')).hash(digest(password), ARGON)}`,
       ),
     verify: (password, stored) =>
       turn(async () => {
@@ -94,7 +93,7 @@ export function createPasswords({ keys, hasher, cost = COST }: PasswordOptions):
         const input = digest(readable ? password : '');
         const against = stored !== undefined && (isBcrypt(stored) || isArgon(stored)) ? stored : decoy;
         const right = isArgon(against)
-          ? await argonVerify(untagged(against), input)
+          ? await (await import('@node-rs/argon2')).verify(untagged(against), input)
           : await bcrypt.compare(input, untagged(against));
         if (!right || !readable || against !== stored) return 'wrong';
         return against.startsWith(current) ? 'right' : 'outdated';

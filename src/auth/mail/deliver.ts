@@ -1,5 +1,4 @@
 /** Hands letters to the mail server. A crash between its "yes" and our note sends one twice, with the same Message-ID. @see https://www.rfc-editor.org/rfc/rfc5322#section-3.6.4 */
-import { createTransport } from 'nodemailer';
 import { poolNamed } from '../../platform/database/pool.ts';
 import type { AuthParts } from '../parts.ts';
 import { mailById } from './mail.ts';
@@ -36,6 +35,7 @@ function toDeliveryError(error: unknown): DeliveryError {
 async function hand(parts: Parts, smtpUrl: string, id: string): Promise<void> {
   const mail = await mailById(parts, id);
   if (!mail) return;
+  const { createTransport } = await import('nodemailer');
   const transport = createTransport({
     url: smtpUrl,
     connectionTimeout: 10_000,

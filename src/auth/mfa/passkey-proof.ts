@@ -1,6 +1,5 @@
 /** Showing a passkey: to sign in by it alone, as the second factor, or as step-up. @see https://www.w3.org/TR/webauthn-3/#sctn-verifying-assertion */
-import type { AuthenticationResponseJSON } from '@simplewebauthn/server';
-import { generateAuthenticationOptions, verifyAuthenticationResponse } from '@simplewebauthn/server';
+import type { AuthenticationResponseJSON, generateAuthenticationOptions } from '@simplewebauthn/server';
 import { poolNamed } from '../../platform/database/pool.ts';
 import { accountById, isRowId } from '../accounts/account.ts';
 import type { Person } from '../accounts/actor.ts';
@@ -20,12 +19,17 @@ import {
   type Ceremony,
 } from './passkey-ceremony.ts';
 
+/** Loaded when somebody first needs it: it takes a quarter of a second and 28 MB. */
+const webauthn = (): Promise<typeof import('@simplewebauthn/server')> => import('@simplewebauthn/server');
+
 type RequestOptions = Awaited<ReturnType<typeof generateAuthenticationOptions>>;
 
 /** For who is not signed in: the browser offers its passkeys. @throws Refusal `limited` */
 export async function beginPasskeySignIn(parts: AuthParts, source: string): Promise<Ceremony<RequestOptions>> {
   await spend(parts, [{ key: ['passkey', 'asker', source], limit: 100, seconds: 900 }]);
-  const options = await generateAuthenticationOptions({
+  const options = await (
+    await webauthn()
+  ).generateAuthenticationOptions({
     rpID: relyingParty(parts).id,
     timeout: SECONDS * 1000,
     userVerification: 'required',
@@ -35,7 +39,9 @@ export async function beginPasskeySignIn(parts: AuthParts, source: string): Prom
 
 /** For who has signed in by password, or must prove again who they are. */
 export async function beginPasskeyProof(parts: AuthParts, { account }: Person): Promise<Ceremony<RequestOptions>> {
-  const options = await generateAuthenticationOptions({
+  const options = await (
+    await webauthn()
+  ).generateAuthenticationOptions({
     rpID: relyingParty(parts).id,
     timeout: SECONDS * 1000,
     allowCredentials: [...(await keysOf(parts, account.id))],
@@ -68,18 +74,22 @@ async function checkPasskey(
   if (typeof accountId !== 'string' || typeof publicKey !== 'string' || typeof handle !== 'string')
     throw refuse('passkey');
   const { id, origin } = relyingParty(parts);
-  const verified = await verifyAuthenticationResponse({
-    response,
-    expectedChallenge,
-    expectedOrigin: origin,
-    expectedRPID: id,
-    credential: {
-      id: response.id,
-      publicKey: new Uint8Array(Buffer.from(publicKey, 'base64')),
-      counter: Number(counter),
-    },
-    requireUserVerification: demandVerified,
-  }).catch(() => undefined);
+  const verified = await (
+    await webauthn()
+  )
+    .verifyAuthenticationResponse({
+      response,
+      expectedChallenge,
+      expectedOrigin: origin,
+      expectedRPID: id,
+      credential: {
+        id: response.id,
+        publicKey: new Uint8Array(Buffer.from(publicKey, 'base64')),
+        counter: Number(counter),
+      },
+      requireUserVerification: demandVerified,
+    })
+    .catch(() => undefined);
   if (!verified?.verified) throw refuse('passkey');
   const told = response.response.userHandle;
   if (told !== undefined && told !== null && told !== '' && told !== handle) throw refuse('passkey');

@@ -1,9 +1,8 @@
 /** Registering passkeys, and those that an account has. @see https://www.w3.org/TR/webauthn-3/#sctn-registering-a-new-credential */
-import type { RegistrationResponseJSON } from '@simplewebauthn/server';
-import { generateRegistrationOptions, verifyRegistrationResponse } from '@simplewebauthn/server';
+import type { generateRegistrationOptions, RegistrationResponseJSON } from '@simplewebauthn/server';
 import { poolNamed } from '../../platform/database/pool.ts';
-import { inTransaction } from '../../platform/database/transaction.ts';
-import { isRowId, type Account } from '../accounts/account.ts';
+import { inTransaction, type Run } from '../../platform/database/transaction.ts';
+import { isRowId, lockAccount, type Account } from '../accounts/account.ts';
 import type { Person } from '../accounts/actor.ts';
 import type { Browser } from '../accounts/browser.ts';
 import { raiseSession } from '../accounts/signed-in.ts';
@@ -11,7 +10,7 @@ import { writeTo } from '../mail/mail.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
 import { putFlow } from '../session/flow.ts';
-import { factorsOf, hasFactor } from './factors.ts';
+import { factorsIn, factorsOf, hasFactor } from './factors.ts';
 import {
   amrOf,
   keysOf,
@@ -31,6 +30,9 @@ const MOST = 20;
 /** EdDSA, ES256, RS256: the library would also offer what Node calls experimental. @see https://www.iana.org/assignments/cose/ */
 const ALGORITHMS = [-8, -7, -257];
 
+/** Loaded when somebody first needs it: it takes a quarter of a second and 28 MB. */
+const webauthn = (): Promise<typeof import('@simplewebauthn/server')> => import('@simplewebauthn/server');
+
 type CreationOptions = Awaited<ReturnType<typeof generateRegistrationOptions>>;
 
 async function userHandle({ pool }: AuthParts, accountId: string): Promise<string> {
@@ -43,7 +45,9 @@ export async function beginPasskey(parts: AuthParts, { account, session }: Perso
   await demandForFactors(parts, account, session);
   const existing = await keysOf(parts, account.id);
   if (existing.length >= MOST) throw refuse('forbidden');
-  const options = await generateRegistrationOptions({
+  const options = await (
+    await webauthn()
+  ).generateRegistrationOptions({
     rpName: 'Kairos',
     rpID: relyingParty(parts).id,
     userName: account.email,
@@ -78,14 +82,18 @@ export async function addPasskey(
   const response = parseCredential(input.credential) as unknown as RegistrationResponseJSON;
   const expectedChallenge = await takeChallenge(parts, 'passkey new', input.flow, account.id);
   const { id, origin } = relyingParty(parts);
-  const { registrationInfo } = await verifyRegistrationResponse({
-    response,
-    expectedChallenge,
-    expectedOrigin: origin,
-    expectedRPID: id,
-    requireUserVerification: false,
-    supportedAlgorithmIDs: ALGORITHMS,
-  }).catch(() => ({ registrationInfo: undefined }));
+  const { registrationInfo } = await (
+    await webauthn()
+  )
+    .verifyRegistrationResponse({
+      response,
+      expectedChallenge,
+      expectedOrigin: origin,
+      expectedRPID: id,
+      requireUserVerification: false,
+      supportedAlgorithmIDs: ALGORITHMS,
+    })
+    .catch(() => ({ registrationInfo: undefined }));
   if (!registrationInfo) throw refuse('passkey');
   const { credential, userVerified, credentialBackedUp } = registrationInfo;
   const isFirst = !hasFactor(await factorsOf(parts, account.id));
@@ -149,11 +157,11 @@ export async function listPasskeys({ pool }: Pick<AuthParts, 'pool'>, accountId:
 /** @throws Refusal `session`, `step-up`, `last` when nobody could sign in any more, or the role demands a factor */
 export async function removePasskey(parts: AuthParts, { account, session }: Person, id: string): Promise<void> {
   await demandForFactors(parts, account, session);
-  const { totp, passkeys } = await factorsOf(parts, account.id);
-  if (passkeys <= 1 && ((!totp && needsFactor(parts, account)) || !(await hasOtherWay(parts, account))))
-    throw refuse('last');
   if (!isRowId(id)) return;
   await inTransaction(parts.pool, async (run) => {
+    const now = (await lockAccount(run, parts, account.id)) ?? account;
+    const { totp, passkeys } = await factorsIn(run, account.id);
+    if (passkeys <= 1 && ((!totp && needsFactor(parts, now)) || !(await hasOtherWay(run, now)))) throw refuse('last');
     const { rowCount } = await run(`delete from auth_passkey where id = $1 and account_id = $2`, [id, account.id]);
     if (rowCount === 0) return;
     if (!totp && passkeys <= 1) await dropCodes(run, account.id);
@@ -165,7 +173,7 @@ export async function removePasskey(parts: AuthParts, { account, session }: Pers
 }
 
 /** A password, or another provider that vouches for them. */
-async function hasOtherWay({ pool }: AuthParts, { id, hasPassword }: Account): Promise<boolean> {
+async function hasOtherWay(run: Run, { id, hasPassword }: Account): Promise<boolean> {
   if (hasPassword) return true;
-  return (await poolNamed(pool, `select 1 from auth_upstream where account_id = $1 limit 1`, [id])).rows.length > 0;
+  return (await run(`select 1 from auth_upstream where account_id = $1 limit 1`, [id])).rows.length > 0;
 }
