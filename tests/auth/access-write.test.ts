@@ -90,6 +90,25 @@ describe('create', () => {
   });
 });
 
+test.each(['/_history/x_y', '/_history/', '/_history/1/_history/2'])(
+  'a reference to another with the version %s leads into their compartment no more than one without',
+  async (version) => {
+    const reference = `${world.server.engine.baseUrl}/Patient/b${version}`;
+    const both = {
+      ...own,
+      participant: [own, visit('b')].flatMap((v) => (v as { participant: object[] }).participant),
+    };
+    const sneaked = JSON.parse(JSON.stringify(both).replace('Patient/b', reference)) as object;
+    expect((await send('POST', 'Appointment', sneaked)).status).toBe(422);
+    const entry = { request: { method: 'POST', url: 'Appointment' }, resource: sneaked };
+    expect((await send('POST', '', bundle('transaction', entry))).status).toBe(422);
+    const id = await created();
+    expect((await send('PUT', `Appointment/${id}`, { ...sneaked, id })).status).toBe(422);
+    const path = '/participant/0/actor/reference';
+    expect((await send('PATCH', `Appointment/${id}`, [{ op: 'replace', path, value: reference }])).status).toBe(422);
+  },
+);
+
 describe('update and patch', () => {
   test('may not give away what is one’s own', async () => {
     const id = await created();

@@ -12,6 +12,7 @@ import { relativeToBase } from '../own-base.ts';
 import { isResourceId, RESOURCE_ID_HINT } from '../resource-id.ts';
 import { badRequest, errorIssue, FhirError, toOutcome, type Issue } from '../outcome.ts';
 import { extract } from '../search/columns.ts';
+import { localReference } from '../search/type/reference.ts';
 import { prepareWrite, type WriteVersion } from '../store/prepare.ts';
 import { ConcurrentChange, type PreparedWrite, type Reader, type StoredVersion } from '../store/repository.ts';
 import { MAX_ISSUES } from '../validation/findings.ts';
@@ -65,7 +66,7 @@ export interface Target {
   readonly expression: string;
 }
 
-const LOCAL = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9.-]{1,64})(?:\/_history\/[A-Za-z0-9.-]{1,64})?$/;
+const LOCAL = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9.-]{1,64})$/;
 const UNRESOLVED = /^urn:(?:uuid|oid):/i;
 
 /**
@@ -82,7 +83,8 @@ export function targetsOf(
   const issues: Issue[] = [];
   for (const { reference, expression } of collectReferences(resource, exact ? engine.definitions : undefined)) {
     const relative = relativeToBase(reference, engine.baseUrl);
-    const match = LOCAL.exec(relative);
+    // As it is indexed: what a search or a compartment finds there is what must have been looked at here.
+    const match = LOCAL.exec(localReference(reference, engine.baseUrl));
     if (match) {
       if (engine.resources.has(match[1] ?? '')) targets.push({ target: `${match[1]}/${match[2]}`, expression });
     } else if (UNRESOLVED.test(relative)) {
