@@ -68,7 +68,7 @@ function mountedTarget(target: string): string | undefined {
 function pinHost(request: IncomingMessage & { originalUrl?: string }, issuer: URL, target: string): void {
   const { headers } = request;
   for (const name of Object.keys(headers))
-    if (name.startsWith('x-forwarded-') || name === 'forwarded') delete headers[name];
+    if ((name.startsWith('x-forwarded-') && name !== 'x-forwarded-for') || name === 'forwarded') delete headers[name];
   headers.host = issuer.host;
   headers['x-forwarded-host'] = issuer.host;
   headers['x-forwarded-proto'] = issuer.protocol.slice(0, -1);

@@ -6,7 +6,7 @@ import type { JobDeclaration } from '../platform/job.ts';
 export default {
   name: 'sweep-identity',
   description: 'deletes expired tokens, launches, sessions and old mail',
-  schedule: { cron: '25 * * * *', zone: 'UTC' },
+  schedule: { cron: '*/5 * * * *', zone: 'UTC' },
   retries: 2,
   backoffMs: 60_000,
   async run({ identity }, { log, signal }) {

@@ -55,7 +55,11 @@ export function createKeys(root: Uint8Array): Keys {
       if (version !== VERSION || id !== keyId || text === undefined)
         throw new Error(`A value of ${purpose} was sealed with another key`);
       const bytes = Buffer.from(text, 'base64url');
-      const decipher = createDecipheriv('aes-256-gcm', derive(`seal ${purpose}`), bytes.subarray(0, IV_BYTES));
+      if (bytes.length < IV_BYTES + TAG_BYTES)
+        throw new Error(`A value of ${purpose} is too short to have been sealed`);
+      const decipher = createDecipheriv('aes-256-gcm', derive(`seal ${purpose}`), bytes.subarray(0, IV_BYTES), {
+        authTagLength: TAG_BYTES,
+      });
       decipher.setAAD(additional(purpose, bound));
       decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
       return decipher.update(bytes.subarray(IV_BYTES, -TAG_BYTES), undefined, 'utf8') + decipher.final('utf8');

@@ -78,17 +78,16 @@ describe('RFC 7591: dynamic registration', () => {
     expect(rows.some(([row]) => row?.includes(String(body['client_secret'])))).toBe(false);
   });
 
-  test('a backend that was registered gets tokens', async () => {
+  test.each(['client_credentials', 'authorization_code'])('makes no systems: %s with system scopes', async (grant) => {
     const { status, body } = await register({
       client_name: 'Loader',
-      grant_types: ['client_credentials'],
+      grant_types: [grant],
+      ...(grant === 'client_credentials' ? {} : { redirect_uris: APP.redirect_uris }),
       token_endpoint_auth_method: 'private_key_jwt',
       jwks: { keys: [jwk] },
       scope: 'system/Patient.rs',
     });
-    expect(status).toBe(201);
-    const { status: got } = await ask(String(body['client_id']));
-    expect(got).toBe(200);
+    expect([status, body['error']]).toEqual([400, 'invalid_client_metadata']);
   });
 
   test.each<[string, unknown]>([

@@ -192,7 +192,14 @@ describe('our own second factor', () => {
       other.behave({});
       const session = await sessionOf(server.kairos.identity, browser.header('/'));
       expect(session?.stepUpAt !== undefined).toBe(isOpen);
+      // OpenID Connect Core 3.1.2.1: what max_age and prompt=login of an app are measured by.
+      expect(session?.authTime).toBe('auth_time' in claims ? claims.auth_time : 0);
     }
+  });
+
+  test('what begins a flow is short', async () => {
+    const page = await visit(server, new Browser(), `/signin/with/other?x=${'a'.repeat(8_200)}`);
+    expect(page.status).toBe(414);
   });
 
   test('a fresh proof can be demanded: with an old one the answer is refused', async () => {

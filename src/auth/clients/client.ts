@@ -144,12 +144,13 @@ function fits(kind: ClientKind, scope: Scope): boolean {
 
 function demandKeys({ auth, jwks, jwksUri }: ClientMetadata): void {
   if (auth !== 'private_key_jwt') {
-    if (jwks || jwksUri !== undefined) throw new ClientError('jwks and jwks_uri are for private_key_jwt.');
+    if (jwks !== undefined || jwksUri !== undefined)
+      throw new ClientError('jwks and jwks_uri are for private_key_jwt.');
     return;
   }
   if ((jwks === undefined) === (jwksUri === undefined))
     throw new ClientError('private_key_jwt needs either jwks or jwks_uri.');
-  if (jwks) demandJwks(jwks);
+  if (jwks !== undefined) demandJwks(jwks);
   if (jwksUri !== undefined) demandWebUri(jwksUri, 'jwks_uri');
 }
 

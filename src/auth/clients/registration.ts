@@ -47,7 +47,8 @@ const REFUSED = [
   'backchannel_logout_uri',
   'client_secret',
 ];
-const GRANTS = ['authorization_code', 'refresh_token', 'client_credentials'];
+/** Of apps only: a system acts without a person, so an administrator registers it. */
+const GRANTS = ['authorization_code', 'refresh_token'];
 
 function optional<K extends string>(name: K, value: string | undefined): { readonly [P in K]?: string } {
   return (value === undefined ? {} : { [name]: value }) as { readonly [P in K]?: string };
@@ -59,14 +60,12 @@ function read(fields: Fields): NewClient {
   const grants = fields['grant_types'] === undefined ? ['authorization_code'] : texts(fields, 'grant_types');
   if (grants.some((grant) => !GRANTS.includes(grant)))
     throw new ClientError(`grant_types may be ${GRANTS.join(', ')}.`);
-  const isSystem = grants.includes('client_credentials');
-  if (isSystem && grants.length > 1) throw new ClientError('client_credentials goes with no other grant type.');
   const responses = texts(fields, 'response_types');
   if (responses.some((type) => type !== 'code')) throw new ClientError('response_types may be code.');
   const jwks = fields['jwks'];
   if (jwks !== undefined) demandJwks(jwks);
   return {
-    kind: isSystem ? 'backend' : 'app',
+    kind: 'app',
     name: text(fields, 'client_name') ?? '',
     auth: methodOf(fields),
     redirectUris: texts(fields, 'redirect_uris'),
@@ -110,8 +109,8 @@ export async function registerDynamically(
         client_name: client.name,
         redirect_uris: client.redirectUris,
         token_endpoint_auth_method: client.auth,
-        grant_types: client.kind === 'app' ? ['authorization_code', 'refresh_token'] : ['client_credentials'],
-        response_types: client.kind === 'app' ? ['code'] : [],
+        grant_types: GRANTS,
+        response_types: ['code'],
         scope: client.scope,
       },
     };

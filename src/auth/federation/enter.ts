@@ -13,7 +13,8 @@ const isFresh = (parts: AuthParts, { authTime }: Proven): boolean =>
 
 /**
  * A session of the same account goes on under a new id; one of another account ends. The remote side may have known the person for hours, so
- * only a fresh proof there counts for the sensitive acts here.
+ * only a fresh proof there counts for the sensitive acts here, and the time of signing in is that of there: unknown is long ago, so that
+ * `prompt=login` and `max_age` of an app are not met by it.
  */
 export async function enter(
   parts: AuthParts,
@@ -28,11 +29,15 @@ export async function enter(
     ? await raiseSession(parts, { account, session: same }, amr, browser)
     : await beginSession(parts, account, amr, browser);
   const { session } = signedIn;
-  const stepUpAt = same?.stepUpAt;
-  if (isFresh(parts, proven) || session.stepUpAt === stepUpAt) return signedIn;
-  await poolNamed(parts.pool, `update auth_session set step_up_at = to_timestamp($2::float8) where uid = $1`, [
-    session.uid,
-    stepUpAt ?? null,
-  ]);
-  return { ...signedIn, session: { ...session, stepUpAt } };
+  const stepUpAt = isFresh(parts, proven) ? session.stepUpAt : same?.stepUpAt;
+  const authTime = Math.max(
+    0,
+    Math.min(Math.floor(nowSeconds(parts)), Math.floor(proven.authTime ?? same?.authTime ?? 0)),
+  );
+  await poolNamed(
+    parts.pool,
+    `update auth_session set auth_time = to_timestamp($2::float8), step_up_at = to_timestamp($3::float8) where uid = $1`,
+    [session.uid, authTime, stepUpAt ?? null],
+  );
+  return { ...signedIn, session: { ...session, authTime, stepUpAt } };
 }

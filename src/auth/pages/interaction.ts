@@ -56,5 +56,5 @@ export async function login(visit: Visit): Promise<Response> {
   if (pending && isFresh(pending.session.authTime))
     return goTo(visit, `/signin/${pending.state === 'must-enrol' ? 'enrol' : 'second'}?${back}`);
   // Signed in already, but the app asks for a new proof: the form must not send on at once.
-  return goTo(visit, `/signin?${back}${session ? '&again=1' : ''}`);
+  return goTo(visit, `/signin?${back}${session || view.signInAfter !== undefined ? '&again=1' : ''}`);
 }

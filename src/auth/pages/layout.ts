@@ -60,8 +60,10 @@ function languageLink(visit: Frame, code: (typeof LANGUAGE_CODES)[number]): Html
   if (code === visit.language) return html`<li><span aria-current="true">${LANGUAGES[code].name}</span></li>`;
   const url = new URL(visit.url);
   url.searchParams.set('lang', code);
+  // Two slashes at the beginning would name another host.
+  const path = url.pathname.replace(/^\/{2,}/, '/');
   return html`<li>
-    <a href="${`${url.pathname}${url.search}`}" lang="${code}" hreflang="${code}">${LANGUAGES[code].name}</a>
+    <a href="${`${path}${url.search}`}" lang="${code}" hreflang="${code}">${LANGUAGES[code].name}</a>
   </li>`;
 }
 

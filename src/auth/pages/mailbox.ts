@@ -9,11 +9,15 @@ import { showPage, type Visit } from './visit.ts';
 
 const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|::ffff:127(?:\.\d{1,3}){3})$/;
 
-/** The peer of the socket itself: headers of proxies are not asked, and with one of them nothing is shown. */
-function isLocal({ env, request }: Visit): boolean {
+/**
+ * The peer of the socket itself: headers of proxies are not asked, and with one of them nothing is shown. Nor under another name, which somebody
+ * else may have pointed to this machine.
+ */
+function isLocal({ env, request, parts }: Visit): boolean {
   const { incoming } = env;
   const relayed = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].some((name) => request.headers.has(name));
-  return !relayed && incoming !== undefined && LOOPBACK.test(incoming.socket.remoteAddress ?? '');
+  if (incoming?.headers.host?.toLowerCase() !== new URL(parts.publicUrl).host) return false;
+  return !relayed && LOOPBACK.test(incoming.socket.remoteAddress ?? '');
 }
 
 export async function showMailbox(visit: Visit): Promise<Response> {

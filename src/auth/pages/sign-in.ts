@@ -16,6 +16,8 @@ async function page(visit: Visit, path: string, wrong = false): Promise<PageOpti
   const target = await interactionTarget(parts, path);
   const hidden = { return: path };
   const { upstreams } = parts.settings;
+  // A session there of long ago would be no new proof.
+  const anew = visit.query.text('again') === '' ? '' : `${path === '/' ? '?' : '&'}anew=1`;
   const body = html`<div class="card">
       <h1>${t.signIn.title}</h1>
       ${target ? html`<p class="lead">${t.signIn.forApp(target.clientName)}</p>` : undefined}
@@ -42,7 +44,9 @@ async function page(visit: Visit, path: string, wrong = false): Promise<PageOpti
         ${upstreams.map(
           ({ id, name }) =>
             html`<p>
-              <a class="button wide-button" href="${withPath(`/signin/with/${id}`, path)}">${t.signIn.with(name)}</a>
+              <a class="button wide-button" href="${`${withPath(`/signin/with/${id}`, path)}${anew}`}"
+                >${t.signIn.with(name)}</a
+              >
             </p>`,
         )}
       </div>

@@ -45,6 +45,26 @@ function withoutSecrets({ jti: _jti, ...payload }: AdapterPayload): AdapterPaylo
   return { ...payload, session };
 }
 
+/** They name the person whom an app expects, in clear. */
+const HINTS = ['login_hint', 'id_token_hint'] as const;
+const SEALED_HINTS = 'hints_sealed';
+const HINTS_PURPOSE = 'auth_oidc.payload.hints';
+
+function sealHints({ keys }: AuthParts, bound: string, payload: AdapterPayload): AdapterPayload {
+  const { params } = payload;
+  if (!params || !HINTS.some((name) => params[name] !== undefined)) return payload;
+  const { login_hint, id_token_hint, ...others } = params;
+  const sealed = keys.seal(HINTS_PURPOSE, bound, JSON.stringify({ login_hint, id_token_hint }));
+  return { ...payload, params: others, [SEALED_HINTS]: sealed };
+}
+
+function openHints({ keys }: AuthParts, bound: string, stored: AdapterPayload): AdapterPayload {
+  const { [SEALED_HINTS]: sealed, ...payload } = stored;
+  if (typeof sealed !== 'string') return stored;
+  const hints = JSON.parse(keys.open(HINTS_PURPOSE, bound, sealed)) as Record<string, unknown>;
+  return { ...payload, params: { ...payload.params, ...hints } };
+}
+
 /** Whether this refresh token is presented for new tokens, and not asked about or revoked. */
 const isRefreshing = (): boolean => {
   const oidc = Provider.ctx?.oidc;
@@ -78,6 +98,7 @@ class PostgresAdapter implements Adapter {
 
   async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
     const { grantId, uid, accountId, clientId } = payload;
+    const key = keyOf(this.#model, id);
     const { rowCount } = await this.#run(
       `insert into auth_oidc (model, id_hash, payload, grant_id, uid, account_id, client_id, expires_at)
        values ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8))
@@ -86,8 +107,8 @@ class PostgresAdapter implements Adapter {
          where auth_oidc.model <> 'ReplayDetection' or auth_oidc.expires_at < now()`,
       [
         this.#model,
-        keyOf(this.#model, id),
-        JSON.stringify(withoutSecrets(payload)),
+        key,
+        JSON.stringify(sealHints(this.#parts, key, withoutSecrets(payload))),
         grantId ?? null,
         this.#model === 'Session' ? uid : null,
         accountId ?? null,
@@ -100,9 +121,10 @@ class PostgresAdapter implements Adapter {
   }
 
   async find(id: string): Promise<AdapterPayload | undefined> {
+    const key = keyOf(this.#model, id);
     const { rows } = await this.#run(`select ${COLUMNS} from auth_oidc where model = $1 and id_hash = $2`, [
       this.#model,
-      keyOf(this.#model, id),
+      key,
     ]);
     const stored = rows[0] && toStored(rows[0]);
     if (!stored) return undefined;
@@ -111,7 +133,7 @@ class PostgresAdapter implements Adapter {
       if (stored.consumedAt !== undefined && isRefreshing() && wasAtTheSameTime(stored)) return undefined;
     }
     const consumed = stored.consumedAt === undefined ? {} : { consumed: Math.floor(stored.consumedAt / 1000) };
-    return { ...stored.payload, ...consumed, jti: id };
+    return { ...openHints(this.#parts, key, stored.payload), ...consumed, jti: id };
   }
 
   /** Of a session; its cookie's secret is not known here. */

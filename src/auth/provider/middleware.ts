@@ -5,6 +5,9 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { poolNamed } from '../../platform/database/pool.ts';
 import { secretHash } from '../../platform/keys.ts';
+import { spend } from '../attempts.ts';
+import { clientAddress } from '../client-address.ts';
+import { Refusal } from '../refusal.ts';
 import { isRegisteredOrigin } from '../clients/registry.ts';
 import type { ObserveAuth } from '../events.ts';
 import type { AuthParts } from '../parts.ts';
@@ -19,8 +22,10 @@ import { answersPrograms } from './pages.ts';
 type Middleware = (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => Promise<void>;
 
 /** Longest form that an authorization request may come as, and a token request. */
-const FORM_BYTES = 16_384;
+const FORM_BYTES = 8_192;
 const TOKEN_BYTES = 57_344;
+/** Authorization requests from one place: each is kept for a while, and a clinic shares an address. */
+const REQUESTS = { limit: 3_000, seconds: 900 } as const;
 
 // `script-src` must stand there: the library adds the hash of its own script, which submits a form, to it.
 const PAGE_POLICY =
@@ -58,6 +63,24 @@ function refuse(ctx: KoaContextWithOIDC, description: string): void {
   ctx.set('cache-control', 'no-store');
   ctx.set('pragma', 'no-cache');
   ctx.body = { error: 'invalid_request', error_description: description };
+}
+
+/** Whether an authorization request may begin: what it makes costs room before anybody has signed in. */
+async function hasRoom(parts: AuthParts, ctx: KoaContextWithOIDC): Promise<boolean> {
+  if (Buffer.byteLength(ctx.querystring) > FORM_BYTES) {
+    refuse(ctx, `the request is longer than ${FORM_BYTES} bytes`);
+    return false;
+  }
+  try {
+    await spend(parts, [{ key: ['authorize', 'source', clientAddress(parts, ctx.req)], ...REQUESTS }]);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    refuse(ctx, 'too many requests from this address: try again later');
+    ctx.status = error.status;
+    ctx.set('retry-after', String(Math.max(1, Math.ceil(error.retryAfterSeconds ?? 1))));
+    return false;
+  }
 }
 
 const FORM = 'application/x-www-form-urlencoded';
@@ -151,6 +174,7 @@ export function createMiddleware(parts: AuthParts, observe: ObserveAuth): Middle
     if (!isText(ctx.querystring)) return refuse(ctx, 'a parameter holds bytes that are no UTF-8, or the character NUL');
     const repeated = ctx.method === 'POST' ? BY_GET_TOO.find((path) => path === ctx.path) : undefined;
     if (repeated !== undefined) return repeatByGet(parts, ctx, repeated);
+    if (ctx.path === '/authorize' && !(await hasRoom(parts, ctx))) return;
     ctx.set('content-security-policy', PAGE_POLICY);
     let lost = false;
     if (ctx.method === 'POST' && ctx.path === '/token' && ctx.get('authorization') === '' && ctx.is(FORM)) {

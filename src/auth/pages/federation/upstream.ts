@@ -36,13 +36,14 @@ function upstreamOf(parts: FederationParts, visit: Visit): UpstreamSettings {
   return upstream;
 }
 
-/** `?return=` where to go on; `?link=` links with who is signed in; `?invitation=` makes the account that the ticket invites to; `?fresh=` demands a proof of now. */
+/** `?return=` where to go on; `?link=` links with who is signed in; `?invitation=` makes the account that the ticket invites to; `?fresh=` demands a proof of now, by who is signed in; `?anew=` by anybody. */
 export async function startUpstream(parts: FederationParts, visit: Visit): Promise<Response> {
   const upstream = upstreamOf(parts, visit);
-  const fresh = visit.query.has('fresh');
+  const same = visit.query.has('fresh');
+  const fresh = same || visit.query.has('anew');
   const ticket = visit.query.has('invitation') ? visit.query.exact('invitation') : undefined;
   // Who proves anew must be who they were.
-  const linkFor = fresh || visit.query.has('link') ? visit.account?.id : undefined;
+  const linkFor = same || visit.query.has('link') ? visit.account?.id : undefined;
   const { url, cookies } = await beginCode(parts, {
     kind: 'signin',
     configuration: await parts.remotes.configurationOf(upstreamRemote(upstream)),

@@ -392,9 +392,9 @@ export const en = {
     name: 'Name',
     nameHint: 'As people see it when they are asked for consent.',
     auth: 'How does it prove who it is?',
-    proof: 'Proof of who it is',
+    proof: 'How it proves itself',
     auths: {
-      none: 'None: public (browser or phone app)',
+      none: 'Not at all (browser or phone app)',
       client_secret_basic: 'Secret, in the Authorization header',
       client_secret_post: 'Secret, in the body',
       private_key_jwt: 'Signed with its own key (RS384, ES384)',

@@ -388,9 +388,9 @@ export const es: Texts = {
     name: 'Nombre',
     nameHint: 'Como lo ve la gente cuando se le pide permiso.',
     auth: '¿Cómo demuestra quién es?',
-    proof: 'Prueba de quién es',
+    proof: 'Cómo se acredita',
     auths: {
-      none: 'Ninguna: pública (navegador o teléfono)',
+      none: 'De ningún modo (navegador o teléfono)',
       client_secret_basic: 'Secreto, en la cabecera Authorization',
       client_secret_post: 'Secreto, en el cuerpo',
       private_key_jwt: 'Firma con su propia clave (RS384, ES384)',
