@@ -1,4 +1,5 @@
 /** Who changes accounts of others: a person with rights, or the operator at the command line. */
+import type { Run } from '../../platform/database/transaction.ts';
 import { demandMfa, demandStepUp } from '../mfa/policy.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
@@ -24,4 +25,14 @@ export async function demandActor(parts: AuthParts, actor: Actor, roles: readonl
     throw refuse('forbidden');
   await demandMfa(parts, actor.account, actor.session);
   demandStepUp(parts, actor.session);
+}
+
+/** What somebody handed out is worth something only as long as they may hand it out. @throws Refusal `ticket` */
+export async function demandIssuer(run: Run, by: unknown, roles: readonly Role[]): Promise<void> {
+  if (by === 'operator') return;
+  const { rows } = await run(
+    `select 1 from auth_account where id = $1 and status = 'active' and roles && $2::text[] for share`,
+    [typeof by === 'string' ? by : '', roles],
+  );
+  if (rows.length === 0) throw refuse('ticket');
 }

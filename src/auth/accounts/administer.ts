@@ -4,7 +4,7 @@ import { forgetGuesses } from '../attempts.ts';
 import { writeTo } from '../mail/mail.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
-import { endEverything, endSessions } from '../session/end.ts';
+import { endEverything } from '../session/end.ts';
 import { accountById, emailTag, type Account, type Role, type StaffKind } from './account.ts';
 import { demandActor, type Actor } from './actor.ts';
 import { demandRoles } from './invite.ts';
@@ -33,7 +33,7 @@ async function keepAnAdmin(run: Run, change: () => Promise<unknown>): Promise<vo
 }
 
 /**
- * The sessions of the account end: new rights begin with a new sign-in. Only the operator makes administrators.
+ * Sessions end, and so does what apps were granted: nobody agreed to what it would reach with the new rights. Only the operator makes administrators.
  * @throws Refusal `forbidden`, `session`, `step-up`, `roles`, `last`, `profile` (no such account)
  */
 export async function setRoles(
@@ -53,9 +53,9 @@ export async function setRoles(
         [...new Set(staffKinds)],
       ]),
     );
+    await endEverything(run, parts, id);
     await writeTo(parts, run, account, 'roles-changed', {});
   });
-  await endSessions(parts, id);
 }
 
 /** Nobody signs in to it any more; sessions and what apps were granted end at once. @throws as setRoles */

@@ -1,13 +1,14 @@
 /** Staff and physicians come by invitation, with their roles and the Practitioner that they are. */
-import { inTransaction } from '../../platform/database/transaction.ts';
+import { poolNamed } from '../../platform/database/pool.ts';
+import { inTransaction, type Run } from '../../platform/database/transaction.ts';
 import { secretHash } from '../../platform/keys.ts';
 import { sendMail, writeTo } from '../mail/mail.ts';
 import { demandMfa } from '../mfa/policy.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
-import { endSessions } from '../session/end.ts';
+import { endEverything } from '../session/end.ts';
 import { accountByEmail, accountById, isRole, isStaffKind, type Role, type StaffKind } from './account.ts';
-import { demandActor, nameOf, type Actor, type Person } from './actor.ts';
+import { demandActor, demandIssuer, nameOf, type Actor, type Person } from './actor.ts';
 import type { Browser } from './browser.ts';
 import { addProfile, createAccount, demandName, localeOf } from './create.ts';
 import { normaliseEmail } from './email.ts';
@@ -17,6 +18,7 @@ import { beginSession, type SignedIn } from './signed-in.ts';
 import { issueTicket, peekTicket, takeTicket, type Ticket } from './ticket.ts';
 
 const SECONDS = 7 * 86_400;
+const INVITERS: readonly Role[] = ['admin'];
 
 export interface Invitation {
   readonly email: string;
@@ -39,7 +41,7 @@ export function demandRoles(roles: readonly Role[], staffKinds: readonly StaffKi
  * @throws Refusal `forbidden`, `session`, `step-up`, `email`, `roles`, `profile`
  */
 export async function invite(parts: AuthParts, actor: Actor, invitation: Invitation): Promise<string> {
-  await demandActor(parts, actor, ['admin']);
+  await demandActor(parts, actor, INVITERS);
   const { roles, staffKinds, practitioner } = invitation;
   if (roles.includes('admin') && actor !== 'operator') throw refuse('forbidden');
   const email = normaliseEmail(invitation.email);
@@ -85,12 +87,19 @@ function parse({ payload }: Ticket): Omit<OpenInvitation, 'hasAccount'> {
   };
 }
 
-/** What a link invites to. @throws Refusal `ticket` */
+/** What a link invites to. @throws Refusal `ticket`, also when who invited may no longer */
 export async function openInvitation(parts: AuthParts, secret: string): Promise<OpenInvitation> {
   const ticket = await peekTicket(parts, ['invitation'], secret);
   if (!ticket) throw refuse('ticket');
   const invitation = parse(ticket);
+  await demandIssuer((text, values) => poolNamed(parts.pool, text, values), invitation.by, INVITERS);
   return { ...invitation, hasAccount: (await accountByEmail(parts, invitation.email)) !== undefined };
+}
+
+/** Uses an invitation up. @throws Refusal `ticket` */
+export async function takeInvitation(run: Run, parts: AuthParts, secret: string): Promise<void> {
+  const { by } = parse(await takeTicket(run, parts, 'invitation', secretHash(secret)));
+  await demandIssuer(run, by, INVITERS);
 }
 
 /**
@@ -107,7 +116,7 @@ export async function acceptInvitation(
   await demandGoodPassword(input.password, { email: invitation.email, name });
   const passwordHash = await parts.passwords.hash(input.password);
   const id = await inTransaction(parts.pool, async (run) => {
-    await takeTicket(run, parts, 'invitation', secretHash(input.ticket));
+    await takeInvitation(run, parts, input.ticket);
     const created = await createAccount(run, parts, { ...invitation, name, passwordHash });
     if (created === undefined) throw refuse('taken');
     return created;
@@ -118,7 +127,7 @@ export async function acceptInvitation(
 }
 
 /**
- * For who is signed in with the address that was invited. All their sessions end: the new rights begin with a new sign-in.
+ * For who is signed in with the address that was invited. All their sessions end, and what apps were granted: the new rights begin with a new sign-in.
  * @throws Refusal `session`, `ticket`, `forbidden` (another address was invited)
  */
 export async function acceptInvitationAs(
@@ -130,14 +139,14 @@ export async function acceptInvitationAs(
   const invitation = await openInvitation(parts, secret);
   if (invitation.email !== account.email) throw refuse('forbidden');
   await inTransaction(parts.pool, async (run) => {
-    await takeTicket(run, parts, 'invitation', secretHash(secret));
+    await takeInvitation(run, parts, secret);
     await run(
       `update auth_account set roles = array(select distinct unnest(roles || $2::text[])), staff_kinds = array(select distinct unnest(staff_kinds || $3::text[]))
        where id = $1`,
       [account.id, invitation.roles, invitation.staffKinds],
     );
     for (const reference of invitation.profiles) await addProfile(run, account.id, reference, invitation.by);
+    await endEverything(run, parts, account.id);
     await writeTo(parts, run, account, 'roles-changed', {});
   });
-  await endSessions(parts, account.id);
 }

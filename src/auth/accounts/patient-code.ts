@@ -6,10 +6,10 @@ import { demandMfa } from '../mfa/policy.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
 import { knownDevice } from '../session/known-device.ts';
-import { nameOf, type Actor, type Person } from './actor.ts';
+import { demandIssuer, nameOf, type Actor, type Person } from './actor.ts';
 import type { Browser } from './browser.ts';
 import { readableCode, typedCode } from './code.ts';
-import { addLink, demandLinker } from './profile.ts';
+import { addLink, demandLinker, linkersOf } from './profile.ts';
 import { issueTicket, takeTicket } from './ticket.ts';
 
 const DAYS = 14;
@@ -58,6 +58,7 @@ export async function redeemPatientCode(
     const { payload } = await takeTicket(run, parts, 'patient-code', tagOf(parts, typedCode(code)));
     const { reference, by } = payload;
     if (typeof reference !== 'string') throw refuse('ticket');
+    await demandIssuer(run, by, linkersOf(reference));
     await addLink(run, parts, account, reference, typeof by === 'string' ? by : 'code');
     return reference;
   });

@@ -14,7 +14,9 @@ const REFERENCE = /^(?:Patient|Practitioner|RelatedPerson)\/[A-Za-z0-9.-]{1,64}$
 /** Who may say that an account speaks for a patient, or for somebody who cares for one. */
 const CLINIC: readonly Role[] = ['staff', 'physician', 'admin'];
 
-const linkersOf = (reference: string): readonly Role[] => (reference.startsWith('Practitioner/') ? ['admin'] : CLINIC);
+/** Who may say it of this resource. */
+export const linkersOf = (reference: string): readonly Role[] =>
+  reference.startsWith('Practitioner/') ? ['admin'] : CLINIC;
 
 /** @throws Refusal `profile` unless these resources exist */
 export async function demandProfiles({ engine }: AuthParts, references: readonly string[]): Promise<void> {

@@ -1,11 +1,9 @@
 /** An invitation that is accepted with an identity elsewhere: the account is made without a password. */
 import { html } from 'hono/html';
 import { inTransaction } from '../../../platform/database/transaction.ts';
-import { secretHash } from '../../../platform/keys.ts';
 import { accountById, type Account } from '../../accounts/account.ts';
 import { createAccount, demandName } from '../../accounts/create.ts';
-import { openInvitation } from '../../accounts/invite.ts';
-import { takeTicket } from '../../accounts/ticket.ts';
+import { openInvitation, takeInvitation } from '../../accounts/invite.ts';
 import { enter } from '../../federation/enter.ts';
 import { failure } from '../../federation/failure.ts';
 import { cookiesSent, forgetCookie } from '../../federation/flow.ts';
@@ -56,7 +54,7 @@ async function accept(parts: FederationParts, ticket: string, name: string, { id
   const invitation = await openInvitation(parts, ticket);
   if (invitation.hasAccount) throw refuse('taken');
   const id = await inTransaction(parts.pool, async (run) => {
-    await takeTicket(run, parts, 'invitation', secretHash(ticket));
+    await takeInvitation(run, parts, ticket);
     const created = await createAccount(run, parts, { ...invitation, name, passwordHash: undefined });
     if (created === undefined) throw refuse('taken');
     await linkIn(run, parts, created, identity);
