@@ -63,7 +63,8 @@ export async function requestEmailChange(
     }
     const ticket = await issueTicket(run, parts, { kind: 'email', accountId: account.id, payload: { email }, seconds });
     const values = { link: `${parts.publicUrl}/verify?ticket=${ticket}` };
-    await sendMail(parts, run, { kind: 'email', to: email, name: account.name, locale: account.locale, values });
+    // Without the name: nobody has proven yet whose address it is, and the name is what somebody typed.
+    await sendMail(parts, run, { kind: 'email', to: email, locale: account.locale, values });
   });
 }
 
@@ -87,6 +88,11 @@ export async function confirmEmailChange(
       [account.id, emailTag(parts, email), parts.keys.seal('auth_account.email_sealed', account.id, email)],
     );
     if (rowCount === 0) throw refuse('taken');
+    // They were mailed to the old address.
+    await run(
+      `update auth_ticket set used_at = to_timestamp($2) where account_id = $1 and kind = 'reset' and used_at is null`,
+      [account.id, parts.clock.now() / 1000],
+    );
     await writeTo(parts, run, account, 'email-changed', {});
   }).catch((error: unknown) => {
     // Somebody took the address in the same moment.
