@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { accountByEmail, accountById } from '../../src/auth/accounts/account.ts';
 import { setRoles } from '../../src/auth/accounts/administer.ts';
 import { changePassword, confirmEmailChange, requestEmailChange } from '../../src/auth/accounts/change.ts';
-import { acceptInvitation, acceptInvitationAs, invite } from '../../src/auth/accounts/invite.ts';
+import { acceptInvitation, acceptInvitationAs, invite, openInvitation } from '../../src/auth/accounts/invite.ts';
 import { createPatientCode, redeemPatientCode } from '../../src/auth/accounts/patient-code.ts';
 import { completeRegistration, register } from '../../src/auth/accounts/register.ts';
 import { completeReset, requestReset } from '../../src/auth/accounts/reset.ts';
@@ -146,8 +146,7 @@ describe('a forgotten password', () => {
     const [second, first] = (await house.lettersTo(person.account.email))
       .filter((m) => m.kind === 'reset')
       .map(ticketIn);
-    // The newer link takes the older one's place.
-    expect(await refusal(completeReset(house.parts, { ticket: first ?? '', password: NEXT }))).toBe('ticket');
+    expect(second).not.toBe(first);
     expect(await refusal(completeReset(house.parts, { ticket: second ?? '', password: 'password1234' }))).toBe(
       'password-common',
     );
@@ -155,6 +154,8 @@ describe('a forgotten password', () => {
       Array.from({ length: 4 }, () => refusal(completeReset(house.parts, { ticket: second ?? '', password: NEXT }))),
     );
     expect(outcomes.sort()).toEqual(['none', 'ticket', 'ticket', 'ticket']);
+    // With one link the others are used up.
+    expect(await refusal(completeReset(house.parts, { ticket: first ?? '', password: NEXT }))).toBe('ticket');
     expect(await current(house, person.browser)).toBeUndefined();
     expect(await app()).toBe(false);
     expect((await factorsOf(house.parts, person.account.id)).totp).toBe(true);
@@ -165,6 +166,14 @@ describe('a forgotten password', () => {
       await refusal(signIn(house.parts, { email: person.account.email, password: PASSWORD, ...browser.request })),
     ).toBe('credentials');
     expect(await letter(person.account.email, 'password-changed')).toBeDefined();
+  });
+
+  test('whoever asks for more links takes nobody the one they have', async () => {
+    const { email } = await house.account();
+    await requestReset(house.parts, { email, source: '10.0.0.41' });
+    const ticket = ticketIn(await letter(email, 'reset'));
+    await requestReset(house.parts, { email, source: '10.0.0.42' });
+    expect(await refusal(completeReset(house.parts, { ticket, password: NEXT }))).toBe('none');
   });
 
   test('an unknown and a disabled account get no letter, and the same answer', async () => {
@@ -228,6 +237,24 @@ describe('changing the address', () => {
     expect(await accountByEmail(house.parts, old)).toBeUndefined();
     expect(await letter(old, 'email-changed')).toBeDefined();
     expect(await refusal(confirmEmailChange(house.parts, { person, ticket }))).toBe('ticket');
+  });
+
+  test('links to a new password that went to the old address are worth nothing', async () => {
+    const person = await house.person();
+    await requestReset(house.parts, { email: person.account.email, source: '10.0.0.81' });
+    const reset = ticketIn(await letter(person.account.email, 'reset'));
+    await requestEmailChange(house.parts, { person, email: 'newer@example.org', source: '10.0.0.81' });
+    const mail = await letter('newer@example.org', 'email');
+    await confirmEmailChange(house.parts, { person, ticket: ticketIn(mail) });
+    expect(await refusal(completeReset(house.parts, { ticket: reset, password: NEXT }))).toBe('ticket');
+  });
+
+  test('to an address that is not proven goes no name that somebody typed', async () => {
+    const person = await house.person();
+    await requestEmailChange(house.parts, { person, email: 'unproven@example.org', source: '10.0.0.82' });
+    const mail = await letter('unproven@example.org', 'email');
+    expect(ticketIn(mail)).not.toBe('');
+    expect(JSON.stringify(mail)).not.toContain(person.account.name);
   });
 
   test('it needs step-up; an address that is taken is told to its owner only', async () => {
@@ -331,6 +358,35 @@ describe('invitations', () => {
     ).toBe('none');
   });
 
+  test.each([
+    ['was disabled', `status = 'disabled'`],
+    ['is no administrator any more', `roles = '{patient}'`],
+  ])('an invitation is worth nothing once who invited %s', async (_, change) => {
+    const { parts } = house;
+    const admin = asPerson(await enrol(house, await house.person({ roles: ['admin'] })));
+    const owner = await house.person();
+    const ticketFor = async (email: string): Promise<string> =>
+      /ticket=(.+)$/.exec(await invite(parts, admin, { ...STAFF, email }))?.[1] ?? '';
+    const [own, fresh] = [await ticketFor(owner.account.email), await ticketFor(`${newId()}@example.org`)];
+    expect(await refusal(openInvitation(parts, fresh))).toBe('none');
+    await poolNamed(parts.pool, `update auth_account set ${change} where id = $1`, [admin.account.id]);
+    expect(await refusal(openInvitation(parts, fresh))).toBe('ticket');
+    expect(
+      await refusal(acceptInvitation(parts, { ticket: fresh, name: 'Late', password: PASSWORD, ...new Jar().request })),
+    ).toBe('ticket');
+    expect(await refusal(acceptInvitationAs(parts, owner, own))).toBe('ticket');
+    expect((await accountById(parts, owner.account.id))?.roles).toEqual(['patient']);
+  });
+
+  test('new roles end what apps were granted for good, whether they were given or accepted', async () => {
+    const [given, invited] = [await house.person(), await house.person()];
+    const apps = [await grant(given.account.id, null), await grant(invited.account.id, null)];
+    await setRoles(house.parts, 'operator', given.account.id, { roles: ['patient', 'staff'], staffKinds: [] });
+    const link = await invite(house.parts, 'operator', { ...STAFF, email: invited.account.email });
+    await acceptInvitationAs(house.parts, invited, /ticket=(.+)$/.exec(link)?.[1] ?? '');
+    expect(await Promise.all(apps.map((lives) => lives()))).toEqual([false, false]);
+  });
+
   test('administrators come from the operator', async () => {
     const link = await invite(house.parts, 'operator', {
       email: 'root@example.org',
@@ -369,6 +425,18 @@ describe('an account is connected with a Patient by a code of the clinic', () =>
     expect(outcomes.sort()).toEqual(['none', 'ticket']);
     const linked = await Promise.all(people.map(async (p) => (await accountById(house.parts, p.account.id))?.profiles));
     expect(linked.flat()).toEqual(['Patient/p1']);
+  });
+
+  test.each([
+    ['was disabled', `status = 'disabled'`],
+    ['works here no longer', `roles = '{patient}'`],
+  ])('a code is worth nothing once who made it %s', async (_, change) => {
+    const desk = asPerson(await enrol(house, await house.person({ roles: ['staff'], staffKinds: ['front-desk'] })));
+    const { code } = await createPatientCode(house.parts, desk, 'Patient/p1');
+    await poolNamed(house.parts.pool, `update auth_account set ${change} where id = $1`, [desk.account.id]);
+    const person = await house.person();
+    expect(await refusal(redeemPatientCode(house.parts, { person, code, ...person.browser.request }))).toBe('ticket');
+    expect((await accountById(house.parts, person.account.id))?.profiles).toEqual([]);
   });
 
   test('guessing ends after five, a code after two weeks; patients make none', async () => {

@@ -29,12 +29,12 @@ export interface NewTicket {
 
 const PURPOSE = 'auth_ticket.payload_sealed';
 
-/** @returns the secret; empty when the caller gave its hash. An older ticket of the kind for the same account is worth nothing from now on. */
+/** @returns the secret; empty when the caller gave its hash. An older ticket of the kind for the same account is worth nothing from now on, but for resets: anybody may ask for one. */
 export async function issueTicket(run: Run, parts: AuthParts, ticket: NewTicket): Promise<string> {
   const secret = ticket.hash === undefined ? newSecret() : '';
   const hash = ticket.hash ?? secretHash(secret);
   const now = parts.clock.now() / 1000;
-  if (ticket.accountId !== undefined) {
+  if (ticket.accountId !== undefined && ticket.kind !== 'reset') {
     await run(
       `update auth_ticket set used_at = to_timestamp($3) where account_id = $1 and kind = $2 and used_at is null`,
       [ticket.accountId, ticket.kind, now],
