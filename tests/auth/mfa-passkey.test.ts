@@ -1,5 +1,6 @@
 /** Passkeys: Web Authentication Level 3, 7.1 and 7.2; security.md C5. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { linkIdentity, unlinkIdentities } from '../../src/auth/federation/link.ts';
 import { signIn } from '../../src/auth/accounts/sign-in.ts';
 import { disableAccount } from '../../src/auth/accounts/administer.ts';
 import { factorsOf } from '../../src/auth/mfa/factors.ts';
@@ -10,6 +11,7 @@ import {
   proveByPasskey,
   signInByPasskey,
 } from '../../src/auth/mfa/passkey-proof.ts';
+import { removeTotp } from '../../src/auth/mfa/totp.ts';
 import { poolNamed } from '../../src/platform/database/pool.ts';
 import { Authenticator, type Ways } from './authenticator.ts';
 import { asPerson, current, enrol, Jar, openHousehold, PASSWORD, refusal, type Household } from './people.ts';
@@ -271,5 +273,66 @@ describe('a passkey as second factor', () => {
     expect(
       await refusal(removePasskey(house.parts, asPerson(added.enrolled), added.key.id.toString('base64url'))),
     ).toBe('last');
+  });
+
+  const CLINIC = { issuer: 'https://clinic.example.org', subject: 'ada' };
+  const idOf = (key: Authenticator): string => key.id.toString('base64url');
+  const forgetPassword = (id: string) =>
+    poolNamed(house.parts.pool, `update auth_account set password_hash = null where id = $1`, [id]);
+
+  test('of the last two, removed at once, one stays', async () => {
+    const { person, key } = await owner();
+    const me = { ...((await current(house, person.browser)) ?? person), browser: person.browser };
+    const second = await add(me);
+    await forgetPassword(person.account.id);
+    const now = (await current(house, person.browser)) ?? me;
+    const outcomes = await Promise.all([key, second.key].map((k) => refusal(removePasskey(house.parts, now, idOf(k)))));
+    expect(outcomes.sort()).toEqual(['last', 'none']);
+    expect((await factorsOf(house.parts, person.account.id)).passkeys).toBe(1);
+  });
+
+  test('an authenticator app and a key that go at once leave staff one of them', async () => {
+    const staff = await house.person({ roles: ['staff'] });
+    const { key } = await add(staff);
+    const me = { ...((await current(house, staff.browser)) ?? staff), browser: staff.browser };
+    await enrol(house, me);
+    const now = (await current(house, staff.browser)) ?? me;
+    const outcomes = await Promise.all([
+      refusal(removeTotp(house.parts, now)),
+      refusal(removePasskey(house.parts, now, idOf(key))),
+    ]);
+    expect(outcomes.sort()).toEqual(['last', 'none']);
+  });
+
+  test('a key and an identity elsewhere that go at once leave one of them', async () => {
+    const { person, key } = await owner();
+    await linkIdentity(house.parts, person.account, CLINIC);
+    await forgetPassword(person.account.id);
+    const now = (await current(house, person.browser)) ?? person;
+    const outcomes = await Promise.all([
+      refusal(unlinkIdentities(house.parts, now, CLINIC.issuer)),
+      refusal(removePasskey(house.parts, now, idOf(key))),
+    ]);
+    expect(outcomes.sort()).toEqual(['last', 'none']);
+  });
+
+  test('unlinking an identity elsewhere ends the other sessions and what apps were granted', async () => {
+    const person = await house.person();
+    const there = new Jar('10.20.0.2');
+    there.keep(await signIn(house.parts, { email: person.account.email, password: PASSWORD, ...there.request }));
+    await linkIdentity(house.parts, person.account, { ...CLINIC, subject: 'bea' });
+    const grants = () =>
+      poolNamed(house.parts.pool, `select 1 from auth_smart_context where account_id = $1`, [person.account.id]);
+    await poolNamed(
+      house.parts.pool,
+      `insert into auth_smart_context (grant_id, account_id, client_id, session_uid, context) values ('unlinked', $1, 'app', null, '{}')`,
+      [person.account.id],
+    );
+    await unlinkIdentities(house.parts, person, 'https://other.example.org');
+    expect((await grants()).rows).toHaveLength(1);
+    await unlinkIdentities(house.parts, person, CLINIC.issuer);
+    expect((await grants()).rows).toHaveLength(0);
+    expect(await current(house, there)).toBeUndefined();
+    expect(await current(house, person.browser)).toBeDefined();
   });
 });

@@ -1,6 +1,7 @@
 /** Accounts: one login for a person, with roles and the FHIR resources that speak of them. @see docs/accounts.md */
 import type { Reply } from '../../platform/database/named-query.ts';
 import { poolNamed } from '../../platform/database/pool.ts';
+import type { Run } from '../../platform/database/transaction.ts';
 import type { AuthParts } from '../parts.ts';
 import { normaliseEmail } from './email.ts';
 
@@ -71,6 +72,12 @@ export const isRowId = (text: string): boolean => /^[\w.:-]{1,1024}$/.test(text)
 export async function accountById(parts: AuthParts, id: string): Promise<Account | undefined> {
   if (!isRowId(id)) return undefined;
   const { rows } = await poolNamed(parts.pool, `select ${COLUMNS} from auth_account a where a.id = $1`, [id]);
+  return rows[0] && toAccount(parts, rows[0]);
+}
+
+/** The account as it is now, for this transaction alone: ways in and factors are taken away one after another. */
+export async function lockAccount(run: Run, parts: AuthParts, id: string): Promise<Account | undefined> {
+  const { rows } = await run(`select ${COLUMNS} from auth_account a where a.id = $1 for update`, [id]);
   return rows[0] && toAccount(parts, rows[0]);
 }
 

@@ -1,11 +1,13 @@
 /** Which account an identity elsewhere opens: by issuer and subject that were proven, never by e-mail address. */
 import { poolNamed } from '../../platform/database/pool.ts';
 import { inTransaction, type Run } from '../../platform/database/transaction.ts';
-import { accountById, type Account } from '../accounts/account.ts';
+import { accountById, lockAccount, type Account } from '../accounts/account.ts';
+import type { Person } from '../accounts/actor.ts';
 import { writeTo } from '../mail/mail.ts';
-import { factorsOf } from '../mfa/factors.ts';
+import { factorsIn } from '../mfa/factors.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
+import { endEverything } from '../session/end.ts';
 import { failure } from './failure.ts';
 
 /** @see https://openid.net/specs/openid-connect-core-1_0.html#ClaimStability */
@@ -70,19 +72,22 @@ export async function identitiesOf(parts: AuthParts, accountId: string): Promise
   return rows.map(([issuer, since]) => ({ issuer: issuer ?? '', since: Math.round(Number(since)) }));
 }
 
-/** @throws Refusal `last` when it would leave no way in */
-export async function unlinkIdentities(parts: AuthParts, account: Account, issuer: string): Promise<void> {
-  const ways = (await identitiesOf(parts, account.id)).filter(
-    (i) => i.issuer !== issuer && !i.issuer.startsWith('ehr '),
-  );
-  const own = account.hasPassword || (await factorsOf(parts, account.id)).passkeys > 0;
-  if (!own && ways.length === 0) throw refuse('last');
+/** Other sessions end, and what apps were granted: whoever had that identity may have begun them. @throws Refusal `last` when it would leave no way in */
+export async function unlinkIdentities(parts: AuthParts, { account, session }: Person, issuer: string): Promise<void> {
   await inTransaction(parts.pool, async (run) => {
+    const { hasPassword } = (await lockAccount(run, parts, account.id)) ?? account;
+    const ways = await run(
+      `select 1 from auth_upstream where account_id = $1 and issuer <> $2 and issuer not like 'ehr %' limit 1`,
+      [account.id, issuer],
+    );
+    const own = hasPassword || (await factorsIn(run, account.id)).passkeys > 0;
+    if (!own && ways.rows.length === 0) throw refuse('last');
     const { rowCount } = await run(`delete from auth_upstream where account_id = $1 and issuer = $2`, [
       account.id,
       issuer,
     ]);
-    if (rowCount > 0)
-      await writeTo(parts, run, account, 'factor-removed', { factor: 'provider', account: pageOf(parts) });
+    if (rowCount === 0) return;
+    await endEverything(run, parts, account.id, session.uid);
+    await writeTo(parts, run, account, 'factor-removed', { factor: 'provider', account: pageOf(parts) });
   });
 }

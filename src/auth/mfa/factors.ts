@@ -1,5 +1,6 @@
 /** Which second factors an account has. */
 import { poolNamed } from '../../platform/database/pool.ts';
+import type { Run } from '../../platform/database/transaction.ts';
 import type { AuthParts } from '../parts.ts';
 
 export interface Factors {
@@ -13,9 +14,12 @@ export interface Factors {
 
 const NONE: Factors = { totp: false, passkeys: 0, recoveryCodes: 0, exempt: false };
 
-export async function factorsOf(parts: AuthParts, accountId: string): Promise<Factors> {
-  const { rows } = await poolNamed(
-    parts.pool,
+export const factorsOf = (parts: AuthParts, accountId: string): Promise<Factors> =>
+  factorsIn((text, values) => poolNamed(parts.pool, text, values), accountId);
+
+/** As a transaction sees them. */
+export async function factorsIn(run: Run, accountId: string): Promise<Factors> {
+  const { rows } = await run(
     `select exists (select from auth_totp t where t.account_id = a.id and t.confirmed_at is not null),
        (select count(*) from auth_passkey p where p.account_id = a.id),
        (select count(*) from auth_recovery_code r where r.account_id = a.id and r.used_at is null), a.mfa_exempt

@@ -3,6 +3,7 @@ import { Secret, TOTP } from 'otpauth';
 import { toString as drawQr } from 'qrcode';
 import { poolNamed } from '../../platform/database/pool.ts';
 import { inTransaction } from '../../platform/database/transaction.ts';
+import { lockAccount } from '../accounts/account.ts';
 import type { Person } from '../accounts/actor.ts';
 import type { Browser } from '../accounts/browser.ts';
 import { raiseSession, type SignedIn } from '../accounts/signed-in.ts';
@@ -11,7 +12,7 @@ import { writeTo } from '../mail/mail.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
 import { peekFlow, putFlow, takeFlow } from '../session/flow.ts';
-import { factorsOf, hasFactor } from './factors.ts';
+import { factorsIn, factorsOf, hasFactor } from './factors.ts';
 import { demandForFactors, needsFactor } from './policy.ts';
 import { dropCodes, replaceCodes } from './recovery.ts';
 
@@ -136,9 +137,10 @@ export async function useTotp(parts: AuthParts, accountId: string, code: string)
 /** @throws Refusal `session`, `step-up`, `last` when the role demands a factor and there is no other */
 export async function removeTotp(parts: AuthParts, { account, session }: Person): Promise<void> {
   await demandForFactors(parts, account, session);
-  const { passkeys } = await factorsOf(parts, account.id);
-  if (passkeys === 0 && needsFactor(parts, account)) throw refuse('last');
   await inTransaction(parts.pool, async (run) => {
+    const now = await lockAccount(run, parts, account.id);
+    const { passkeys } = await factorsIn(run, account.id);
+    if (passkeys === 0 && needsFactor(parts, now ?? account)) throw refuse('last');
     const { rowCount } = await run(`delete from auth_totp where account_id = $1`, [account.id]);
     if (rowCount === 0) return;
     if (passkeys === 0) await dropCodes(run, account.id);

@@ -130,6 +130,6 @@ export async function showProviders(parts: FederationParts, visit: OwnVisit): Pr
 
 /** `POST /account/providers`: unlinks. */
 export async function undoLink(parts: FederationParts, visit: OwnVisit): Promise<Response> {
-  await unlinkIdentities(parts, visit.account, visit.form.exact('issuer'));
+  await unlinkIdentities(parts, visit, visit.form.exact('issuer'));
   return goTo(visit, '/account/providers?done=unlinked');
 }
