@@ -312,6 +312,12 @@ describe('what comes back', () => {
     expect([seen.status, seen.headers.get('location')]).toEqual([307, `${world.origin}/signin?return=/account`]);
   });
 
+  test('links of the frame stay here, whatever the address begins with', async () => {
+    const { text } = await visitor.send(`${world.origin}//elsewhere.example.org/x`);
+    expect(text).toContain('href="/elsewhere.example.org/x?lang=');
+    expect(text).not.toContain('href="//');
+  });
+
   test('/dev/mail is for a demo on this machine only', async () => {
     expect((await visitor.send('/dev/mail')).status).toBe(404);
   });

@@ -1,4 +1,5 @@
 /** Every page in a real browser: no barrier that axe finds, nothing that sticks out, nothing that the policy blocks. @see https://www.w3.org/TR/WCAG22/ */
+import { get } from 'node:http';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Account } from '../../src/auth/accounts/account.ts';
@@ -290,6 +291,15 @@ describe.skipIf(!browser)('pages in a browser', () => {
     expect(landing.text).toContain(accounts.get('desk')?.email);
     expect(landing.text).not.toContain(accounts.get('admin')?.email);
     expect((await visitor.send('/dev/mail')).text).toContain('new@example.org');
+    const under = (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        get(`${world.origin}/dev/mail`, { headers: { host } }, (reply) => {
+          reply.resume();
+          resolve(reply.statusCode);
+        }).on('error', reject);
+      });
+    const { host, port } = new URL(world.origin);
+    expect([await under(host), await under(`rebound.example.org:${port}`)]).toEqual([200, 404]);
     for (const name of ['X-Forwarded-For', 'Forwarded', 'X-Real-IP', 'Via'])
       expect([name, (await visitor.send('/dev/mail', { headers: { [name]: '127.0.0.1' } })).status]).toEqual([
         name,
