@@ -9,6 +9,8 @@ import { refuse } from './refusal.ts';
 export interface Budget {
   /** What is counted, and of whom: kept as a keyed tag. */
   readonly key: readonly string[];
+  /** The account that it belongs to. */
+  readonly who?: string;
   readonly limit: number;
   readonly seconds: number;
 }
@@ -18,7 +20,12 @@ type Parts = Pick<AuthParts, 'pool' | 'keys' | 'clock'>;
 const MINUTES = 60;
 const HOURS = 3_600;
 
-const tagOf = ({ keys }: Parts, { key }: Budget): string => keys.tag('auth_attempt.key', JSON.stringify(key));
+/** Budgets of one account, whatever the source, begin alike: so that they can be forgotten together. */
+const prefixOf = ({ keys }: Parts, what: string, who: string): string =>
+  `${keys.tag('auth_attempt.who', JSON.stringify([what, who]))}.`;
+
+const tagOf = (parts: Parts, { key, who }: Budget): string =>
+  `${who === undefined ? '' : prefixOf(parts, key[0] ?? '', who)}${parts.keys.tag('auth_attempt.key', JSON.stringify(key))}`;
 
 /** @returns seconds until there is room; undefined: there was, and it is taken */
 async function takeOne(parts: Parts, budget: Budget, now: number): Promise<number | undefined> {
@@ -93,15 +100,15 @@ export interface Origin {
 export function guessBudgets(what: string, who: string, { source, device }: Origin): readonly Budget[] {
   if (device !== undefined) {
     return [
-      { key: [what, 'device', who, device], limit: 5, seconds: 15 * MINUTES },
-      { key: [what, 'device, day', who, device], limit: 100, seconds: 24 * HOURS },
+      { key: [what, 'device', who, device], who, limit: 5, seconds: 15 * MINUTES },
+      { key: [what, 'device, day', who, device], who, limit: 100, seconds: 24 * HOURS },
     ];
   }
   return [
-    { key: [what, 'account and source', who, source], limit: 5, seconds: 15 * MINUTES },
+    { key: [what, 'account and source', who, source], who, limit: 5, seconds: 15 * MINUTES },
     // Many accounts from one place: whoever shares an address with a clinic must still get in, so it is wide; good sign-ins are not counted.
     { key: [what, 'source', source], limit: 50, seconds: 15 * MINUTES },
-    { key: [what, 'account, day', who], limit: 100, seconds: 24 * HOURS },
+    { key: [what, 'account, day', who], who, limit: 100, seconds: 24 * HOURS },
   ];
 }
 
@@ -124,10 +131,12 @@ export const askerBudget = (what: string, source: string): Budget => ({
 
 /** `npm run accounts -- unlock`: forgets the tries that count against an account. */
 export async function forgetGuesses(parts: Parts, who: readonly string[]): Promise<void> {
-  const budgets = GUESSED.flatMap((what) =>
-    who.map((w): Budget => ({ key: [what, 'account, day', w], limit: 0, seconds: 0 })),
+  const prefixes = GUESSED.flatMap((what) => who.map((w) => prefixOf(parts, what, w)));
+  await poolNamed(
+    parts.pool,
+    `delete from auth_attempt where exists (select from unnest($1::text[]) p where starts_with(key, p))`,
+    [prefixes],
   );
-  await poolNamed(parts.pool, `delete from auth_attempt where key = any($1)`, [budgets.map((b) => tagOf(parts, b))]);
 }
 
 export const GUESSED = ['password', 'second factor', 'patient code'] as const;

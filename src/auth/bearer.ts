@@ -49,7 +49,7 @@ const TOUCH_MS = 30_000;
 const FIND = `
   select t.model, t.payload ->> 'scope', extract(epoch from least(t.expires_at - now(), x.expires_at - to_timestamp($3))) * 1000, t.client_id, c.metadata ->> 'scope',
          a.id, to_json(a.roles), (select json_agg(p.reference order by p.reference) from auth_profile p where p.account_id = a.id),
-         s.context ->> 'patient', s.session_uid
+         s.context ->> 'patient', s.session_uid, s.context ->> 'fhirUser'
   from auth_oidc t
   join auth_client c on c.client_id = t.client_id and c.disabled_at is null
   left join auth_smart_context s on s.grant_id = t.grant_id and s.client_id = t.client_id and s.account_id = t.account_id
@@ -93,19 +93,21 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
   const load = async (tokenHash: string): Promise<Known> => {
     // Before the statement: what changes while it runs makes the answer worthless.
     const under = revision.current();
-    const [model, scope, left, client, registered, account, roles, profiles, patient, sessionUid] =
+    const [model, scope, left, client, registered, account, roles, profiles, patient, sessionUid, fhirUser] =
       await find(tokenHash);
     const scopes = resourceScopes(scope ?? '', registered ?? '');
     const end = clock.now() + Number(left);
     const access = async (): Promise<{ readonly access: Access; readonly until: number }> => {
       if (model === 'ClientCredentials') {
         const principal: Principal = { kind: 'system', name: client ?? '', client: client ?? '' };
-        const granted: Granted = { rights: { kind: 'system' }, scopes, patient: undefined };
+        const granted: Granted = { rights: { kind: 'system' }, scopes, patient: undefined, self: undefined };
         return { access: tokenAccess(engine, granted, principal), until: end };
       }
       const person = { roles: texts(roles), profiles: texts(profiles) };
       const { rights, until } = await rightsOf(engine, person);
       const launched = typeof patient === 'string' ? idOf(patient) : undefined;
+      // Who the person is was told to the app: it may look them up.
+      const self = person.profiles.find((profile) => fhirUser === `${fhirBase}/${profile}`);
       const principal: Principal = {
         kind: 'user',
         name: account ?? '',
@@ -115,7 +117,7 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
         ...(launched === undefined ? {} : { patient: `Patient/${launched}` }),
       };
       return {
-        access: tokenAccess(engine, { rights, scopes, patient: launched }, principal),
+        access: tokenAccess(engine, { rights, scopes, patient: launched, self }, principal),
         until: Math.min(end, until),
       };
     };

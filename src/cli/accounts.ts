@@ -141,7 +141,7 @@ const COMMANDS: Readonly<Record<string, (input: Input) => Promise<string>>> = {
   },
   async unlock(input) {
     await unlockAccount(input.parts, 'operator', (await account(input)).id);
-    return 'Unlocked. One source of wrong guesses stays slowed down for 15 minutes.';
+    return 'Unlocked: wrong passwords and codes are forgotten.';
   },
   async reset(input) {
     const link = await resetByOperator(input.parts, (await account(input)).id);

@@ -365,3 +365,13 @@ describe('$everything', () => {
     expect((await send('GET', 'Patient/a/$everything')).status).toBe(403);
   });
 });
+
+test('smart.md 5: an app that was told who the person is may read them, and nobody else of the type', async () => {
+  world.as(token(world, 'openid fhirUser', { self: 'Patient/a' }));
+  expect((await send('GET', 'Patient/a')).status).toBe(200);
+  expect((await send('GET', 'Patient/b')).status).toBe(404);
+  expect((await send('GET', 'Patient?_id=a')).status).toBe(403);
+  expect((await send('GET', 'Appointment/a')).status).toBe(403);
+  world.as(token(world, 'openid fhirUser'));
+  expect((await send('GET', 'Patient/a')).status).toBe(403);
+});

@@ -211,6 +211,7 @@ export const token = (
       rights,
       scopes: parseScopes(scopes).filter((s) => s.kind === 'resource'),
       patient: 'patient' in granted ? granted.patient : 'a',
+      self: granted.self,
     },
     { kind: rights.kind === 'system' ? 'system' : 'user', name: 'test' },
   );

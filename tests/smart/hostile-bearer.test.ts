@@ -246,6 +246,8 @@ describe('A2.5 how soon a token is worth nothing, in both processes', () => {
     const { account, client, body } = await somebody();
     const [grant] = await listGrants(inst.first.kairos.identity, account.id);
     expect(await revokeGrantOf(inst.second.kairos.identity, account.id, grant?.grantId ?? '')).toBe(true);
+    // Every grant of the app is gone, not that one alone.
+    expect(await listGrants(inst.first.kairos.identity, account.id)).toEqual([]);
     await dies(body, client);
   });
   test('the session that it hangs on is ended', async () => {

@@ -20,6 +20,8 @@ export interface Granted {
   readonly scopes: readonly ResourceScope[];
   /** Id of the patient in context of the launch. */
   readonly patient: string | undefined;
+  /** `Patient/1`: the person's own resource, where the app was told of it by the scope `fhirUser`. */
+  readonly self: string | undefined;
 }
 
 /** All of these hold. */
@@ -111,6 +113,10 @@ export function alternatives(
       const whole = { conditions: [...conditions, ...filtered], text: query === '' ? text : `${text}?${query}` };
       found.set(whole.text, whole);
     }
+  }
+  if (act === 'read' && granted.self?.startsWith(`${type}/`) === true) {
+    const conditions = exactConditions(engine, meaning, type, [['_id', granted.self.slice(type.length + 1)]]);
+    if (conditions) found.set(granted.self, { conditions, text: `self ${granted.self}` });
   }
   // Without conditions the others make no difference.
   const every = found.get('');

@@ -18,6 +18,8 @@ function lettersByType(granted: Granted): ReadonlyMap<string, ReadonlySet<Letter
     for (const letter of scope.letters) letters.add(letter);
     found.set(scope.type, letters);
   }
+  const [own] = granted.self?.split('/') ?? [];
+  if (own !== undefined) found.set(own, new Set([...(found.get(own) ?? []), 'r']));
   return found;
 }
 
@@ -47,7 +49,7 @@ export function tokenAccess(engine: Engine, granted: Granted, principal: Princip
     principal,
     key: hash(
       'sha256',
-      JSON.stringify([granted.rights, granted.scopes.map((s) => s.text), granted.patient]),
+      JSON.stringify([granted.rights, granted.scopes.map((s) => s.text), granted.patient, granted.self ?? null]),
       'base64url',
     ),
     demand(interaction: Interaction, type?: string, acts: readonly Act[] = []) {

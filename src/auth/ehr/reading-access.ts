@@ -12,7 +12,7 @@ export async function readingAccess(engine: Engine, account: Account): Promise<A
   const { rights } = await rightsOf(engine, account);
   return tokenAccess(
     engine,
-    { rights, scopes: READING, patient: undefined },
+    { rights, scopes: READING, patient: undefined, self: undefined },
     { kind: 'user', name: account.id, account: account.id, roles: account.roles },
   );
 }

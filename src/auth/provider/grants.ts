@@ -58,12 +58,19 @@ export async function revokeGrant({ pool }: Pick<AuthParts, 'pool'>, grantId: st
   return rowCount > 0;
 }
 
-/** Ends a grant of this account: from the page of connected apps. @returns false when it has no such grant */
+/**
+ * Disconnects the app of a grant of this account, from the page of connected apps: an app that was let in twice is out altogether.
+ * @returns false when the account has no such grant
+ */
 export async function revokeGrantOf(parts: AuthParts, accountId: string, grantId: string): Promise<boolean> {
   const { rows } = await poolNamed(
     parts.pool,
-    `select from auth_smart_context where grant_id = $1 and account_id = $2`,
+    `select o.grant_id from auth_smart_context c
+     join auth_smart_context o on o.account_id = c.account_id and o.client_id = c.client_id
+     where c.grant_id = $1 and c.account_id = $2`,
     [grantId, accountId],
   );
-  return rows.length > 0 && (await revokeGrant(parts, grantId));
+  let ended = false;
+  for (const [each] of rows) ended = (await revokeGrant(parts, each ?? '')) || ended;
+  return ended;
 }
