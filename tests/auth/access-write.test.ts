@@ -172,6 +172,44 @@ describe('scopes for each letter', () => {
     expect((await send('GET', `Appointment/${id}`)).status).toBe(404);
   });
 
+  test('the reply to a write shows nothing that may not be read', async () => {
+    const id = await created();
+    const entry = (method: string, url: string): object => ({ request: { method, url } });
+    for (const [scopes, shown] of [
+      ['patient/Appointment.cuds', false],
+      ['patient/Appointment.cuds patient/Appointment.r?status=booked', false],
+      ['patient/Appointment.cuds patient/Appointment.r?status=proposed', true],
+    ] as const) {
+      world.as(token(world, scopes));
+      const answers = [
+        await send('POST', 'Appointment', own),
+        await send('POST', 'Appointment', own, { 'If-None-Exist': `_id=${id}` }),
+        await send('PUT', `Appointment/${id}`, { ...own, id }),
+        await send('PUT', `Appointment?_id=${id}`, { ...own, id }),
+        await send('PATCH', `Appointment/${id}`, [{ op: 'add', path: '/priority', value: 1 }]),
+        await send('PATCH', `Appointment?_id=${id}`, [{ op: 'add', path: '/priority', value: 2 }]),
+      ];
+      for (const { status, text, headers } of answers) {
+        expect([200, 201], text).toContain(status);
+        expect([headers.has('location'), headers.has('etag')]).toEqual([true, true]);
+        expect(text.includes('proposed'), `${scopes}: ${text}`).toBe(shown);
+      }
+      for (const type of ['batch', 'transaction'] as const) {
+        const answer = await send(
+          'POST',
+          '',
+          bundle(
+            type,
+            { ...entry('POST', 'Appointment'), resource: own },
+            { ...entry('PUT', `Appointment/${id}`), resource: { ...own, id } },
+          ),
+          { Prefer: 'return=representation' },
+        );
+        expect([statuses(answer), answer.text.includes('proposed')], type).toEqual([['201', '200'], shown]);
+      }
+    }
+  });
+
   test('an update must stay within its filter', async () => {
     const id = await created();
     world.as(token(world, 'patient/Appointment.rs patient/Appointment.u?status=proposed'));

@@ -32,9 +32,9 @@ export const create: Handler = async (engine, ctx, request) => {
     });
     if (existing) {
       ctx.emit({ interaction: 'create', type, resources: [`${type}/${existing.id}`], outcome: 'success' });
-      return replyToWrite(engine, request, 200, existing);
+      return replyToWrite(engine, ctx.access, request, 200, existing);
     }
   }
   ctx.emit({ interaction: 'create', type, resources: [`${type}/${write.id}`], outcome: 'success' });
-  return replyToWrite(engine, request, 201, write);
+  return replyToWrite(engine, ctx.access, request, 201, write);
 };

@@ -80,7 +80,7 @@ export const patch: Handler = async (engine, ctx, request) => {
     return next;
   });
   ctx.emit({ interaction: 'patch', type, resources: [`${type}/${id}`], outcome: 'success' });
-  return replyToWrite(engine, request, 200, write);
+  return replyToWrite(engine, ctx.access, request, 200, write);
 };
 
 /** @throws FhirError 404 when nothing matches */
@@ -104,5 +104,5 @@ export const conditionalPatch: Handler = async (engine, ctx, request) => {
     }),
   );
   ctx.emit({ interaction: 'patch', type, resources: [`${type}/${write.id}`], outcome: 'success' });
-  return replyToWrite(engine, request, 200, write);
+  return replyToWrite(engine, ctx.access, request, 200, write);
 };

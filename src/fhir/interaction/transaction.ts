@@ -40,10 +40,10 @@ async function currentVersions(
   return new Map(found.flatMap((v) => (v ? [[`${v.type}/${v.id}`, v] as const] : [])));
 }
 
-function changeReply(engine: Engine, entry: WriteEntry, applied: Applied): Reply {
+function changeReply(engine: Engine, ctx: RequestContext, entry: WriteEntry, applied: Applied): Reply {
   const done = applied.written.get(entry.index);
   if (!done) throw new Error(`entry ${entry.index} was not written`);
-  return replyToWrite(engine, entry.request, done.created ? 201 : 200, done.version);
+  return replyToWrite(engine, ctx.access, entry.request, done.created ? 201 : 200, done.version);
 }
 
 function emitChanges(ctx: RequestContext, plan: TransactionPlan, applied: Applied): void {
@@ -81,7 +81,7 @@ export async function transaction(
         answers[index] = answer;
       };
       for (const entry of work.deletes) give(entry.index, replyEntry({ status: 204 }));
-      for (const entry of work.writes) give(entry.index, replyEntry(changeReply(engine, entry, applied)));
+      for (const entry of work.writes) give(entry.index, replyEntry(changeReply(engine, ctx, entry, applied)));
       const events = withBufferedEvents(ctx);
       const inside: Engine = { ...engine, repository: repositoryInside(tx) };
       for (const { index, request, route } of work.reads) {

@@ -64,7 +64,7 @@ function done(
   current: StoredVersion | undefined,
 ): Reply {
   ctx.emit({ interaction: 'update', type: write.type, resources: [`${write.type}/${write.id}`], outcome: 'success' });
-  return replyToWrite(engine, request, isLive(current) ? 200 : 201, write);
+  return replyToWrite(engine, ctx.access, request, isLive(current) ? 200 : 201, write);
 }
 
 /** @throws FhirError 400 */

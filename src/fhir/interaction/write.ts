@@ -227,9 +227,17 @@ export async function retryOnChange<T>(conditional: boolean, work: () => Promise
   }
 }
 
-/** The reply to a write: 201 with Location for a new resource, and as much of it as `Prefer` asks for. */
+/** To write is not to read. */
+function mayRead(access: Access, { type, content }: { readonly type: string; readonly content: string }): boolean {
+  const rows = access.to('read');
+  const reach = rows.reach(type);
+  return reach === 'all' || (reach === 'some' && rows.admits(type, JSON.parse(content)));
+}
+
+/** The reply to a write: 201 with Location for a new resource, and as much of it as `Prefer` asks for and the writer may read. */
 export function replyToWrite(
   engine: Engine,
+  access: Access,
   request: Pick<FhirRequest, 'header'>,
   status: 200 | 201,
   written: Pick<PreparedWrite, 'type' | 'id' | 'version' | 'lastUpdated' | 'content'>,
@@ -246,5 +254,6 @@ export function replyToWrite(
       body: stringify(toOutcome([{ severity: 'information', code: 'informational', diagnostics: text }])),
     };
   }
+  if (!mayRead(access, written)) return { status, version: written, headers };
   return { status, version: written, headers, body: written.content };
 }
