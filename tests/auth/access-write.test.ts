@@ -109,6 +109,30 @@ test.each(['/_history/x_y', '/_history/', '/_history/1/_history/2'])(
   },
 );
 
+test('patients write what patients write, and nothing else of their compartment', () => {
+  const allowed: Readonly<Record<string, readonly string[]>> = {
+    ...Object.fromEntries(
+      ['Appointment', 'AppointmentResponse', 'Communication', 'CommunicationRequest', 'Consent', 'Coverage'].map(
+        (type) => [type, ['create', 'update', 'delete']],
+      ),
+    ),
+    Patient: ['update'],
+  };
+  for (const level of ['patient', 'user']) {
+    const access = token(world, `${level}/*.cruds`);
+    for (const type of world.server.engine.resources.keys())
+      for (const act of ['create', 'update', 'delete'] as const)
+        expect(access.to(act).reach(type), `${level} ${act} ${type}`).toBe(
+          allowed[type]?.includes(act) === true ? 'some' : 'none',
+        );
+  }
+  const workforce = token(world, 'patient/*.cruds', { rights: { kind: 'workforce' } });
+  expect([workforce.to('create').reach('Encounter'), workforce.to('create').reach('RelatedPerson')]).toEqual([
+    'some',
+    'none',
+  ]);
+});
+
 describe('update and patch', () => {
   test('may not give away what is one’s own', async () => {
     const id = await created();

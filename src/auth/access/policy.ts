@@ -37,8 +37,21 @@ export const ANONYMOUS: ReadonlySet<Interaction> = new Set<Interaction>(['capabi
 /** Roles that see every row; their scopes decide the types. */
 export const ALL_ROWS: ReadonlySet<string> = new Set(['physician', 'staff', 'admin', 'privacy-officer']);
 
-/** What patients may not write, although it lies in their compartment: it says who may act for them, or is kept about them. */
-export const NOT_BY_PATIENTS: ReadonlySet<string> = new Set(['AuditEvent', 'Provenance', 'RelatedPerson']);
+/** What is not written under `patient/` scopes, by whomever, although it lies in the compartment: it says who may act for patients, or is kept about them. */
+export const NOT_IN_CONTEXT: ReadonlySet<string> = new Set(['AuditEvent', 'Provenance', 'RelatedPerson']);
+
+const WRITES: ReadonlySet<Act> = new Set<Act>(['create', 'update', 'delete']);
+
+/** What patients may write of what lies in their compartment; the rest of it is the clinic's. */
+export const BY_PATIENTS: Readonly<Record<string, ReadonlySet<Act>>> = {
+  Appointment: WRITES,
+  AppointmentResponse: WRITES,
+  Communication: WRITES,
+  CommunicationRequest: WRITES,
+  Consent: WRITES,
+  Coverage: WRITES,
+  Patient: new Set<Act>(['update']),
+};
 
 /**
  * The letter of a scope that an act needs. To be referred to needs none: it tells that something exists which the person, or the system,

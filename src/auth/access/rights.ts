@@ -4,7 +4,7 @@ import type { Engine } from '../../fhir/engine.ts';
 import type { Meaning } from '../../fhir/search/kind.ts';
 import { exactConditions, impersonal, membership, type OwnCondition } from '../../fhir/search/own-condition.ts';
 import type { ResourceScope } from '../smart/scope.ts';
-import { DIRECTORY, DIRECTORY_ACTS, LETTER_OF, NOT_BY_PATIENTS, PERSONAL_COMPARTMENTS } from './policy.ts';
+import { BY_PATIENTS, DIRECTORY, DIRECTORY_ACTS, LETTER_OF, NOT_IN_CONTEXT, PERSONAL_COMPARTMENTS } from './policy.ts';
 
 /** What whoever acts has a right to, before scopes. */
 export type Rights =
@@ -47,6 +47,7 @@ export function directory(engine: Engine, meaning: Meaning, type: string): Alter
 function ofPatients(
   engine: Engine,
   meaning: Meaning,
+  { rights }: Granted,
   patients: readonly string[],
   type: string,
   act: Act,
@@ -55,7 +56,8 @@ function ofPatients(
   const found: Alternative[] = [];
   const open = looks ? directory(engine, meaning, type) : undefined;
   if (open) found.push(open);
-  if (!looks && NOT_BY_PATIENTS.has(type)) return found;
+  if (!looks && NOT_IN_CONTEXT.has(type)) return found;
+  if (!looks && rights.kind === 'patients' && BY_PATIENTS[type]?.has(act) !== true) return found;
   for (const patient of patients) {
     const member = membership(engine, 'Patient', patient, type);
     if (member) found.push({ conditions: [member], text: `Patient/${patient}` });
@@ -82,10 +84,10 @@ function region(
       patient !== undefined &&
       (rights.kind === 'workforce' || (rights.kind === 'patients' && rights.patients.includes(patient)));
     // Without a patient there is nothing: not even the directory, so that a mistake in the launch shows at once.
-    return mayAct ? ofPatients(engine, meaning, [patient], type, act) : [];
+    return mayAct ? ofPatients(engine, meaning, granted, [patient], type, act) : [];
   }
   if (rights.kind !== 'patients') return [EVERY_ROW];
-  return ofPatients(engine, meaning, rights.patients, type, act);
+  return ofPatients(engine, meaning, granted, rights.patients, type, act);
 }
 
 const opens = (scope: ResourceScope, type: string, act: Act): boolean => {
