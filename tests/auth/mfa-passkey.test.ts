@@ -1,5 +1,5 @@
 /** Passkeys: Web Authentication Level 3, 7.1 and 7.2; security.md C5. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { linkIdentity, unlinkIdentities } from '../../src/auth/federation/link.ts';
 import { signIn } from '../../src/auth/accounts/sign-in.ts';
 import { disableAccount } from '../../src/auth/accounts/administer.ts';
@@ -13,6 +13,7 @@ import {
 } from '../../src/auth/mfa/passkey-proof.ts';
 import { removeTotp } from '../../src/auth/mfa/totp.ts';
 import { poolNamed } from '../../src/platform/database/pool.ts';
+import { inTransaction } from '../../src/platform/database/transaction.ts';
 import { Authenticator, type Ways } from './authenticator.ts';
 import { asPerson, current, enrol, Jar, openHousehold, PASSWORD, refusal, type Household } from './people.ts';
 
@@ -280,14 +281,34 @@ describe('a passkey as second factor', () => {
   const forgetPassword = (id: string) =>
     poolNamed(house.parts.pool, `update auth_account set password_hash = null where id = $1`, [id]);
 
+  /** Starts all of them, and lets none take anything away before each of them has looked or waits for its turn. */
+  async function atOnce(accountId: string, ...acts: readonly (() => Promise<unknown>)[]): Promise<readonly string[]> {
+    const { pool } = house.parts;
+    const outcomes = await inTransaction(house.otherProcess().pool, async (run) => {
+      for (const table of ['auth_passkey', 'auth_totp', 'auth_upstream'])
+        await run(`select 1 from ${table} where account_id = $1 for update`, [accountId]);
+      const started = acts.map((act) => refusal(act()));
+      await vi.waitUntil(
+        async () => {
+          const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+          return (await poolNamed(pool, waiting)).rows.length >= acts.length;
+        },
+        { timeout: 10_000, interval: 20 },
+      );
+      return { started };
+    });
+    return (await Promise.all(outcomes.started)).toSorted();
+  }
+
   test('of the last two, removed at once, one stays', async () => {
     const { person, key } = await owner();
     const me = { ...((await current(house, person.browser)) ?? person), browser: person.browser };
     const second = await add(me);
     await forgetPassword(person.account.id);
     const now = (await current(house, person.browser)) ?? me;
-    const outcomes = await Promise.all([key, second.key].map((k) => refusal(removePasskey(house.parts, now, idOf(k)))));
-    expect(outcomes.sort()).toEqual(['last', 'none']);
+    const removals = [key, second.key].map((k) => () => removePasskey(house.parts, now, idOf(k)));
+    const outcomes = await atOnce(person.account.id, ...removals);
+    expect(outcomes).toEqual(['last', 'none']);
     expect((await factorsOf(house.parts, person.account.id)).passkeys).toBe(1);
   });
 
@@ -297,11 +318,12 @@ describe('a passkey as second factor', () => {
     const me = { ...((await current(house, staff.browser)) ?? staff), browser: staff.browser };
     await enrol(house, me);
     const now = (await current(house, staff.browser)) ?? me;
-    const outcomes = await Promise.all([
-      refusal(removeTotp(house.parts, now)),
-      refusal(removePasskey(house.parts, now, idOf(key))),
-    ]);
-    expect(outcomes.sort()).toEqual(['last', 'none']);
+    const outcomes = await atOnce(
+      staff.account.id,
+      () => removeTotp(house.parts, now),
+      () => removePasskey(house.parts, now, idOf(key)),
+    );
+    expect(outcomes).toEqual(['last', 'none']);
   });
 
   test('a key and an identity elsewhere that go at once leave one of them', async () => {
@@ -309,11 +331,12 @@ describe('a passkey as second factor', () => {
     await linkIdentity(house.parts, person.account, CLINIC);
     await forgetPassword(person.account.id);
     const now = (await current(house, person.browser)) ?? person;
-    const outcomes = await Promise.all([
-      refusal(unlinkIdentities(house.parts, now, CLINIC.issuer)),
-      refusal(removePasskey(house.parts, now, idOf(key))),
-    ]);
-    expect(outcomes.sort()).toEqual(['last', 'none']);
+    const outcomes = await atOnce(
+      person.account.id,
+      () => unlinkIdentities(house.parts, now, CLINIC.issuer),
+      () => removePasskey(house.parts, now, idOf(key)),
+    );
+    expect(outcomes).toEqual(['last', 'none']);
   });
 
   test('unlinking an identity elsewhere ends the other sessions and what apps were granted', async () => {
