@@ -116,7 +116,6 @@ test('patients write what patients write, and nothing else of their compartment'
         (type) => [type, ['create', 'update', 'delete']],
       ),
     ),
-    Patient: ['update'],
   };
   for (const level of ['patient', 'user']) {
     const access = token(world, `${level}/*.cruds`);

@@ -42,7 +42,10 @@ export const NOT_IN_CONTEXT: ReadonlySet<string> = new Set(['AuditEvent', 'Prove
 
 const WRITES: ReadonlySet<Act> = new Set<Act>(['create', 'update', 'delete']);
 
-/** What patients may write of what lies in their compartment; the rest of it is the clinic's. */
+/**
+ * What patients may write of what lies in their compartment; the rest of it is the clinic's. Not Patient: by its identifiers and birth date
+ * others find it, by its links it stands for another.
+ */
 export const BY_PATIENTS: Readonly<Record<string, ReadonlySet<Act>>> = {
   Appointment: WRITES,
   AppointmentResponse: WRITES,
@@ -50,7 +53,6 @@ export const BY_PATIENTS: Readonly<Record<string, ReadonlySet<Act>>> = {
   CommunicationRequest: WRITES,
   Consent: WRITES,
   Coverage: WRITES,
-  Patient: new Set<Act>(['update']),
 };
 
 /**
