@@ -208,7 +208,7 @@ const SETTINGS = {
   ),
   REGISTRATION_TOKEN: optional(
     text('at least 32 characters', /^\S{32,}$/),
-    'Initial access token that dynamic client registration demands. Unset: there is none.',
+    'Initial access token that dynamic client registration demands: at least 32 characters. Unset: there is none.',
   ),
   BOOTSTRAP_CLIENT_ID: optional(
     text('1 to 64 letters, digits, dots, hyphens and underscores', /^[\w.-]{1,64}$/),
