@@ -106,8 +106,8 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
       const person = { roles: texts(roles), profiles: texts(profiles) };
       const { rights, until } = await rightsOf(engine, person);
       const launched = typeof patient === 'string' ? idOf(patient) : undefined;
-      // Who the person is was told to the app: it may look them up.
-      const self = person.profiles.find((profile) => fhirUser === `${fhirBase}/${profile}`);
+      // Who the person is was told to the app: it may look them up. A patient's record needs a scope of its own.
+      const self = person.profiles.find((p) => !p.startsWith('Patient/') && fhirUser === `${fhirBase}/${p}`);
       const principal: Principal = {
         kind: 'user',
         name: account ?? '',

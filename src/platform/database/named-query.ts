@@ -58,6 +58,8 @@ export class NamedQuery extends pg.Query {
       this.#resolve = resolve;
       this.#reject = reject;
     });
+    // Whoever asked hears of it; a connection that breaks first must not end the process.
+    this.reply.catch(() => undefined);
   }
 
   override submit = (connection: pg.Connection): void => {
