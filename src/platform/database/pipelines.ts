@@ -8,7 +8,7 @@ import type { Reply } from './named-query.ts';
 import { runNamed } from './pool.ts';
 
 export interface Pipelines {
-  /** Runs a statement that only reads: it is sent again, once, when the connection breaks under it. */
+  /** Runs a statement that only reads: it is sent again, twice at most, when the connection breaks under it. */
   read(text: string, values: readonly unknown[]): Promise<Reply>;
   close(): Promise<void>;
 }
@@ -108,10 +108,13 @@ export function createPipelines(open: () => Promise<Client>, usual: number, max:
   return {
     async read(text, values) {
       if (closed) throw new Error('The connections are closed');
-      try {
-        return await send(text, values);
-      } catch (error) {
-        if (!isBroken(error)) throw error;
+      // The line that it is sent again on may be about to break for the same reason.
+      for (let again = 0; again < 2; again++) {
+        try {
+          return await send(text, values);
+        } catch (error) {
+          if (!isBroken(error)) throw error;
+        }
       }
       return send(text, values);
     },
