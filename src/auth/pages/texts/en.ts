@@ -394,7 +394,7 @@ export const en = {
     auth: 'How does it prove who it is?',
     proof: 'How it proves itself',
     auths: {
-      none: 'Not: a browser or phone app',
+      none: 'It cannot: a browser or phone app',
       client_secret_basic: 'Secret, in the Authorization header',
       client_secret_post: 'Secret, in the body',
       private_key_jwt: 'Signed with its own key (RS384, ES384)',
