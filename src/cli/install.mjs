@@ -32,7 +32,8 @@ function packagesCurrent() {
   );
 }
 
-function npm(...args) {
+/** @param stdio where its messages go @returns whether it succeeded */
+function npm(stdio, ...args) {
   const script = process.env.npm_execpath;
   const [command, prefix] = script?.endsWith('.js') ? [process.execPath, [script]] : ['npm', []];
   const env = Object.fromEntries(
@@ -45,7 +46,7 @@ function npm(...args) {
       {
         cwd: root,
         env: { ...env, ...registryOf(process.env) },
-        stdio: ['ignore', 2, 2],
+        stdio,
       },
     ).status === 0
   );
@@ -62,7 +63,9 @@ function registryOf(env) {
 
 function installPackages() {
   process.stderr.write('Installing packages …\n');
-  if (!npm('ci') && !npm('install')) stop('The packages could not be installed: see the messages of npm above.');
+  // A registry may lack packages for other machines than this one: the lock file then lacks them too, which `ci` takes amiss, and `install` does not.
+  if (!npm('ignore', 'ci') && !npm(['ignore', 2, 2], 'install'))
+    stop('The packages could not be installed: see the messages of npm above.');
 }
 
 /** Install scripts may be switched off on a machine; what they would have done is done here. */
