@@ -1,13 +1,14 @@
 /** `GET /`: who is signed in, what runs here, and the ways on. */
 import { html } from 'hono/html';
 import { VERSION } from '../../fhir/interaction/capabilities.ts';
+import { DIRECTORY } from '../access/policy.ts';
 import type { Account } from '../accounts/account.ts';
 import { demoAccounts } from './demo-logins.ts';
 import { linksFor, type Html } from './layout.ts';
 import type { Texts } from './texts/languages.ts';
 import { showPage, type Visit } from './visit.ts';
 
-/** Searches that show something on the demo clinic, by what they ask. The first ones need no sign-in. */
+/** Searches that show something on the demo clinic and need no sign-in, by what they ask. */
 const EXAMPLES: readonly (readonly [what: keyof Texts['landing']['examples'], path: string])[] = [
   ['services', 'HealthcareService?_count=10'],
   ['slots', 'Slot?status=free&_sort=start&_count=20'],
@@ -15,9 +16,6 @@ const EXAMPLES: readonly (readonly [what: keyof Texts['landing']['examples'], pa
     'practitioners',
     'PractitionerRole?_include=PractitionerRole:practitioner&_include=PractitionerRole:location&_count=10',
   ],
-  ['appointments', 'Appointment?_include=Appointment:patient&_count=10'],
-  ['patients', 'Patient?name=a&_count=10'],
-  ['history', '_history?_count=10'],
 ];
 
 const welcome = (visit: Visit): Html => {
@@ -56,6 +54,39 @@ async function demo(visit: Visit): Promise<Html | undefined> {
   </section>`;
 }
 
+function running({ t, parts }: Visit): Html {
+  const base = parts.fhirBase;
+  return html`<section class="card">
+    <h2>${t.landing.running}</h2>
+    <ul class="rows">
+      <li>
+        <a href="${base}/metadata?_pretty=true">${t.landing.capability}</a><br /><code class="quiet"
+          >CapabilityStatement</code
+        >
+      </li>
+      <li>
+        <a href="${base}/metadata?mode=terminology&_pretty=true">${t.landing.terminology}</a><br /><code class="quiet"
+          >TerminologyCapabilities</code
+        >
+      </li>
+      <li>
+        <a href="${base}/.well-known/smart-configuration">${t.landing.smart}</a><br /><code class="quiet"
+          >smart-configuration</code
+        >
+      </li>
+      <li>
+        ${t.landing.health} <a href="/livez">${t.landing.alive}</a> · <a href="/readyz">${t.landing.ready}</a> ·
+        <a href="/metrics">${t.landing.metrics}</a>
+      </li>
+      <li>
+        <a href="https://hl7.org/fhir/R4/http.html">${t.landing.rest}</a><br /><span class="quiet small"
+          >${t.landing.docs}</span
+        >
+      </li>
+    </ul>
+  </section>`;
+}
+
 export async function showLanding(visit: Visit): Promise<Response> {
   const { t, account, parts } = visit;
   const base = parts.fhirBase;
@@ -66,7 +97,8 @@ export async function showLanding(visit: Visit): Promise<Response> {
       ${t.landing.lead} ${t.landing.leadTechnical(VERSION)} <a href="${base}/metadata?_pretty=true">${base}</a>
     </p>
     <div class="grid">
-      ${welcome(visit)} ${demoCard}
+      <div class="stack">${welcome(visit)} ${running(visit)}</div>
+      ${demoCard}
       <section class="card">
         <h2>${t.landing.searches}</h2>
         <p class="quiet small">${t.landing.searchesNote}</p>
@@ -81,40 +113,14 @@ export async function showLanding(visit: Visit): Promise<Response> {
           )}
         </ul>
       </section>
-      <section class="card">
-        <h2>${t.landing.running}</h2>
-        <ul class="rows">
-          <li>
-            <a href="${base}/metadata?_pretty=true">${t.landing.capability}</a><br /><code class="quiet"
-              >CapabilityStatement</code
-            >
-          </li>
-          <li>
-            <a href="${base}/metadata?mode=terminology&_pretty=true">${t.landing.terminology}</a><br /><code
-              class="quiet"
-              >TerminologyCapabilities</code
-            >
-          </li>
-          <li>
-            <a href="${base}/.well-known/smart-configuration">${t.landing.smart}</a><br /><code class="quiet"
-              >smart-configuration</code
-            >
-          </li>
-          <li>
-            ${t.landing.health} <a href="/livez">${t.landing.alive}</a> · <a href="/readyz">${t.landing.ready}</a> ·
-            <a href="/metrics">${t.landing.metrics}</a>
-          </li>
-          <li>
-            <a href="https://hl7.org/fhir/R4/http.html">${t.landing.rest}</a><br /><span class="quiet small"
-              >${t.landing.docs}</span
-            >
-          </li>
-        </ul>
-      </section>
       <section class="card span">
         <h2>${t.landing.types(types.length)}</h2>
         <ul class="chips">
-          ${types.map((type) => html`<li><a href="${`${base}/${type}?_count=10&_pretty=true`}">${type}</a></li>`)}
+          ${types.map((type) =>
+            DIRECTORY[type] === undefined
+              ? html`<li><span>${type}</span></li>`
+              : html`<li><a href="${`${base}/${type}?_count=10&_pretty=true`}">${type}</a></li>`,
+          )}
         </ul>
       </section>
     </div>`;
