@@ -132,6 +132,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
     let ctx: Context | undefined;
     let interaction: Interaction | undefined;
     let type: string | undefined;
+    let pretty = false;
     let reply: Reply;
     try {
       if (inFlight > options.maxInFlight) throw busy();
@@ -156,7 +157,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
       demandNoToken(query);
       if (!route.negotiates) demandJson(header('accept'), query);
       demandSummary(query);
-      const pretty = wantsPretty(query);
+      pretty = wantsPretty(query);
       const hasBody = method === 'POST' || method === 'PUT' || method === 'PATCH';
       const body = hasBody
         ? bodyOf(header, incoming, () => request.body, { timeoutMs: options.bodyTimeoutMs })
@@ -173,6 +174,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
         });
       }
       reply = errorReply(failure);
+      if (pretty && typeof reply.body === 'string') reply = { ...reply, body: await prettyBody(reply.body) };
     }
     if (ctx) {
       try {

@@ -71,6 +71,9 @@ describe('content negotiation (3.1.0.1.10)', () => {
     const pretty = await send('GET', `ChargeItem/${String(made.body['id'])}?_pretty=true`);
     expect(pretty.text).toContain('\n  "factorOverride": 1.00');
     expect(pretty.body).toEqual(made.body);
+    expect((await send('GET', 'ChargeItem/none?_pretty=true')).text).toContain(
+      '\n  "resourceType": "OperationOutcome"',
+    );
     const bad = await send('GET', 'metadata?_pretty=perhaps');
     expect([bad.status, issuesOf(bad)]).toEqual([400, ['value _pretty']]);
   });
