@@ -79,7 +79,10 @@ export class Migration20261123000000_identity extends Migration {
     this.addSql(`create index on "auth_session" ("account_id") where "ended_at" is null`);
     this.addSql(`create table "auth_attempt" (
       "key" text collate "C" primary key,
-      "times" timestamptz[] not null,
+      "times" timestamptz[] not null default '{}',
+      "began_at" timestamptz,
+      "count" int not null default 0,
+      "earlier" int not null default 0,
       "expires_at" timestamptz not null)`);
     this.addSql(`create index on "auth_attempt" ("expires_at")`);
     this.addSql(`create table "auth_known_device" (

@@ -3,6 +3,7 @@
  * in any number of processes count. @see https://pages.nist.gov/800-63-4/sp800-63b.html#throttle
  */
 import { poolNamed } from '../platform/database/pool.ts';
+import { giveBackCounted, takeCounted } from './attempt-count.ts';
 import type { AuthParts } from './parts.ts';
 import { refuse } from './refusal.ts';
 
@@ -17,6 +18,9 @@ export interface Budget {
 
 type Parts = Pick<AuthParts, 'pool' | 'keys' | 'clock'>;
 
+/** Up to here each try is remembered with its time; more are counted, so that a try costs the same however many came before it. */
+const REMEMBERED = 100;
+
 const MINUTES = 60;
 const HOURS = 3_600;
 
@@ -30,6 +34,7 @@ const tagOf = (parts: Parts, { key, who }: Budget): string =>
 /** @returns seconds until there is room; undefined: there was, and it is taken */
 async function takeOne(parts: Parts, budget: Budget, now: number): Promise<number | undefined> {
   const tag = tagOf(parts, budget);
+  if (budget.limit > REMEMBERED) return takeCounted(parts, tag, budget, now);
   const { rowCount } = await poolNamed(
     parts.pool,
     `insert into auth_attempt as a (key, times, expires_at) values ($1, array[to_timestamp($2)], to_timestamp($2) + make_interval(secs => $3))
@@ -51,11 +56,13 @@ async function takeOne(parts: Parts, budget: Budget, now: number): Promise<numbe
 
 /** Takes back one try that was counted at `now`. */
 async function giveBack(parts: Parts, budget: Budget, now: number): Promise<void> {
+  const tag = tagOf(parts, budget);
+  if (budget.limit > REMEMBERED) return giveBackCounted(parts, tag, budget, now);
   await poolNamed(
     parts.pool,
     `update auth_attempt set times = times[:array_position(times, to_timestamp($2)) - 1] || times[array_position(times, to_timestamp($2)) + 1:]
      where key = $1 and array_position(times, to_timestamp($2)) is not null`,
-    [tagOf(parts, budget), now],
+    [tag, now],
   );
 }
 
@@ -121,6 +128,26 @@ export const letterBudgets = (what: string, address: string): readonly Budget[] 
   { key: [what, 'address', address], limit: 3, seconds: HOURS },
   { key: [what, 'address, day', address], limit: 10, seconds: 24 * HOURS },
 ];
+
+/**
+ * Counts a link to a new password. A browser that the account is used from has a budget of its own, and nobody can use up alone what other sources have:
+ * strangers cannot keep such letters from the owner. @param address tag of the address
+ */
+export function resetBudgets(address: string, { source, device }: Origin): readonly Budget[] {
+  const what = 'reset';
+  if (device !== undefined) {
+    return [
+      { key: [what, 'device', address, device], limit: 3, seconds: HOURS },
+      { key: [what, 'device, day', address, device], limit: 10, seconds: 24 * HOURS },
+    ];
+  }
+  return [
+    { key: [what, 'address and source', address, source], limit: 3, seconds: HOURS },
+    { key: [what, 'address and source, day', address, source], limit: 5, seconds: 24 * HOURS },
+    { key: [what, 'address', address], limit: 6, seconds: HOURS },
+    { key: [what, 'address, day', address], limit: 15, seconds: 24 * HOURS },
+  ];
+}
 
 /** Counts who asks for letters. */
 export const askerBudget = (what: string, source: string): Budget => ({

@@ -2,7 +2,7 @@
  * Whole authorizations, as a browser and an app go through them: request, sign-in that is there already, consent, code, token. Person and app are
  * written into the database; everything else goes over HTTP, by the pages that people see.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { ClientConfig } from 'pg';
 import { Client } from 'pg';
@@ -51,8 +51,12 @@ export async function preparePerson(connection: ClientConfig, dataDir: string): 
   return `sid=${secret}`;
 }
 
-/** A browser that keeps cookies by path. */
+/** Any of sixteen million: how many authorizations begin at one is limited. */
+const anyAddress = (): string => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(1, 255)}`;
+
+/** A browser that keeps cookies by path, at an address of its own. */
 class Browser {
+  readonly #address = anyAddress();
   readonly #cookies = new Map<string, { readonly pair: string; readonly path: string }>();
   readonly #origin: string;
 
@@ -66,7 +70,12 @@ class Browser {
     const cookie = [...this.#cookies.values()].filter((c) => pathname.startsWith(c.path)).map((c) => c.pair);
     const response = await fetch(new URL(path, this.#origin), {
       redirect: 'manual',
-      headers: { cookie: cookie.join('; '), accept: 'text/html', origin: this.#origin },
+      headers: {
+        cookie: cookie.join('; '),
+        accept: 'text/html',
+        origin: this.#origin,
+        'x-forwarded-for': this.#address,
+      },
       ...(form ? { method: 'POST', body: form } : {}),
     });
     for (const text of response.headers.getSetCookie()) {

@@ -61,6 +61,8 @@ export async function startServer(
         HOST: '127.0.0.1',
         LOG_LEVEL: 'warn',
         DEMO: 'off',
+        // People come from addresses of their own, which the load generator tells.
+        TRUSTED_PROXIES: '127.0.0.1',
         ...BENCH_CLIENT,
         ...env,
       },
