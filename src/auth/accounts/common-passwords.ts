@@ -10,6 +10,9 @@ const PROBES = 11;
 
 export const FILTER_FILE = new URL('common-passwords.bin', import.meta.url);
 
+/** No entry is longer; so longer texts are not asked of the filter, which would call some of them common by chance. */
+export const LONGEST_ENTRY = 64;
+
 /** The bits that stand for a text. @param bits size of the filter */
 function* probes(text: string, bits: number): Generator<number> {
   const digest = createHash('sha256').update(text).digest();
@@ -30,5 +33,5 @@ export type IsCommon = (text: string) => boolean;
 /** Reads the filter: 290 kB, not worth keeping for the few passwords that are chosen in a day. */
 export async function loadCommonPasswords(): Promise<IsCommon> {
   const filter = new Uint8Array(await readFile(FILTER_FILE));
-  return (text) => isIn(filter, text);
+  return (text) => text.length <= LONGEST_ENTRY && isIn(filter, text);
 }
