@@ -14,7 +14,7 @@ export class Migration20261123000000_identity extends Migration {
       "password_hash" text,
       "roles" text[] collate "C" not null default '{}',
       "staff_kinds" text[] collate "C" not null default '{}',
-      "status" text not null check ("status" in ('unverified', 'active', 'disabled')),
+      "status" text not null check ("status" in ('active', 'disabled')),
       "locale" text not null default 'en',
       "webauthn_user_id" text not null unique,
       "mfa_exempt" boolean not null default false,
@@ -42,7 +42,7 @@ export class Migration20261123000000_identity extends Migration {
       "public_key" bytea not null,
       "counter" bigint not null,
       "transports" text[] not null default '{}',
-      "label" text not null,
+      "label_sealed" text not null,
       "user_verified" boolean not null,
       "backed_up" boolean not null,
       "created_at" timestamptz not null default now(),
@@ -63,6 +63,7 @@ export class Migration20261123000000_identity extends Migration {
       "created_at" timestamptz not null default now())`);
     this.addSql(`create index on "auth_ticket" ("expires_at")`);
     this.addSql(`create index on "auth_ticket" ("account_id", "kind")`);
+    this.addSql(`create index on "auth_ticket" ("created_at", "hash") where "kind" in ('invitation', 'patient-code') and "used_at" is null`);
     this.addSql(`create table "auth_session" (
       "uid" text collate "C" primary key,
       "id_hash" text collate "C" not null unique,

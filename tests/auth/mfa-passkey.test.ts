@@ -56,6 +56,10 @@ describe('7.1: registering', () => {
     expect(await listPasskeys(house.parts, person.account.id)).toMatchObject([
       { label: 'My key', synced: false, lastUsedAt: undefined },
     ]);
+    const { rows } = await poolNamed(house.parts.pool, `select to_json(p) from auth_passkey p where account_id = $1`, [
+      person.account.id,
+    ]);
+    expect(rows[0]?.[0]).not.toContain('My key');
     expect((await house.lettersTo(person.account.email)).map((m) => m.kind)).toContain('factor-added');
     // A second one brings no new codes, and the first is told to the browser, so that it is not made twice.
     const me = { ...((await current(house, person.browser)) ?? person), browser: person.browser };
@@ -337,6 +341,25 @@ describe('a passkey as second factor', () => {
       () => removePasskey(house.parts, now, idOf(key)),
     );
     expect(outcomes).toEqual(['last', 'none']);
+  });
+
+  test.each([
+    ['an EHR', { ...CLINIC, issuer: 'ehr https://ehr.example.org/fhir https://ehr.example.org' }, 'last'],
+    ['another provider', { ...CLINIC, subject: 'eve' }, 'none'],
+  ])('the only key goes when there is another way in; with the identity of %s: %s', async (_, identity, outcome) => {
+    const { person, key } = await owner();
+    await linkIdentity(house.parts, person.account, identity);
+    await forgetPassword(person.account.id);
+    const now = (await current(house, person.browser)) ?? person;
+    expect(await refusal(removePasskey(house.parts, now, idOf(key)))).toBe(outcome);
+  });
+
+  test('a key that did not verify its user opens nothing alone: it is no way in', async () => {
+    const { person } = await owner({ verified: false });
+    await linkIdentity(house.parts, person.account, { ...CLINIC, subject: 'joe' });
+    await forgetPassword(person.account.id);
+    const now = (await current(house, person.browser)) ?? person;
+    expect(await refusal(unlinkIdentities(house.parts, now, CLINIC.issuer))).toBe('last');
   });
 
   test('unlinking an identity elsewhere ends the other sessions and what apps were granted', async () => {

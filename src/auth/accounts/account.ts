@@ -11,7 +11,7 @@ export type Role = (typeof ROLES)[number];
 export const STAFF_KINDS = ['front-desk', 'billing'] as const;
 export type StaffKind = (typeof STAFF_KINDS)[number];
 
-export const STATUSES = ['unverified', 'active', 'disabled'] as const;
+export const STATUSES = ['active', 'disabled'] as const;
 
 export interface Account {
   readonly id: string;

@@ -3,10 +3,9 @@ import { poolNamed } from '../../platform/database/pool.ts';
 import { inTransaction, type Run } from '../../platform/database/transaction.ts';
 import { accountById, lockAccount, type Account } from '../accounts/account.ts';
 import type { Person } from '../accounts/actor.ts';
+import { demandWayIn } from '../accounts/ways-in.ts';
 import { writeTo } from '../mail/mail.ts';
-import { factorsIn } from '../mfa/factors.ts';
 import type { AuthParts } from '../parts.ts';
-import { refuse } from '../refusal.ts';
 import { endEverything } from '../session/end.ts';
 import { failure } from './failure.ts';
 
@@ -75,13 +74,8 @@ export async function identitiesOf(parts: AuthParts, accountId: string): Promise
 /** Other sessions end, and what apps were granted: whoever had that identity may have begun them. @throws Refusal `last` when it would leave no way in */
 export async function unlinkIdentities(parts: AuthParts, { account, session }: Person, issuer: string): Promise<void> {
   await inTransaction(parts.pool, async (run) => {
-    const { hasPassword } = (await lockAccount(run, parts, account.id)) ?? account;
-    const ways = await run(
-      `select 1 from auth_upstream where account_id = $1 and issuer <> $2 and issuer not like 'ehr %' limit 1`,
-      [account.id, issuer],
-    );
-    const own = hasPassword || (await factorsIn(run, account.id)).passkeys > 0;
-    if (!own && ways.rows.length === 0) throw refuse('last');
+    await lockAccount(run, parts, account.id);
+    await demandWayIn(run, account.id, { issuer });
     const { rowCount } = await run(`delete from auth_upstream where account_id = $1 and issuer = $2`, [
       account.id,
       issuer,

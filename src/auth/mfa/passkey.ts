@@ -1,11 +1,12 @@
 /** Registering passkeys, and those that an account has. @see https://www.w3.org/TR/webauthn-3/#sctn-registering-a-new-credential */
 import type { generateRegistrationOptions, RegistrationResponseJSON } from '@simplewebauthn/server';
 import { poolNamed } from '../../platform/database/pool.ts';
-import { inTransaction, type Run } from '../../platform/database/transaction.ts';
-import { isRowId, lockAccount, type Account } from '../accounts/account.ts';
+import { inTransaction } from '../../platform/database/transaction.ts';
+import { isRowId, lockAccount } from '../accounts/account.ts';
 import type { Person } from '../accounts/actor.ts';
 import type { Browser } from '../accounts/browser.ts';
 import { raiseSession } from '../accounts/signed-in.ts';
+import { demandWayIn } from '../accounts/ways-in.ts';
 import { writeTo } from '../mail/mail.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
@@ -29,6 +30,9 @@ const MOST = 20;
 
 /** EdDSA, ES256, RS256: the library would also offer what Node calls experimental. @see https://www.iana.org/assignments/cose/ */
 const ALGORITHMS = [-8, -7, -257];
+
+/** People call their keys by their own names. */
+const LABEL = 'auth_passkey.label_sealed';
 
 /** Loaded when somebody first needs it: it takes a quarter of a second and 28 MB. */
 const webauthn = (): Promise<typeof import('@simplewebauthn/server')> => import('@simplewebauthn/server');
@@ -99,7 +103,7 @@ export async function addPasskey(
   const isFirst = !hasFactor(await factorsOf(parts, account.id));
   const recoveryCodes = await inTransaction(parts.pool, async (run) => {
     const { rowCount } = await run(
-      `insert into auth_passkey (id, account_id, public_key, counter, transports, label, user_verified, backed_up, created_at)
+      `insert into auth_passkey (id, account_id, public_key, counter, transports, label_sealed, user_verified, backed_up, created_at)
        values ($1, $2, $3, $4, $5, $6, $7, $8, to_timestamp($9)) on conflict (id) do nothing`,
       [
         credential.id,
@@ -107,7 +111,7 @@ export async function addPasskey(
         Buffer.from(credential.publicKey),
         credential.counter,
         (credential.transports ?? []).filter((t) => /^[a-z-]{1,20}$/.test(t)),
-        labelOf(input.label),
+        parts.keys.seal(LABEL, credential.id, labelOf(input.label)),
         userVerified,
         credentialBackedUp,
         parts.clock.now() / 1000,
@@ -138,16 +142,19 @@ export interface Passkey {
   readonly synced: boolean;
 }
 
-export async function listPasskeys({ pool }: Pick<AuthParts, 'pool'>, accountId: string): Promise<readonly Passkey[]> {
+export async function listPasskeys(
+  { pool, keys }: Pick<AuthParts, 'pool' | 'keys'>,
+  accountId: string,
+): Promise<readonly Passkey[]> {
   const { rows } = await poolNamed(
     pool,
-    `select id, label, extract(epoch from created_at) * 1000, extract(epoch from last_used_at) * 1000, backed_up
+    `select id, label_sealed, extract(epoch from created_at) * 1000, extract(epoch from last_used_at) * 1000, backed_up
      from auth_passkey where account_id = $1 order by created_at, id`,
     [accountId],
   );
   return rows.map(([id, label, created, used, backedUp]) => ({
     id: id ?? '',
-    label: label ?? '',
+    label: keys.open(LABEL, id ?? '', label ?? ''),
     createdAt: Math.round(Number(created)),
     lastUsedAt: typeof used === 'string' ? Math.round(Number(used)) : undefined,
     synced: backedUp === 't',
@@ -161,7 +168,8 @@ export async function removePasskey(parts: AuthParts, { account, session }: Pers
   await inTransaction(parts.pool, async (run) => {
     const now = (await lockAccount(run, parts, account.id)) ?? account;
     const { totp, passkeys } = await factorsIn(run, account.id);
-    if (passkeys <= 1 && ((!totp && needsFactor(parts, now)) || !(await hasOtherWay(run, now)))) throw refuse('last');
+    if (passkeys <= 1 && !totp && needsFactor(parts, now)) throw refuse('last');
+    await demandWayIn(run, account.id, { passkey: id });
     const { rowCount } = await run(`delete from auth_passkey where id = $1 and account_id = $2`, [id, account.id]);
     if (rowCount === 0) return;
     if (!totp && passkeys <= 1) await dropCodes(run, account.id);
@@ -170,10 +178,4 @@ export async function removePasskey(parts: AuthParts, { account, session }: Pers
       account: `${parts.publicUrl}/account`,
     });
   });
-}
-
-/** A password, or another provider that vouches for them. */
-async function hasOtherWay(run: Run, { id, hasPassword }: Account): Promise<boolean> {
-  if (hasPassword) return true;
-  return (await run(`select 1 from auth_upstream where account_id = $1 limit 1`, [id])).rows.length > 0;
 }
