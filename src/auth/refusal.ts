@@ -30,6 +30,8 @@ const STATUS = {
   roles: 400,
   /** The resource that the account shall speak for does not exist. */
   profile: 400,
+  /** A physician without the Practitioner that they are. */
+  practitioner: 400,
   /** Somebody has the address already: only where the one who asks may know. */
   taken: 409,
   /** The last administrator, the last way in. */

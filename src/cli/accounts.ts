@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import {
   accountByEmail,
+  accountById,
   isRole,
   isStaffKind,
   listAccounts,
@@ -17,6 +18,7 @@ import {
   setRoles,
   unlockAccount,
 } from '../auth/accounts/administer.ts';
+import { listHandedOut, withdrawAll } from '../auth/accounts/handed-out.ts';
 import { invite } from '../auth/accounts/invite.ts';
 import { createPatientCode } from '../auth/accounts/patient-code.ts';
 import { linkProfile, unlinkProfile } from '../auth/accounts/profile.ts';
@@ -38,6 +40,8 @@ const USAGE = `npm run accounts -- <command>
   link <e-mail> <Type/id>                    lets the account speak for a Patient, RelatedPerson or Practitioner
   unlink <e-mail> <Type/id>                  takes that back
   patient-code <Type/id>                     makes an invitation code for a Patient or RelatedPerson
+  invitations                                invitations and patient codes that nobody has used yet
+  withdraw <e-mail or Type/id>               takes back what was sent to the address, or made for the record
   unlock <e-mail>                            forgets wrong passwords and codes of today
   reset <e-mail>                             prints a link to a new password, good for 30 minutes
   reset-mfa <e-mail>                         removes all second factors
@@ -47,7 +51,9 @@ Options: --locale <language> for letters (en, es).`;
 const REASONS: Partial<Record<RefusalCode, string>> = {
   email: 'This is no e-mail address.',
   roles: 'These roles and kinds do not go together: kinds are for staff, and there must be a role.',
-  profile: 'The resource does not exist here, or it is not of the right type; a physician needs --practitioner.',
+  profile: 'The resource does not exist here, or it is not of the right type.',
+  practitioner:
+    'A physician needs a Practitioner: name it with --practitioner Practitioner/<id> in an invitation, and link it before roles are changed.',
   last: 'This is the last administrator: make another one first.',
 };
 
@@ -107,6 +113,24 @@ async function list({ parts }: Input): Promise<string> {
   return lines.length === 0 ? 'There is no account yet: npm run accounts -- add-admin <e-mail>' : lines.join('\n');
 }
 
+async function invitations({ parts }: Input): Promise<string> {
+  const lines: string[] = [];
+  for (let before: string | undefined, page; (page = await listHandedOut(parts, before)).length > 0;) {
+    before = page.at(-1)?.id;
+    for (const one of page) {
+      const until = `until ${new Date(one.expiresAt).toISOString().slice(0, 10)}`;
+      const by = one.by === 'operator' ? one.by : ((await accountById(parts, one.by))?.email ?? one.by);
+      lines.push(
+        (one.kind === 'invitation'
+          ? ['invitation', one.email, [...one.roles, ...one.staffKinds].join(','), until, `by ${by}`]
+          : ['patient code', one.reference, until, `by ${by}`]
+        ).join('  '),
+      );
+    }
+  }
+  return lines.length === 0 ? 'No invitation and no patient code is open.' : lines.join('\n');
+}
+
 const linkFor = (link: string, days: string): string =>
   `${link}\nThe link works once, within ${days}. It was mailed too if SMTP_URL is set.`;
 
@@ -138,6 +162,12 @@ const COMMANDS: Readonly<Record<string, (input: Input) => Promise<string>>> = {
   async 'patient-code'(input) {
     const { code, expiresAt } = await createPatientCode(input.parts, 'operator', argument(input, 0));
     return `${code}\nIt works once, until ${new Date(expiresAt).toISOString().slice(0, 10)}.`;
+  },
+  invitations,
+  async withdraw(input) {
+    const count = await withdrawAll(input.parts, 'operator', argument(input, 0));
+    if (count === 0) throw new StartError('Nothing is open for this address or record.');
+    return `Withdrawn: ${count}.`;
   },
   async unlock(input) {
     await unlockAccount(input.parts, 'operator', (await account(input)).id);

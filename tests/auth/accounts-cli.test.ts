@@ -8,17 +8,30 @@ import { acceptInvitation } from '../../src/auth/accounts/invite.ts';
 import { completeReset } from '../../src/auth/accounts/reset.ts';
 import { signIn } from '../../src/auth/accounts/sign-in.ts';
 import { factorsOf } from '../../src/auth/mfa/factors.ts';
+import { grantAll } from '../../src/fhir/access.ts';
+import { storeAll } from '../../src/fhir/interaction/store-all.ts';
+import { newId } from '../../src/platform/id.ts';
 import { projectFolder } from '../../src/platform/paths.ts';
 import { TEST_ROOT_KEY } from '../support/root-key.ts';
 import { current, enrol, Jar, openHousehold, PASSWORD, refusal, type Household } from './people.ts';
 
 let house: Household;
-beforeAll(async () => void (house = await openHousehold()));
+beforeAll(async () => {
+  house = await openHousehold();
+  await house.account({ email: 'plain@example.org' });
+});
 afterAll(() => house.close());
 
 /** A connection as a URL; the host is a folder of sockets. */
 const urlOf = ({ user, password, host, port, database }: Household['kairos']['roles']['app']): string =>
   `postgres://${encodeURIComponent(user ?? '')}:${encodeURIComponent(typeof password === 'string' ? password : '')}@localhost/${database ?? ''}?host=${encodeURIComponent(host ?? '')}&port=${port ?? 5432}`;
+
+async function storePatient(): Promise<void> {
+  const { engine } = house.kairos;
+  const access = grantAll({ kind: 'system', name: 'test' });
+  const ctx = { requestId: newId(), access, clock: engine.clock, emit: () => undefined, baseUrl: engine.baseUrl };
+  await storeAll(engine, ctx, [{ resourceType: 'Patient', id: 'p1' }], { existing: 'keep' });
+}
 
 interface Said {
   readonly code: number;
@@ -83,6 +96,22 @@ test('reset, reset-mfa, disable, enable', async () => {
   expect(await refusal(signIn(house.parts, { email: 'ana@example.org', password, ...new Jar().request }))).toBe('none');
 });
 
+test('invitations and codes: seen, withdrawn', async () => {
+  await storePatient();
+  expect((await accounts('invite', 'wrong@example.org', '--role', 'staff', '--kind', 'billing')).code).toBe(0);
+  expect((await accounts('patient-code', 'Patient/p1')).code).toBe(0);
+  const { out } = await accounts('invitations');
+  expect(out).toMatch(/^invitation {2}wrong@example\.org {2}staff,billing {2}until \d{4}-\d\d-\d\d {2}by operator$/m);
+  expect(out).toMatch(/^patient code {2}Patient\/p1 {2}until \d{4}-\d\d-\d\d {2}by operator$/m);
+  expect((await accounts('withdraw', 'Wrong@Example.org')).out).toBe('Withdrawn: 1.\n');
+  expect((await accounts('withdraw', 'Patient/p1')).out).toBe('Withdrawn: 1.\n');
+  expect((await accounts('invitations')).out).toBe('No invitation and no patient code is open.\n');
+  expect(await accounts('withdraw', 'Patient/p1')).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/Nothing is open/),
+  });
+});
+
 test.each([
   [[], /npm run accounts -- <command>/],
   [['constructor'], /npm run accounts -- <command>/],
@@ -92,7 +121,12 @@ test.each([
   [['invite', 'not an address', '--role', 'staff'], /no e-mail address/],
   [['invite', 'x@example.org', '--role', 'king'], /Roles are patient, physician/],
   [['invite', 'x@example.org', '--role', 'physician'], /--practitioner/],
-  [['patient-code', 'Patient/none'], /does not exist/],
+  [['roles', 'plain@example.org', '--role', 'physician'], /A physician needs a Practitioner/],
+  [['patient-code', 'Patient/none'], /^The resource does not exist here, or it is not of the right type\.$/m],
+  [
+    ['link', 'plain@example.org', 'Organization/x'],
+    /^The resource does not exist here, or it is not of the right type\.$/m,
+  ],
 ])('a sentence and exit code 1: %j', async (args, sentence) => {
   const { code, out, err } = await accounts(...args);
   expect({ code, out }).toEqual({ code: 1, out: '' });

@@ -1,21 +1,26 @@
 /** Registration, invitations, reset and changes of one's own account. ASVS 6.3.8, 6.4, 6.5; security.md A2.5. */
 import type { Resource } from '@medplum/fhirtypes';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { accountByEmail, accountById } from '../../src/auth/accounts/account.ts';
 import { setRoles } from '../../src/auth/accounts/administer.ts';
 import { changePassword, confirmEmailChange, requestEmailChange } from '../../src/auth/accounts/change.ts';
 import { acceptInvitation, acceptInvitationAs, invite, openInvitation } from '../../src/auth/accounts/invite.ts';
+import { listHandedOut, withdraw, withdrawAll } from '../../src/auth/accounts/handed-out.ts';
 import { createPatientCode, redeemPatientCode } from '../../src/auth/accounts/patient-code.ts';
+import { linkProfile } from '../../src/auth/accounts/profile.ts';
 import { completeRegistration, register } from '../../src/auth/accounts/register.ts';
 import { completeReset, requestReset } from '../../src/auth/accounts/reset.ts';
 import { signIn } from '../../src/auth/accounts/sign-in.ts';
 import { peekTicket } from '../../src/auth/accounts/ticket.ts';
 import { factorsOf } from '../../src/auth/mfa/factors.ts';
+import { endSessions } from '../../src/auth/session/end.ts';
 import { sessionOf } from '../../src/auth/session/session.ts';
 import { grantAll } from '../../src/fhir/access.ts';
 import { storeAll } from '../../src/fhir/interaction/store-all.ts';
 import { newId } from '../../src/platform/id.ts';
 import { poolNamed } from '../../src/platform/database/pool.ts';
+import { inTransaction } from '../../src/platform/database/transaction.ts';
+import { secretHash } from '../../src/platform/keys.ts';
 import { asPerson, current, enrol, Jar, openHousehold, PASSWORD, refusal, ticketIn, type Household } from './people.ts';
 
 const NEXT = 'pineapple cathedral 77';
@@ -176,6 +181,65 @@ describe('a forgotten password', () => {
     expect(await refusal(completeReset(house.parts, { ticket, password: NEXT }))).toBe('none');
   });
 
+  test('strangers cannot use up the letters of the owner: neither from one source, nor from many', async () => {
+    const person = await house.person();
+    const { email } = person.account;
+    const letters = async (): Promise<number> =>
+      (await house.lettersTo(email)).filter((m) => m.kind === 'reset').length;
+    for (let i = 0; i < 9; i++) await requestReset(house.parts, { email, source: '10.0.0.43' });
+    expect(await letters()).toBe(3);
+    await requestReset(house.parts, { email, source: '10.0.0.44' });
+    expect(await letters()).toBe(4);
+    for (let i = 0; i < 25; i++) await requestReset(house.parts, { email, source: `10.0.1.${i}` });
+    expect(await letters()).toBe(6);
+    // From a browser that was signed in once, although its source has asked for many others.
+    const { browser } = person;
+    await endSessions(house.parts, person.account.id);
+    for (let i = 0; i < 25; i++)
+      await refusal(requestReset(house.parts, { email: `other${i}@example.org`, source: browser.source }));
+    for (let i = 0; i < 5; i++) await requestReset(house.parts, { email, ...browser.request });
+    expect(await letters()).toBe(9);
+    // From one that is signed in, and has lost the cookie of the device.
+    const again = new Jar('10.0.0.45');
+    again.keep(await signIn(house.parts, { email, password: PASSWORD, ...again.request }));
+    const own = { source: again.source, cookieHeader: `sid=${again.get('sid') ?? ''}` };
+    for (let i = 0; i < 5; i++) await requestReset(house.parts, { email, ...own });
+    expect(await letters()).toBe(12);
+    // What is theirs is nobody else's.
+    const { email: other } = await house.account();
+    for (let i = 0; i < 5; i++)
+      await requestReset(house.parts, { ...browser.request, email: other, source: '10.0.0.46' });
+    expect((await house.lettersTo(other)).filter((m) => m.kind === 'reset')).toHaveLength(3);
+  });
+
+  test('asked for in the instant of a change of address, it does not go to the old one', async () => {
+    const { id, email } = await house.account();
+    const { parts } = house;
+    const asked = await inTransaction(house.otherProcess().pool, async (run) => {
+      await run(`update auth_account set email_tag = 'moved', email_sealed = $2 where id = $1`, [
+        id,
+        parts.keys.seal('auth_account.email_sealed', id, 'moved.meanwhile@example.org'),
+      ]);
+      let isDone = false;
+      const asking = requestReset(parts, { email, source: '10.0.0.47' }).finally(() => (isDone = true));
+      await vi.waitUntil(
+        async () =>
+          isDone ||
+          (
+            await poolNamed(
+              parts.pool,
+              `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+            )
+          ).rows.length > 0,
+        { timeout: 10_000, interval: 20 },
+      );
+      return { asking };
+    });
+    await asked.asking;
+    expect(await house.lettersTo(email)).toEqual([]);
+    expect(await house.lettersTo('moved.meanwhile@example.org')).toEqual([]);
+  });
+
   test('an unknown and a disabled account get no letter, and the same answer', async () => {
     const closed = await house.account();
     await poolNamed(house.parts.pool, `update auth_account set status = 'disabled' where id = $1`, [closed.id]);
@@ -315,12 +379,12 @@ describe('invitations', () => {
       [{ ...STAFF, email: 'nothing' }, 'email'],
       [{ ...STAFF, email, roles: [], staffKinds: [] }, 'roles'],
       [{ ...STAFF, email, roles: ['patient' as const] }, 'roles'],
-      [{ ...STAFF, email, roles: ['physician' as const], staffKinds: [] }, 'profile'],
+      [{ ...STAFF, email, roles: ['physician' as const], staffKinds: [] }, 'practitioner'],
       [
         { ...STAFF, email, roles: ['physician' as const], staffKinds: [], practitioner: 'Practitioner/none' },
         'profile',
       ],
-      [{ ...STAFF, email, roles: ['physician' as const], staffKinds: [], practitioner: 'Patient/p1' }, 'profile'],
+      [{ ...STAFF, email, roles: ['physician' as const], staffKinds: [], practitioner: 'Patient/p1' }, 'practitioner'],
       [
         { ...STAFF, email, roles: ['physician' as const], staffKinds: [], practitioner: "Practitioner/'; --" },
         'profile',
@@ -385,6 +449,48 @@ describe('invitations', () => {
     const link = await invite(house.parts, 'operator', { ...STAFF, email: invited.account.email });
     await acceptInvitationAs(house.parts, invited, /ticket=(.+)$/.exec(link)?.[1] ?? '');
     expect(await Promise.all(apps.map((lives) => lives()))).toEqual([false, false]);
+  });
+
+  test('a physician is a Practitioner: given the role, as invited to it', async () => {
+    const { id } = await house.account();
+    const physician = { roles: ['physician' as const], staffKinds: [] };
+    expect(await refusal(setRoles(house.parts, 'operator', id, physician))).toBe('practitioner');
+    expect((await accountById(house.parts, id))?.roles).toEqual(['patient']);
+    await linkProfile(house.parts, 'operator', id, 'Practitioner/d1');
+    expect(await refusal(setRoles(house.parts, 'operator', id, physician))).toBe('none');
+  });
+
+  test('administrators see what is open, and withdraw it', async () => {
+    const { parts } = house;
+    const admin = asPerson(await enrol(house, await house.person({ roles: ['admin'] })));
+    const email = `${newId()}@example.org`;
+    const ticket = /ticket=(.+)$/.exec(await invite(parts, admin, { ...STAFF, email }))?.[1] ?? '';
+    const { code } = await createPatientCode(parts, admin, 'Patient/p2');
+    const [made, invited] = await listHandedOut(parts);
+    expect(made).toMatchObject({ kind: 'patient-code', reference: 'Patient/p2', by: admin.account.id });
+    expect(invited).toMatchObject({ kind: 'invitation', email, roles: STAFF.roles, staffKinds: STAFF.staffKinds });
+    expect(await listHandedOut(parts, undefined, 1)).toEqual([made]);
+    expect(await listHandedOut(parts, made?.id, 1)).toEqual([invited]);
+    // What stands in the list opens nothing.
+    expect(await refusal(openInvitation(parts, invited?.id ?? ''))).toBe('ticket');
+    const patient = await house.person();
+    expect(await refusal(withdraw(parts, patient, invited?.id ?? ''))).toBe('forbidden');
+    for (const id of ['', '\0', 'nothing']) expect(await refusal(withdraw(parts, admin, id))).toBe('ticket');
+    await withdraw(parts, admin, invited?.id ?? '');
+    expect(await refusal(withdraw(parts, admin, invited?.id ?? ''))).toBe('ticket');
+    expect(await refusal(openInvitation(parts, ticket))).toBe('ticket');
+    expect(await withdrawAll(parts, 'operator', 'Patient/p2')).toBe(1);
+    expect(await refusal(redeemPatientCode(parts, { person: patient, code, ...patient.browser.request }))).toBe(
+      'ticket',
+    );
+    const ids = (await listHandedOut(parts)).map(({ id }) => id);
+    expect(ids).not.toContain(made?.id);
+    expect(ids).not.toContain(invited?.id);
+    // Links to a new password are none of them.
+    await requestReset(parts, { email: patient.account.email, source: '10.0.0.48' });
+    const link = ticketIn(await letter(patient.account.email, 'reset'));
+    expect(await refusal(withdraw(parts, admin, secretHash(link)))).toBe('ticket');
+    expect(await refusal(completeReset(parts, { ticket: link, password: NEXT }))).toBe('none');
   });
 
   test('administrators come from the operator', async () => {

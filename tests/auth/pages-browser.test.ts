@@ -204,6 +204,47 @@ describe.skipIf(!browser)('pages in a browser', () => {
     expect(await page.textContent('[role=status]')).toContain('Your session has ended');
   });
 
+  test('near the end that nothing moves the page says when it is, once, and offers nothing', async () => {
+    const page = await open();
+    const account = await world.account();
+    await enter(account);
+    const { pool, clock } = world.server.kairos.identity;
+    await page.goto(`${world.origin}/account/people`);
+    const dialog = page.locator('#session-warning');
+    const lookAgain = async (): Promise<void> => {
+      const looked = page.waitForResponse((reply) => reply.url().endsWith('/session'));
+      await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
+      await (await looked).finished();
+    };
+    await pool.query(
+      `update auth_session set expires_at = to_timestamp($2), last_seen_at = to_timestamp($3) where account_id = $1`,
+      // Idle for 29 minutes of 30, and 125 seconds before the end: what is won by staying ends in the last two minutes.
+      [account.id, clock.now() / 1000 + 125, clock.now() / 1000 - 29 * 60],
+    );
+    await lookAgain();
+    await dialog.waitFor({ state: 'visible' });
+    await page.keyboard.press('Enter');
+    await dialog.waitFor({ state: 'hidden' });
+    world.later(20);
+    await lookAgain();
+    await dialog.waitFor({ state: 'visible' });
+    await shoot(page, 'session-end-1000-light-en');
+    expect(await violations(page)).toEqual([]);
+    expect(await dialog.textContent()).toMatch(/You will be signed out soon.*at \d{1,2}:\d\d/s);
+    expect(await dialog.textContent()).not.toContain('Stay signed in');
+    const posts: string[] = [];
+    page.on('request', (request) => request.method() === 'POST' && posts.push(request.url()));
+    await page.keyboard.press('Enter');
+    await dialog.waitFor({ state: 'hidden' });
+    world.later(20);
+    await lookAgain();
+    await page.waitForTimeout(200);
+    expect([await dialog.isVisible(), posts]).toEqual([false, []]);
+    world.later(90);
+    await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
+    await page.waitForURL('**/signin?reason=expired&return=%2Faccount%2Fpeople');
+  });
+
   test('a page cannot be framed, and no script but ours runs on it', async () => {
     const page = await open();
     await page.goto(callback);

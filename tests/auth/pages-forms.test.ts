@@ -476,9 +476,21 @@ describe('administration', () => {
     expect(text(invited)).toContain('The invitation is on its way');
     expect((await world.letter('physio@example.org'))?.kind).toBe('invitation');
 
+    const open = await visitor.go('/admin/people/open');
+    expect(text(open)).toMatch(/physio@example\.org\s+Invitation\s+Staff\s+Until/);
+    const { link = '' } = (await world.letter('physio@example.org')) ?? {};
+    expect((await world.visitor().go(link)).status).toBe(200);
+    const withdrawn = await visitor.submit(open, '/admin/people/open');
+    expect(text(withdrawn)).toContain('It is withdrawn');
+    expect(text(withdrawn)).not.toContain('physio@example.org');
+    expect((await world.visitor().go(link)).status).toBe(400);
+    expect((await visitor.submit(open, '/admin/people/open')).status).toBe(400);
+
     const { id, email } = await world.account();
     const patient = await signedIn(email);
     const one = await visitor.go(`/admin/people/${id}`);
+    const physician = await visitor.submit(one, `/admin/people/${id}/roles`, { role: 'physician' });
+    expect(text(physician)).toContain('A physician needs a record of a practitioner');
     const linked = await visitor.submit(one, `/admin/people/${id}/link`, { reference: 'Patient/maria' });
     expect(text(linked)).toContain('Patient/maria');
     const missing = await visitor.submit(one, `/admin/people/${id}/link`, { reference: 'Patient/nobody' });
@@ -494,7 +506,7 @@ describe('administration', () => {
     });
     expect(code.text).toMatch(/class="secret big"[^>]*>[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}</);
     expect((await desk.go('/admin/people')).text).not.toContain('/admin/people/invite');
-    for (const path of ['/admin/people/invite', '/admin/clients', '/admin/clients/new'])
+    for (const path of ['/admin/people/invite', '/admin/people/open', '/admin/clients', '/admin/clients/new'])
       expect([path, (await desk.send(path)).status]).toEqual([path, 403]);
     const page = await desk.go(`/admin/people/${id}`);
     expect(page.text).not.toContain('/disable');

@@ -59,8 +59,8 @@ describe.skipIf(!browser)('pages in a browser', () => {
     );
     await identity.pool.query(`insert into auth_recovery_code (account_id, code_hash) values ($1, 'x')`, [secured.id]);
     await identity.pool.query(
-      `insert into auth_passkey (id, account_id, public_key, counter, label, user_verified, backed_up) values ('k', $1, '', 0, 'Blue key', true, false)`,
-      [secured.id],
+      `insert into auth_passkey (id, account_id, public_key, counter, label_sealed, user_verified, backed_up) values ('k', $1, '', 0, $2, true, false)`,
+      [secured.id, identity.keys.seal('auth_passkey.label_sealed', 'k', 'Blue key')],
     );
     await register(identity, { email: 'new@example.org', locale: 'en', source: 'test' });
     links.verify = (await world.letter('new@example.org'))?.link ?? '';
@@ -157,10 +157,11 @@ describe.skipIf(!browser)('pages in a browser', () => {
       },
     },
     { name: 'account-people', who: 'patient', open: at('/account/people') },
-    { name: 'account-sessions', who: 'patient', open: at('/account/sessions') },
+    { name: 'account-sessions', who: 'secured', open: at('/account/sessions') },
     { name: 'account-apps', who: 'patient', open: at('/account/apps') },
     { name: 'admin-people', who: 'admin', open: at('/admin/people') },
     { name: 'admin-people-desk', who: 'desk', open: at('/admin/people') },
+    { name: 'admin-open', who: 'admin', open: at('/admin/people/open') },
     { name: 'admin-one', who: 'admin', open: at(() => `/admin/people/${accounts.get('patient')?.id ?? ''}`) },
     { name: 'admin-invite', who: 'admin', open: at('/admin/people/invite') },
     { name: 'admin-code', who: 'desk', open: at('/admin/people/code') },

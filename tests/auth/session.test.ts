@@ -165,6 +165,19 @@ describe('signing out', () => {
     expect(await listSessions(parts, id)).toEqual([]);
   });
 
+  test('a sign-in half-way is marked as such in the list of devices', async () => {
+    const person = await house.person();
+    const { id, email } = person.account;
+    await signInAgain(email);
+    expect((await listSessions(house.parts, id)).map((s) => s.isHalfWay)).toEqual([false, false]);
+    await enrol(house, person);
+    const halfWay = await signInAgain(email);
+    expect(halfWay.mfa).toBe('needs-second-factor');
+    const list = await listSessions(house.parts, id);
+    const marked = (uid: string) => list.find((s) => s.uid === uid)?.isHalfWay;
+    expect([marked(person.session.uid), marked(halfWay.session.uid)]).toEqual([false, true]);
+  });
+
   test("nobody ends a stranger's session", async () => {
     const [a, b] = [await house.person(), await house.person()];
     for (const uid of [b.session.uid, '', '\0', "' or true --"])

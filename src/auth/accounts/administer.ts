@@ -5,7 +5,7 @@ import { writeTo } from '../mail/mail.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
 import { endEverything } from '../session/end.ts';
-import { accountById, emailTag, type Account, type Role, type StaffKind } from './account.ts';
+import { accountById, emailTag, lockAccount, type Account, type Role, type StaffKind } from './account.ts';
 import { demandActor, type Actor } from './actor.ts';
 import { demandRoles } from './invite.ts';
 import { resetLinkFor } from './reset.ts';
@@ -34,7 +34,7 @@ async function keepAnAdmin(run: Run, change: () => Promise<unknown>): Promise<vo
 
 /**
  * Sessions end, and so does what apps were granted: nobody agreed to what it would reach with the new rights. Only the operator makes administrators.
- * @throws Refusal `forbidden`, `session`, `step-up`, `roles`, `last`, `profile` (no such account)
+ * @throws Refusal `forbidden`, `session`, `step-up`, `roles`, `practitioner`, `last`, `profile` (no such account)
  */
 export async function setRoles(
   parts: AuthParts,
@@ -44,8 +44,9 @@ export async function setRoles(
 ): Promise<void> {
   const account = await demandAccount(parts, actor, id);
   if (actor !== 'operator' && roles.includes('admin') && !account.roles.includes('admin')) throw refuse('forbidden');
-  demandRoles(roles, staffKinds);
   await inTransaction(parts.pool, async (run) => {
+    const { profiles } = (await lockAccount(run, parts, id)) ?? account;
+    demandRoles({ roles, staffKinds, profiles });
     await keepAnAdmin(run, () =>
       run(`update auth_account set roles = $2, staff_kinds = $3 where id = $1`, [
         id,

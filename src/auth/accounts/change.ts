@@ -2,6 +2,7 @@
 import { poolNamed } from '../../platform/database/pool.ts';
 import { inTransaction } from '../../platform/database/transaction.ts';
 import { secretHash } from '../../platform/keys.ts';
+import { askerBudget, letterBudgets } from '../attempts.ts';
 import { sendMail, writeTo } from '../mail/mail.ts';
 import { demandMfa, demandStepUp } from '../mfa/policy.ts';
 import type { AuthParts } from '../parts.ts';
@@ -52,7 +53,8 @@ export async function requestEmailChange(
   demandStepUp(parts, session);
   const email = normaliseEmail(input.email);
   if (email === undefined) throw refuse('email');
-  if (!(await mayWrite(parts, 'email', input.source, email))) return;
+  const what = 'email';
+  if (!(await mayWrite(parts, [askerBudget(what, input.source)], letterBudgets(what, emailTag(parts, email))))) return;
   const other = await accountByEmail(parts, email);
   await inTransaction(parts.pool, async (run) => {
     const seconds = LINK_SECONDS;

@@ -7,7 +7,15 @@ import { demandMfa } from '../mfa/policy.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
 import { endEverything } from '../session/end.ts';
-import { accountByEmail, accountById, isRole, isStaffKind, type Role, type StaffKind } from './account.ts';
+import {
+  accountByEmail,
+  accountById,
+  isRole,
+  isStaffKind,
+  type Account,
+  type Role,
+  type StaffKind,
+} from './account.ts';
 import { demandActor, demandIssuer, nameOf, type Actor, type Person } from './actor.ts';
 import type { Browser } from './browser.ts';
 import { addProfile, createAccount, demandName, localeOf } from './create.ts';
@@ -29,16 +37,17 @@ export interface Invitation {
   readonly locale: string;
 }
 
-/** @throws Refusal `roles` unless they go together */
-export function demandRoles(roles: readonly Role[], staffKinds: readonly StaffKind[]): void {
+/** @throws Refusal `roles` unless they go together; `practitioner` when a physician is none */
+export function demandRoles({ roles, staffKinds, profiles }: Pick<Account, 'roles' | 'staffKinds' | 'profiles'>): void {
   const isStaff = roles.includes('staff');
   if (roles.length === 0 || (staffKinds.length > 0 && !isStaff)) throw refuse('roles');
+  if (roles.includes('physician') && !profiles.some((p) => p.startsWith('Practitioner/'))) throw refuse('practitioner');
 }
 
 /**
  * Mails the link. Administrators are invited by the operator only.
  * @returns the link, for whoever hands it over instead
- * @throws Refusal `forbidden`, `session`, `step-up`, `email`, `roles`, `profile`
+ * @throws Refusal `forbidden`, `session`, `step-up`, `email`, `roles`, `practitioner`, `profile`
  */
 export async function invite(parts: AuthParts, actor: Actor, invitation: Invitation): Promise<string> {
   await demandActor(parts, actor, INVITERS);
@@ -46,9 +55,8 @@ export async function invite(parts: AuthParts, actor: Actor, invitation: Invitat
   if (roles.includes('admin') && actor !== 'operator') throw refuse('forbidden');
   const email = normaliseEmail(invitation.email);
   if (email === undefined) throw refuse('email');
-  demandRoles(roles, staffKinds);
-  if (roles.includes('physician') && practitioner === undefined) throw refuse('profile');
   const profiles = practitioner === undefined ? [] : [practitioner];
+  demandRoles({ roles, staffKinds, profiles });
   if (!profiles.every((p) => p.startsWith('Practitioner/'))) throw refuse('profile');
   await demandProfiles(parts, profiles);
   const locale = localeOf(invitation.locale);
@@ -75,7 +83,7 @@ export interface OpenInvitation {
 
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
-function parse({ payload }: Ticket): Omit<OpenInvitation, 'hasAccount'> {
+export function invitationIn({ payload }: Pick<Ticket, 'payload'>): Omit<OpenInvitation, 'hasAccount'> {
   const { email, locale, by } = payload;
   return {
     email: typeof email === 'string' ? email : '',
@@ -91,14 +99,14 @@ function parse({ payload }: Ticket): Omit<OpenInvitation, 'hasAccount'> {
 export async function openInvitation(parts: AuthParts, secret: string): Promise<OpenInvitation> {
   const ticket = await peekTicket(parts, ['invitation'], secret);
   if (!ticket) throw refuse('ticket');
-  const invitation = parse(ticket);
+  const invitation = invitationIn(ticket);
   await demandIssuer((text, values) => poolNamed(parts.pool, text, values), invitation.by, INVITERS);
   return { ...invitation, hasAccount: (await accountByEmail(parts, invitation.email)) !== undefined };
 }
 
 /** Uses an invitation up. @throws Refusal `ticket` */
 export async function takeInvitation(run: Run, parts: AuthParts, secret: string): Promise<void> {
-  const { by } = parse(await takeTicket(run, parts, 'invitation', secretHash(secret)));
+  const { by } = invitationIn(await takeTicket(run, parts, 'invitation', secretHash(secret)));
   await demandIssuer(run, by, INVITERS);
 }
 

@@ -1,7 +1,7 @@
 /** Patients open an account themselves: the address is proven before there is one, and the answer is the same whether or not it is known. */
 import { inTransaction } from '../../platform/database/transaction.ts';
 import { secretHash } from '../../platform/keys.ts';
-import { askerBudget, letterBudgets, spend } from '../attempts.ts';
+import { askerBudget, letterBudgets, spend, type Budget } from '../attempts.ts';
 import { sendMail, writeTo } from '../mail/mail.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse, Refusal } from '../refusal.ts';
@@ -25,10 +25,14 @@ export const haveAccount = ({ publicUrl }: AuthParts) => ({
  * Whether an address may be written to now; who asks too often is told, but never that an address was written to too often.
  * @throws Refusal `limited`
  */
-export async function mayWrite(parts: AuthParts, what: string, source: string, email: string): Promise<boolean> {
-  await spend(parts, [askerBudget(what, source)]);
+export async function mayWrite(
+  parts: AuthParts,
+  asker: readonly Budget[],
+  letters: readonly Budget[],
+): Promise<boolean> {
+  await spend(parts, asker);
   try {
-    await spend(parts, letterBudgets(what, emailTag(parts, email)));
+    await spend(parts, letters);
     return true;
   } catch (error) {
     if (error instanceof Refusal) return false;
@@ -43,7 +47,8 @@ export async function register(
 ): Promise<void> {
   const email = normaliseEmail(typed);
   if (email === undefined) throw refuse('email');
-  if (!(await mayWrite(parts, 'registration', source, email))) return;
+  const what = 'registration';
+  if (!(await mayWrite(parts, [askerBudget(what, source)], letterBudgets(what, emailTag(parts, email))))) return;
   const account = await accountByEmail(parts, email);
   await inTransaction(parts.pool, async (run) => {
     if (account) {

@@ -1,11 +1,15 @@
 /** A new password by a mailed link. It ends whatever was begun with the old one, and leaves the second factor alone. @see https://cheatsheetseries.owasp.org/cheatsheets/Forgot_Password_Cheat_Sheet.html */
 import { inTransaction, type Run } from '../../platform/database/transaction.ts';
 import { secretHash } from '../../platform/keys.ts';
+import { askerBudget, resetBudgets } from '../attempts.ts';
 import { writeTo } from '../mail/mail.ts';
 import type { AuthParts } from '../parts.ts';
 import { refuse } from '../refusal.ts';
 import { endEverything } from '../session/end.ts';
-import { accountByEmail, accountById, type Account } from './account.ts';
+import { knownDevice } from '../session/known-device.ts';
+import { sessionOf } from '../session/session.ts';
+import { accountByEmail, accountById, emailTag, lockAccount, type Account } from './account.ts';
+import type { Browser } from './browser.ts';
 import { normaliseEmail } from './email.ts';
 import { demandGoodPassword } from './password-rules.ts';
 import { mayWrite } from './register.ts';
@@ -15,17 +19,33 @@ const LINK_SECONDS = 30 * 60;
 
 const resetLink = ({ publicUrl }: AuthParts, ticket: string): string => `${publicUrl}/reset?ticket=${ticket}`;
 
+/** A browser that the account is signed in from, or was before; undefined: a stranger's. */
+async function ownBrowser(
+  parts: AuthParts,
+  accountId: string | undefined,
+  cookieHeader: string | undefined,
+): Promise<string | undefined> {
+  const session = await sessionOf(parts, cookieHeader);
+  const device = await knownDevice(parts, accountId, cookieHeader);
+  return device ?? (accountId !== undefined && session?.accountId === accountId ? 'session' : undefined);
+}
+
 /** Mails a link if there is an account. @throws Refusal `email` (no address), `limited` */
 export async function requestReset(
   parts: AuthParts,
-  { email: typed, source }: { readonly email: string; readonly source: string },
+  input: Pick<Browser, 'source'> & Partial<Pick<Browser, 'cookieHeader'>> & { readonly email: string },
 ): Promise<void> {
-  const email = normaliseEmail(typed);
+  const email = normaliseEmail(input.email);
   if (email === undefined) throw refuse('email');
-  if (!(await mayWrite(parts, 'reset', source, email))) return;
-  const account = await accountByEmail(parts, email);
+  const { source, cookieHeader } = input;
+  const found = await accountByEmail(parts, email);
+  const device = await ownBrowser(parts, found?.id, cookieHeader);
+  const asker = device === undefined ? [askerBudget('reset', source)] : [];
+  if (!(await mayWrite(parts, asker, resetBudgets(emailTag(parts, email), { source, device })))) return;
   await inTransaction(parts.pool, async (run) => {
-    if (account?.status !== 'active') {
+    // As it is now: after a change of address nothing more goes to the old one.
+    const account = await lockAccount(run, parts, found?.id ?? '');
+    if (account?.status !== 'active' || account.email !== email) {
       await issueTicket(run, parts, { kind: 'none', seconds: 0 });
       return;
     }

@@ -70,6 +70,38 @@ function toTicket(parts: AuthParts, hash: string, row: readonly (string | null)[
 
 const COLUMNS = 'kind, account_id, payload_sealed, extract(epoch from expires_at)';
 
+export interface OpenTicket extends Ticket {
+  /** Of its row: it does not open what the secret opens. */
+  readonly id: string;
+}
+
+/** A page of invitations and codes that nobody has used, the newest first. @param before id of the last one of the page before */
+export async function openTickets(parts: AuthParts, count: number, before?: string): Promise<readonly OpenTicket[]> {
+  const { rows } = await poolNamed(
+    parts.pool,
+    `select ${COLUMNS}, hash from auth_ticket
+     where kind in ('invitation', 'patient-code') and used_at is null and expires_at > to_timestamp($1)
+       and ($2::text is null or (created_at, hash) < (select created_at, hash from auth_ticket where hash = $2))
+     order by created_at desc, hash desc limit $3`,
+    [parts.clock.now() / 1000, before ?? null, count],
+  );
+  return rows.flatMap((row) => {
+    const id = row[4] ?? '';
+    const ticket = toTicket(parts, id, row);
+    return ticket ? [{ ...ticket, id }] : [];
+  });
+}
+
+/** @returns whether it was an invitation or a code that nobody had used */
+export async function cancelTicket(parts: AuthParts, id: string): Promise<boolean> {
+  const { rowCount } = await poolNamed(
+    parts.pool,
+    `update auth_ticket set used_at = to_timestamp($2) where hash = $1 and kind in ('invitation', 'patient-code') and used_at is null`,
+    [id, parts.clock.now() / 1000],
+  );
+  return rowCount > 0;
+}
+
 /** What a link would do, for the page that asks before it is done. undefined: unknown, used or too old. */
 export async function peekTicket(
   parts: AuthParts,

@@ -43,7 +43,7 @@ function invitePage(visit: OwnVisit, wrong?: string): PageOptions {
             value: form.text('practitioner').slice(0, 100),
             required: false,
             maxlength: 100,
-            wrong: wrong === 'profile',
+            wrong: wrong === 'profile' || wrong === 'practitioner',
             optional: t.accounts.physicianOnly,
           })}
           <div class="actions">

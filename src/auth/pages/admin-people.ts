@@ -49,7 +49,12 @@ export async function showAccounts(visit: OwnVisit): Promise<Response> {
     <p class="lead">${isAdmin(visit) ? t.accounts.lead : t.accounts.leadDesk}</p>
     <div class="actions first">
       <a class="button primary" href="/admin/people/code">${t.accounts.code}</a>
-      ${isAdmin(visit) ? html`<a class="button" href="/admin/people/invite">${t.accounts.invite}</a>` : undefined}
+      ${
+        isAdmin(visit)
+          ? html`<a class="button" href="/admin/people/invite">${t.accounts.invite}</a>
+              <a class="button" href="/admin/people/open">${t.accounts.openTitle}</a>`
+          : undefined
+      }
     </div>
     <div class="card">
       <form class="search" role="search" method="get" action="/admin/people">
@@ -191,6 +196,6 @@ export async function actOnOne(visit: OwnVisit): Promise<Response> {
       await act(visit, account);
       return goTo(visit, `/admin/people/${account.id}?done=1`);
     },
-    ({ code }) => accountPage(visit, account, code === 'profile'),
+    ({ code }) => accountPage(visit, account, code === 'profile' || code === 'practitioner'),
   );
 }

@@ -113,7 +113,9 @@ const sessionWarning = ({ t, session, pending, csrf }: Frame): Html | undefined 
           id="session-warning"
           aria-labelledby="session-title"
           data-csrf="${csrf}"
-          data-over="${t.session.over}"
+          data-ends-title="${t.session.endsTitle}"
+          data-ends="${t.session.ends}"
+          data-ends-button="${t.session.endsButton}"
         >
           <h2 id="session-title">${t.session.warnTitle}</h2>
           <p>${t.session.warn}</p>

@@ -20,6 +20,7 @@ export async function showSessions(visit: OwnVisit): Promise<Response> {
                 <h2 class="row-title">
                   ${device(s.device)}
                   ${s.uid === session.uid ? html`<span class="tag">${t.sessions.current}</span>` : undefined}
+                  ${s.isHalfWay ? html`<span class="tag off">${t.sessions.halfWay}</span>` : undefined}
                 </h2>
                 <p class="quiet small">
                   ${t.sessions.since}: ${momentText(visit, s.startedAt)}<br />${t.sessions.seen}:

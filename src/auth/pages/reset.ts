@@ -63,7 +63,7 @@ export const askReset = (visit: Visit): Promise<Response> =>
     visit,
     async () => {
       const { t } = visit;
-      await requestReset(visit.parts, { email: visit.form.text('email'), source: browserOf(visit).source });
+      await requestReset(visit.parts, { ...browserOf(visit), email: visit.form.text('email') });
       const body = html`<div class="card">
         <h1>${t.reset.sentTitle}</h1>
         <p>${t.reset.sent}</p>

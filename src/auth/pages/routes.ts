@@ -1,6 +1,7 @@
 /** Every page: its address, who may see it, and what answers. */
 import { showAccount, saveProfile } from './account.ts';
 import { disableOne, enableOne, registerNewClient, rotateOne, showClients, showNewClient } from './admin-clients.ts';
+import { showHandedOut, withdrawOne } from './admin-handed-out.ts';
 import { makeCode, sendInvitation, showCode, showInvite } from './admin-invite.ts';
 import { actOnOne, showAccounts, showOne } from './admin-people.ts';
 import { decideConsent, showConsent } from './consent.ts';
@@ -90,6 +91,7 @@ export const ROUTES: readonly Route[] = [
   own('/admin/people', { GET: showAccounts }, DESK),
   own('/admin/people/invite', { GET: showInvite, POST: sendInvitation }, ADMIN_ACT),
   own('/admin/people/code', { GET: showCode, POST: makeCode }, DESK_ACT),
+  own('/admin/people/open', { GET: showHandedOut, POST: withdrawOne }, ADMIN_ACT),
   own('/admin/people/:id', { GET: showOne }, DESK),
   own('/admin/people/:id/:act', { POST: actOnOne }, DESK_ACT),
 

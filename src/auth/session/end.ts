@@ -3,6 +3,7 @@ import { poolNamed } from '../../platform/database/pool.ts';
 import { inTransaction, type Run } from '../../platform/database/transaction.ts';
 import { secretHash } from '../../platform/keys.ts';
 import { isRowId } from '../accounts/account.ts';
+import { hasSecondFactor } from '../mfa/factors.ts';
 import type { AuthParts } from '../parts.ts';
 
 /** A session in the list of its account. Times are milliseconds since the epoch. */
@@ -12,23 +13,27 @@ export interface ListedSession {
   readonly device: string;
   readonly startedAt: number;
   readonly lastSeenAt: number;
+  /** It lacks the second factor that the account has: good for nothing else than showing it. */
+  readonly isHalfWay: boolean;
 }
 
 /** Sessions of an account that live, the one used last first. */
 export async function listSessions(parts: AuthParts, accountId: string): Promise<readonly ListedSession[]> {
+  const asksForMore = await hasSecondFactor(parts, accountId);
   const { rows } = await poolNamed(
     parts.pool,
-    `select uid, device, extract(epoch from created_at) * 1000, extract(epoch from last_seen_at) * 1000 from auth_session
+    `select uid, device, extract(epoch from created_at) * 1000, extract(epoch from last_seen_at) * 1000, 'mfa' = any(amr) from auth_session
      where account_id = $1 and ended_at is null and expires_at > to_timestamp($2)
        and last_seen_at + make_interval(secs => idle_seconds) > to_timestamp($2)
      order by last_seen_at desc, uid`,
     [accountId, parts.clock.now() / 1000],
   );
-  return rows.map(([uid, device, started, seen]) => ({
+  return rows.map(([uid, device, started, seen, complete]) => ({
     uid: uid ?? '',
     device: device ?? '',
     startedAt: Math.round(Number(started)),
     lastSeenAt: Math.round(Number(seen)),
+    isHalfWay: asksForMore && complete !== 't',
   }));
 }
 

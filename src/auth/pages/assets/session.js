@@ -1,7 +1,9 @@
-// Warns two minutes before the session ends, and offers to go on. Without scripts the session just ends.
+// Warns two minutes before the session ends, and offers to go on; where nothing can be extended it says when it ends. Without scripts the session just ends.
 const dialog = document.getElementById('session-warning');
 const WARN_SECONDS = 120;
 let timer;
+/** The person knows when it ends for good. */
+let isTold = false;
 
 const ask = (method) =>
   fetch('/session', {
@@ -24,21 +26,44 @@ const later = (seconds) => {
   timer = setTimeout(look, Math.min(seconds, 86_400) * 1000);
 };
 
+function warn() {
+  // What was chosen the last time is no answer to this question.
+  dialog.returnValue = '';
+  if (!dialog.open) dialog.showModal();
+}
+
+function tellEnd(seconds) {
+  if (isTold) return;
+  isTold = true;
+  const time = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: 'short' });
+  const button = dialog.querySelector('button');
+  dialog.querySelector('h2').textContent = dialog.dataset.endsTitle;
+  dialog.querySelector('p').textContent = dialog.dataset.ends.replace(
+    '{time}',
+    time.format(new Date(Date.now() + seconds * 1000)),
+  );
+  button.textContent = dialog.dataset.endsButton;
+  button.value = '';
+  warn();
+}
+
 async function look(method = 'GET') {
   let left;
+  let most;
   try {
     const reply = await ask(method);
     if (reply.status === 401) return leave();
     if (!reply.ok) return later(30);
-    ({ expiresInSeconds: left } = await reply.json());
+    ({ expiresInSeconds: left, absoluteSeconds: most } = await reply.json());
   } catch {
     return later(30);
   }
   if (left <= WARN_SECONDS) {
-    if (!dialog.open) dialog.showModal();
+    if (most <= WARN_SECONDS) tellEnd(most);
+    else warn();
     later(Math.max(1, left + 1));
   } else {
-    if (dialog.open) dialog.close();
+    if (dialog.open) dialog.close('');
     later(left - WARN_SECONDS);
   }
 }

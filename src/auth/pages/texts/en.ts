@@ -47,7 +47,7 @@ export const en = {
     'privacy-officer': 'Privacy officer',
   },
   staffKinds: { 'front-desk': 'Front desk', billing: 'Billing' },
-  status: { unverified: 'E-mail not confirmed', active: 'Active', disabled: 'Disabled' },
+  status: { active: 'Active', disabled: 'Disabled' },
 
   fields: {
     email: 'E-mail address',
@@ -119,6 +119,7 @@ export const en = {
     'password-personal': 'This password is too close to your name, your address or ours. Choose another one.',
     roles: 'These roles do not go together.',
     profile: 'There is no such record.',
+    practitioner: 'A physician needs a record of a practitioner, such as Practitioner/123.',
     taken: 'This e-mail address is in use already.',
     last: 'This is the last one, and without it nobody could get in: set up another one first.',
   } satisfies Readonly<Record<RefusalCode, string>>,
@@ -332,6 +333,7 @@ export const en = {
     title: 'Devices',
     lead: 'Where you are signed in. Sign out what you do not know, then change your password.',
     current: 'This device',
+    halfWay: 'Not signed in yet: the second proof is missing',
     unknown: 'Unknown device',
     since: 'Signed in',
     seen: 'Last active',
@@ -469,6 +471,15 @@ export const en = {
     unlink: 'Unlink',
     done: 'Done.',
     you: 'you',
+    openTitle: 'Open invitations and codes',
+    openLead: 'What was sent or handed out and nobody has used yet. Withdraw what went to the wrong person.',
+    openNone: 'Nothing is open.',
+    openInvitation: 'Invitation',
+    openCode: 'Code',
+    openUntil: (until: string, by: string) => `Until ${until}. Made by: ${by}`,
+    operator: 'the operator of the server',
+    withdraw: 'Withdraw',
+    withdrawn: 'It is withdrawn, and no longer works.',
   },
 
   /** Pages that the authorization server shows in the middle of what an app asks for. */
@@ -618,7 +629,10 @@ export const en = {
     warnTitle: 'Are you still there?',
     warn: 'To keep the record safe you will be signed out in two minutes.',
     extend: 'Stay signed in',
-    over: 'You have been signed out.',
+    endsTitle: 'You will be signed out soon',
+    /** `{time}`: clock time, where the reader is. */
+    ends: 'After some hours everybody signs in again. For you that is at {time}: finish what you are doing.',
+    endsButton: 'Understood',
   },
 
   mailbox: {
@@ -652,7 +666,8 @@ export const en = {
     unknownFilter: (name: string, value: string) => `“${name}” matches “${value}”`,
     plain: {
       openid: 'Know that it is you who signed in',
-      fhirUser: 'Know your record here as a person (patient, practitioner or relative)',
+      fhirUser:
+        'Know who you are here (patient, practitioner or relative) and read your own record: name, birth date, contacts',
       profile: 'Know which profile you use here',
       launch: 'Know where it was opened from',
       'launch/patient': 'Know whose record you chose',

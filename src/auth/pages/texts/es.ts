@@ -45,7 +45,7 @@ export const es: Texts = {
     'privacy-officer': 'Responsable de privacidad',
   },
   staffKinds: { 'front-desk': 'Recepción', billing: 'Facturación' },
-  status: { unverified: 'Correo sin confirmar', active: 'Activa', disabled: 'Desactivada' },
+  status: { active: 'Activa', disabled: 'Desactivada' },
 
   fields: {
     email: 'Correo electrónico',
@@ -115,6 +115,7 @@ export const es: Texts = {
     'password-personal': 'Esta contraseña se parece demasiado a su nombre, su dirección o el nuestro. Elija otra.',
     roles: 'Estas funciones no van juntas.',
     profile: 'No existe esa ficha.',
+    practitioner: 'Un médico necesita una ficha de profesional, como Practitioner/123.',
     taken: 'Este correo electrónico ya está en uso.',
     last: 'Es lo último que queda, y sin ello nadie podría entrar: configure otro antes.',
   },
@@ -328,6 +329,7 @@ export const es: Texts = {
     title: 'Dispositivos',
     lead: 'Dónde tiene sesión. Ciérrela donde no lo reconozca, y después cambie la contraseña.',
     current: 'Este dispositivo',
+    halfWay: 'Aún sin sesión: falta la segunda prueba',
     unknown: 'Dispositivo desconocido',
     since: 'Inicio',
     seen: 'Última actividad',
@@ -465,6 +467,15 @@ export const es: Texts = {
     unlink: 'Quitar el enlace',
     done: 'Hecho.',
     you: 'usted',
+    openTitle: 'Invitaciones y códigos abiertos',
+    openLead: 'Lo que se envió o entregó y nadie ha usado todavía. Retire lo que llegó a quien no debía.',
+    openNone: 'No hay nada abierto.',
+    openInvitation: 'Invitación',
+    openCode: 'Código',
+    openUntil: (until, by) => `Hasta el ${until}. Creado por: ${by}`,
+    operator: 'quien administra el servidor',
+    withdraw: 'Retirar',
+    withdrawn: 'Se ha retirado y ya no sirve.',
   },
 
   app: {
@@ -614,7 +625,9 @@ export const es: Texts = {
     warnTitle: '¿Sigue ahí?',
     warn: 'Para proteger la ficha, su sesión se cerrará dentro de dos minutos.',
     extend: 'Seguir con la sesión',
-    over: 'Su sesión se ha cerrado.',
+    endsTitle: 'Su sesión se cerrará pronto',
+    ends: 'Cada cierto número de horas hay que iniciar sesión de nuevo. La suya se cierra a las {time}: termine lo que está haciendo.',
+    endsButton: 'Entendido',
   },
 
   mailbox: {
@@ -647,7 +660,8 @@ export const es: Texts = {
     unknownFilter: (name, value) => `«${name}» coincide con «${value}»`,
     plain: {
       openid: 'Saber que es usted quien ha iniciado sesión',
-      fhirUser: 'Conocer su ficha de persona aquí (paciente, profesional o familiar)',
+      fhirUser:
+        'Saber quién es usted aquí (paciente, profesional o familiar) y leer su propia ficha: nombre, fecha de nacimiento, contactos',
       profile: 'Saber qué perfil usa aquí',
       launch: 'Saber desde dónde se abrió',
       'launch/patient': 'Saber de quién es la ficha que eligió',
