@@ -4,6 +4,7 @@
  * @see https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
  */
 import pg from 'pg';
+import utils from 'pg/lib/utils.js';
 
 /** A value as PostgreSQL prints it. */
 export type Row = readonly (string | null)[];
@@ -15,28 +16,30 @@ export interface Reply {
   readonly command: string;
 }
 
-/** What pg's connections offer to the queries that it calls, beyond its published types. */
-interface Wire {
-  readonly stream: { cork(): void; uncork(): void };
-  readonly parsedStatements: Record<string, string>;
-  readonly submittedNamedStatements: Record<string, string>;
-  parse(statement: { readonly name: string; readonly text: string }): void;
-  bind(portal: {
-    readonly statement: string;
-    readonly values: readonly unknown[];
-    readonly valueMapper: (value: unknown) => unknown;
-  }): void;
-  execute(portal: object): void;
-  close(what: { readonly type: 'S'; readonly name: string }): void;
-  sync(): void;
+// What pg's connections offer to the queries that it calls, beyond its published types.
+declare module 'pg' {
+  interface ClientBase {
+    readonly connection?: Connection;
+  }
+  interface Connection {
+    readonly parsedStatements: Record<string, string>;
+    readonly submittedNamedStatements: Record<string, string>;
+    parse(statement: { readonly name: string; readonly text: string }): void;
+    bind(portal: {
+      readonly statement: string;
+      readonly values: readonly unknown[];
+      readonly valueMapper: (value: unknown) => unknown;
+    }): void;
+    execute(portal: object): void;
+    close(what: { readonly type: 'S'; readonly name: string }): void;
+    sync(): void;
+  }
 }
 
 const WHOLE = {};
-const { prepareValue } = (pg as unknown as { readonly utils: { readonly prepareValue: (value: unknown) => unknown } })
-  .utils;
 
 /** Texts need no preparation. */
-const written = (value: unknown): unknown => (typeof value === 'string' ? value : prepareValue(value));
+const written = (value: unknown): unknown => (typeof value === 'string' ? value : utils.prepareValue(value));
 
 /** pg hands the messages about the statement to the methods `handle…`. */
 export class NamedQuery extends pg.Query {
@@ -63,25 +66,24 @@ export class NamedQuery extends pg.Query {
   }
 
   override submit = (connection: pg.Connection): void => {
-    const wire = connection as unknown as Wire;
     const { name, text } = this;
-    wire.stream.cork();
+    connection.stream.cork();
     try {
-      if (wire.parsedStatements[name] === undefined && wire.submittedNamedStatements[name] === undefined) {
-        wire.parse({ name, text });
-        wire.submittedNamedStatements[name] = text;
+      if (connection.parsedStatements[name] === undefined && connection.submittedNamedStatements[name] === undefined) {
+        connection.parse({ name, text });
+        connection.submittedNamedStatements[name] = text;
       }
       try {
-        wire.bind({ statement: name, values: this.#values, valueMapper: written });
-        wire.execute(WHOLE);
+        connection.bind({ statement: name, values: this.#values, valueMapper: written });
+        connection.execute(WHOLE);
       } catch (error) {
         // A value that cannot be written: what was begun is taken back.
-        wire.close({ type: 'S', name });
+        connection.close({ type: 'S', name });
         this.handleError(error);
       }
-      wire.sync();
+      connection.sync();
     } finally {
-      wire.stream.uncork();
+      connection.stream.uncork();
     }
   };
 

@@ -71,12 +71,8 @@ interface Prepared {
 const preparedOn = new WeakMap<pg.ClientBase, Prepared>();
 
 /** pg remembers the text of every name; a name that is dropped on the server must be forgotten there too. */
-interface PreparedStatements {
-  readonly connection?: { readonly parsedStatements?: Record<string, string> };
-}
-
 function forget(client: pg.ClientBase, name: string): void {
-  const statements = (client as unknown as PreparedStatements).connection?.parsedStatements;
+  const statements = client.connection?.parsedStatements;
   if (statements) delete statements[name];
   client.query(`deallocate ${name}`).catch(() => undefined);
 }
