@@ -99,7 +99,8 @@ const lasts = (text: string): boolean => text.length <= KNOWN_LENGTH && !text.in
 function parseParam(state: State, type: string, name: string, text: string, full: string): Condition | Unknown {
   const { known } = state.meaning;
   if (!known || !lasts(text)) return readParam(state, type, name, text, full);
-  const key = `${type} ${name} ${text}`;
+  // NUL stands in neither: with any other sign between them, what one person searched for would answer what another asks.
+  const key = `${type}\0${name}\0${text}`;
   const found = known.get(key);
   if (found) {
     spend(state, found.cost, full);
