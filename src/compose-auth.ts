@@ -19,6 +19,8 @@ import { createProviderTexts } from './auth/pages/provider-texts.ts';
 import { createProviderPages } from './auth/provider/pages.ts';
 import { userinfo } from './auth/provider/userinfo.ts';
 import { SMART_STYLE, smartConfiguration } from './auth/smart/configuration.ts';
+import { isAway } from './platform/database/away.ts';
+import { errorFields } from './platform/log.ts';
 import { createOutboundFetch, type OutboundFetch } from './platform/outbound.ts';
 
 export interface Identity extends Bearer {
@@ -67,6 +69,19 @@ const preflight = (origin: string, methods: string): Response =>
     },
   });
 
+/** For programs: nobody but the database is to blame, and it comes back. */
+const unlessAway =
+  ({ log }: AuthParts, handler: (c: Context) => Promise<Response>) =>
+  async (c: Context): Promise<Response> => {
+    try {
+      return await handler(c);
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      log.warn('The authorization server has no database', errorFields(error));
+      return json({ error: 'temporarily_unavailable' }, 503, { ...NO_STORE, 'Retry-After': '1' });
+    }
+  };
+
 /** undefined: longer than allowed. */
 async function boundedText(request: Request, limit: number): Promise<string | undefined> {
   const chunks: Uint8Array[] = [];
@@ -91,10 +106,12 @@ function documentRoutes(app: Hono<{ Bindings: Bindings }>, server: Authorization
     const { status, body, headers } = await userinfo(server, c.req.header('authorization'), c.req.header('origin'));
     return json(body, status, { ...NO_STORE, Vary: 'Origin', ...headers });
   };
-  app.on(['GET', 'POST'], '/oauth/userinfo', tellUser);
+  app.on(['GET', 'POST'], '/oauth/userinfo', unlessAway(parts, tellUser));
   app.options('/oauth/userinfo', (c) => preflight(c.req.header('origin') ?? '*', 'GET, POST'));
 
-  app.post('/oauth/register', async (c) => {
+  const register = async (c: Context): Promise<Response> => {
+    if (parts.settings.registrationToken === undefined) return json({ error: 'not_found' }, 404, NO_STORE);
+    if (c.req.method !== 'POST') return json({ error: 'invalid_request' }, 405, { ...NO_STORE, Allow: 'POST' });
     const type = c.req.header('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
     if (type !== 'application/json') return json({ error: 'invalid_client_metadata' }, 400, NO_STORE);
     const text = await boundedText(c.req.raw, MAX_REGISTRATION_BYTES);
@@ -102,7 +119,8 @@ function documentRoutes(app: Hono<{ Bindings: Bindings }>, server: Authorization
     const { status, body } = await registerDynamically(parts, c.req.header('authorization'), text);
     const challenge = status === 401 ? { 'WWW-Authenticate': 'Bearer error="invalid_token"' } : {};
     return json(body, status, { ...NO_STORE, ...challenge });
-  });
+  };
+  app.all('/oauth/register', unlessAway(parts, register));
 }
 
 /**

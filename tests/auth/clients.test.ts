@@ -1,9 +1,16 @@
 /** Registration of clients, and what it must not cause. @see https://www.rfc-editor.org/rfc/rfc7591 */
+import { generateKeyPairSync } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { enableClient, disableClient, listClients, rotateSecret } from '../../src/auth/clients/registry.ts';
+import {
+  disableClient,
+  enableClient,
+  listClients,
+  registerClient,
+  rotateSecret,
+} from '../../src/auth/clients/registry.ts';
 import { poolNamed } from '../../src/platform/database/pool.ts';
 import { makeApp, post, type TestApp } from '../support/app-driver.ts';
 import { startIdentityServer, type IdentityServer } from '../support/identity-server.ts';
@@ -124,24 +131,66 @@ describe('RFC 7591: dynamic registration', () => {
     expect(['invalid_client_metadata', 'invalid_redirect_uri']).toContain(body['error']);
   });
 
-  test('private and symmetric keys are refused', async () => {
+  test('private, symmetric, weak and other keys are refused; what is wrong with them is told', async () => {
+    const keyed = (keys: readonly unknown[]): Promise<Reply> =>
+      register({ ...APP, token_endpoint_auth_method: 'private_key_jwt', jwks: { keys } });
+    expect((await keyed([jwk])).status).toBe(201);
     const { privateKey } = await generateKeyPair('ES384', { extractable: true });
-    for (const bad of [
-      await exportJWK(privateKey),
-      { kty: 'oct', k: 'AAAA' },
-      { ...jwk, crv: 'P-256' },
-      { kty: 'RSA', n: 'AQAB', e: 'AQAB' },
-      { ...jwk, alg: 'HS256' },
-    ]) {
-      const { status } = await register({
-        client_name: 'x',
-        grant_types: ['client_credentials'],
-        token_endpoint_auth_method: 'private_key_jwt',
-        scope: 'system/*.rs',
-        jwks: { keys: [bad] },
-      });
-      expect(status).toBe(400);
+    const { privateKey: rsa } = await generateKeyPair('RS384', { extractable: true });
+    const { d: _d, p: _p, q: _q, dp: _dp, dq: _dq, qi: _qi, ...strong } = await exportJWK(rsa);
+    expect((await keyed([strong])).status).toBe(201);
+    const weak = generateKeyPairSync('rsa', { modulusLength: 2040 }).publicKey.export({ format: 'jwk' });
+    for (const [bad, why] of [
+      [await exportJWK(privateKey), /public keys only/],
+      [await exportJWK(rsa), /public keys only/],
+      [{ kty: 'oct', k: 'AAAA' }, /public keys only/],
+      [{ ...jwk, crv: 'P-256' }, /RSA of 2048 bits or more/],
+      [{ kty: 'RSA', n: 'AQAB', e: 'AQAB' }, /RSA of 2048 bits or more/],
+      [weak, /RSA of 2048 bits or more/],
+      [{ ...jwk, alg: 'HS256' }, /RS384 or ES384/],
+      [{ ...jwk, kid: 'k\n' }, /kid/],
+    ] as const) {
+      const { status, body } = await keyed([bad]);
+      expect([status, body['error'], body['error_description']]).toEqual([
+        400,
+        'invalid_client_metadata',
+        expect.stringMatching(why),
+      ]);
+      expect((await keyed([jwk, bad])).status).toBe(400);
     }
+  });
+
+  test('keys go with private_key_jwt, and are either sent or published', async () => {
+    const jwks = { keys: [jwk] };
+    const jwks_uri = 'https://app.example.org/jwks';
+    const signs = { ...APP, token_endpoint_auth_method: 'private_key_jwt' };
+    for (const good of [
+      { ...signs, jwks },
+      { ...signs, jwks_uri },
+    ])
+      expect((await register(good)).status).toBe(201);
+    for (const bad of [
+      { ...signs, jwks, jwks_uri },
+      signs,
+      { ...APP, jwks },
+      { ...APP, jwks_uri },
+      { ...signs, jwks_uri: 'http://app.example.org/jwks' },
+    ]) {
+      const { status, body } = await register(bad);
+      expect([status, body['error']]).toEqual([400, 'invalid_client_metadata']);
+      expect(body['error_description']).toMatch(/jwks/);
+    }
+  });
+
+  test('a system that an operator registers must authenticate', async () => {
+    const system = { kind: 'backend', name: 'Loader', redirectUris: [], postLogoutRedirectUris: [] } as const;
+    const { identity } = server.kairos;
+    await expect(registerClient(identity, { ...system, auth: 'none', scope: 'system/*.rs' }, 'cli')).rejects.toThrow(
+      /must authenticate/,
+    );
+    await expect(
+      registerClient(identity, { ...system, auth: 'client_secret_basic', scope: 'system/*.rs' }, 'cli'),
+    ).resolves.toMatchObject({ secret: expect.stringMatching(/^[\w-]{43}$/) });
   });
 
   test('more than 64 KiB is 413', async () => {
@@ -176,20 +225,19 @@ describe('security.md A2.12: nothing of ours is reached by what a registration n
   ])('jwks_uri, logo_uri, policy_uri at %s', async (origin) => {
     hits = 0;
     const url = `${origin}:${trapPort}`;
-    const { body } = await register({
+    const { status, body } = await register({
+      ...APP,
       client_name: 'Trap',
-      grant_types: ['client_credentials'],
       token_endpoint_auth_method: 'private_key_jwt',
-      scope: 'system/Patient.rs',
       jwks_uri: `${url}/jwks`,
       logo_uri: `${url}/logo`,
       policy_uri: `${url}/policy`,
       tos_uri: `${url}/tos`,
     });
-    if (body['client_id'] !== undefined) {
-      const reply = await ask(String(body['client_id']));
-      expect([reply.status, reply.body['error']]).toEqual([401, 'invalid_client']);
-    }
+    expect([status, body]).toEqual([201, expect.objectContaining({ client_id: expect.any(String) })]);
+    // Who asks is looked at before what for: its keys are wanted now.
+    const reply = await ask(String(body['client_id']));
+    expect([reply.status, reply.body['error']]).toEqual([401, 'invalid_client']);
     expect(hits).toBe(0);
   });
 });

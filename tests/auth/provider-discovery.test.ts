@@ -140,7 +140,7 @@ describe('routes of the mount', () => {
     ['/oauthx/token', 404],
     ['/%6fauth/token', 404],
     ['/oauth/../oauth/token', 404],
-    ['/oauth/token', 404],
+    ['/oauth/token', 405],
     ['/oauth/interaction/unknown/login', 400],
     ['/oauth/register', 404],
   ])('GET %s is %i', async (path, status) => {

@@ -65,6 +65,21 @@ beforeAll(async () => {
 });
 afterAll(() => inst.close());
 
+async function storeEncounter(): Promise<void> {
+  const response = await fetch(`${inst.first.fhirBase}/Encounter/e1`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${await systemToken(inst.first)}`, 'content-type': 'application/fhir+json' },
+    body: JSON.stringify({
+      resourceType: 'Encounter',
+      id: 'e1',
+      status: 'in-progress',
+      class: { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'AMB' },
+      subject: { reference: 'Patient/1' },
+    }),
+  });
+  if (!response.ok) throw new Error(await response.text());
+}
+
 /** The handle of an EHR launch, as staff get it from `$launch`. */
 async function launchHandle(parameters: readonly Readonly<Record<string, unknown>>[]): Promise<URL> {
   const ehr = await makeApp(inst.first, { scope: 'openid online_access user/*.cruds' });
@@ -209,9 +224,15 @@ describe('scopes_supported: each can be granted', () => {
     }
   });
   test('in an EHR launch: launch and launch/encounter', async () => {
-    const url = await launchHandle([{ name: 'patient', valueString: 'Patient/1' }]);
-    const { body } = await asStaff({ launch: url.searchParams.get('launch') ?? '', scope: 'launch launch/encounter' });
-    expect(body['scope']).toBe('launch launch/encounter');
+    await storeEncounter();
+    const patient = { name: 'patient', valueString: 'Patient/1' };
+    for (const [parameters, granted] of [
+      [[patient, { name: 'encounter', valueString: 'Encounter/e1' }], 'launch launch/encounter'],
+      [[patient], 'launch'],
+    ] as const) {
+      const launch = (await launchHandle(parameters)).searchParams.get('launch') ?? '';
+      expect((await asStaff({ launch, scope: 'launch launch/encounter' })).body['scope']).toBe(granted);
+    }
   });
   test('to a system', async () => {
     const backend = await makeApp(inst.first, {
@@ -476,21 +497,6 @@ describe('capabilities: each is kept', () => {
         await readPatient(inst.first, (await tokensOf({ scope: 'patient/Patient.r?name=Person1' }))['access_token']),
       ).toBe(200),
   };
-
-  async function storeEncounter(): Promise<void> {
-    const response = await fetch(`${inst.first.fhirBase}/Encounter/e1`, {
-      method: 'PUT',
-      headers: { authorization: `Bearer ${await systemToken(inst.first)}`, 'content-type': 'application/fhir+json' },
-      body: JSON.stringify({
-        resourceType: 'Encounter',
-        id: 'e1',
-        status: 'in-progress',
-        class: { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'AMB' },
-        subject: { reference: 'Patient/1' },
-      }),
-    });
-    if (!response.ok) throw new Error(await response.text());
-  }
 
   test('the list is this one', () =>
     expect([...texts(smart, 'capabilities')].sort()).toEqual(Object.keys(KEPT).sort()));

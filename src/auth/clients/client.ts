@@ -182,6 +182,13 @@ export function checkClient(kind: ClientKind, metadata: ClientMetadata): void {
     if (uri !== undefined) demandWebUri(uri, label);
 }
 
+/** An app may refresh when it may have a refresh token at all. */
+export function grantTypesOf({ kind, scope }: Pick<Client, 'kind' | 'scope'>): readonly string[] {
+  if (kind !== 'app') return ['client_credentials'];
+  const refreshes = /(?:^| )(?:offline|online)_access(?: |$)/.test(scope);
+  return refreshes ? ['authorization_code', 'refresh_token'] : ['authorization_code'];
+}
+
 /** Origins whose scripts may call the token endpoint and FHIR for it. */
 export const originsOf = ({ redirectUris }: ClientMetadata): readonly string[] => [
   ...new Set(

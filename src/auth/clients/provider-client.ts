@@ -2,7 +2,7 @@
 import { decodeProtectedHeader } from 'jose';
 import { Provider, type AdapterPayload, type JWKS } from 'oidc-provider';
 import type { AuthParts } from '../parts.ts';
-import { isNative, originsOf, type Client, type PublicJwks } from './client.ts';
+import { grantTypesOf, isNative, originsOf, type Client, type PublicJwks } from './client.ts';
 import type { ClientKeys } from './keys.ts';
 import { findClientSecret } from './registry.ts';
 
@@ -25,12 +25,6 @@ async function keysOf({ jwks, jwksUri }: Client, keys: ClientKeys): Promise<Publ
   return kid === null ? { keys: [] } : keys.keysAt(jwksUri, kid);
 }
 
-function grantTypes({ kind, scope }: Client): readonly string[] {
-  if (kind !== 'app') return ['client_credentials'];
-  const refreshes = /(?:^| )(?:offline|online)_access(?: |$)/.test(scope);
-  return refreshes ? ['authorization_code', 'refresh_token'] : ['authorization_code'];
-}
-
 function toMetadata(client: Client, secret: string | undefined, jwks: PublicJwks | undefined): AdapterPayload {
   const isApp = client.kind === 'app';
   return {
@@ -40,7 +34,7 @@ function toMetadata(client: Client, secret: string | undefined, jwks: PublicJwks
     ...(jwks === undefined ? {} : { jwks: jwks as JWKS }),
     token_endpoint_auth_method: client.auth,
     application_type: isNative(client) ? 'native' : 'web',
-    grant_types: grantTypes(client),
+    grant_types: grantTypesOf(client),
     response_types: isApp ? ['code'] : [],
     response_modes: isApp ? ['query'] : [],
     redirect_uris: client.redirectUris,

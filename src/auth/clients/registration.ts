@@ -5,7 +5,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { secretHash } from '../../platform/keys.ts';
 import type { AuthParts } from '../parts.ts';
-import { AUTH_METHODS, ClientError, demandJwks, type AuthMethod } from './client.ts';
+import { AUTH_METHODS, ClientError, demandJwks, grantTypesOf, type AuthMethod } from './client.ts';
 import { registerClient, type NewClient } from './registry.ts';
 
 export interface RegistrationReply {
@@ -54,12 +54,31 @@ function optional<K extends string>(name: K, value: string | undefined): { reado
   return (value === undefined ? {} : { [name]: value }) as { readonly [P in K]?: string };
 }
 
+/** Everything that was registered, as it is. @see https://www.rfc-editor.org/rfc/rfc7591#section-3.2.1 */
+const told = (client: NewClient): Fields => ({
+  client_name: client.name,
+  redirect_uris: client.redirectUris,
+  post_logout_redirect_uris: client.postLogoutRedirectUris,
+  token_endpoint_auth_method: client.auth,
+  grant_types: grantTypesOf(client),
+  response_types: ['code'],
+  scope: client.scope,
+  ...optional('initiate_login_uri', client.launchUrl),
+  ...(client.jwks === undefined ? {} : { jwks: client.jwks }),
+  ...optional('jwks_uri', client.jwksUri),
+  ...optional('logo_uri', client.logoUri),
+  ...optional('policy_uri', client.policyUri),
+  ...optional('tos_uri', client.tosUri),
+});
+
 /** @throws ClientError */
 function read(fields: Fields): NewClient {
   for (const name of REFUSED) if (fields[name] !== undefined) throw new ClientError(`${name} is not supported.`);
   const grants = fields['grant_types'] === undefined ? ['authorization_code'] : texts(fields, 'grant_types');
   if (grants.some((grant) => !GRANTS.includes(grant)))
     throw new ClientError(`grant_types may be ${GRANTS.join(', ')}.`);
+  if (!grants.includes('authorization_code'))
+    throw new ClientError('grant_types must hold authorization_code: a refresh token comes of nothing else.');
   const responses = texts(fields, 'response_types');
   if (responses.some((type) => type !== 'code')) throw new ClientError('response_types may be code.');
   const jwks = fields['jwks'];
@@ -106,12 +125,7 @@ export async function registerDynamically(
         client_id: clientId,
         client_id_issued_at: Math.floor(parts.clock.now() / 1000),
         ...(secret === undefined ? {} : { client_secret: secret, client_secret_expires_at: 0 }),
-        client_name: client.name,
-        redirect_uris: client.redirectUris,
-        token_endpoint_auth_method: client.auth,
-        grant_types: GRANTS,
-        response_types: ['code'],
-        scope: client.scope,
+        ...told(client),
       },
     };
   } catch (error) {

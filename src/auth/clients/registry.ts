@@ -5,6 +5,7 @@ import { poolNamed } from '../../platform/database/pool.ts';
 import { newSecret } from '../../platform/keys.ts';
 import { StartError } from '../../platform/start-error.ts';
 import type { AuthParts } from '../parts.ts';
+import { parseScopes } from '../smart/scope.ts';
 import {
   checkClient,
   CLIENT_ID,
@@ -70,6 +71,14 @@ const hasSecret = ({ auth }: ClientMetadata): boolean =>
 /** What no text in the database can hold, as JSON writes it. */
 const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i;
 
+/** @throws ClientError naming the types of scopes that nobody could ever use here */
+function demandServed({ engine }: Pick<AuthParts, 'engine'>, scope: string): void {
+  const types = parseScopes(scope).flatMap((s) => (s.kind === 'resource' && s.type !== '*' ? [s.type] : []));
+  const missing = [...new Set(types)].filter((type) => !engine.resources.has(type));
+  if (missing.length > 0)
+    throw new ClientError(`scope names what is not served here: ${missing.slice(0, 10).join(', ').slice(0, 200)}.`);
+}
+
 export interface NewClient extends ClientMetadata {
   readonly kind: ClientKind;
   /** Made when it is not given. */
@@ -82,11 +91,13 @@ export interface NewClient extends ClientMetadata {
  * @throws ClientError when something in it is not acceptable
  */
 export async function registerClient(
-  { pool, keys }: AuthParts,
+  parts: AuthParts,
   { kind, clientId: wanted, ...metadata }: NewClient,
   createdBy: string,
 ): Promise<{ readonly clientId: string; readonly secret: string | undefined }> {
+  const { pool, keys } = parts;
   checkClient(kind, metadata);
+  demandServed(parts, metadata.scope);
   const clientId = wanted ?? randomBytes(12).toString('hex');
   if (!CLIENT_ID.test(clientId))
     throw new ClientError('client_id must have 1 to 64 letters, digits, dots, hyphens and underscores.');
@@ -164,6 +175,7 @@ export async function bootstrapClient(parts: AuthParts): Promise<void> {
   };
   try {
     checkClient('bootstrap', metadata);
+    demandServed(parts, scopes);
   } catch (error) {
     throw error instanceof ClientError ? new StartError(`BOOTSTRAP_CLIENT_SCOPES: ${error.message}`) : error;
   }

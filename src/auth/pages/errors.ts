@@ -3,6 +3,7 @@ import { html } from 'hono/html';
 import { errorReply, render } from '../../fhir/http/render.ts';
 import { errorIssue, FhirError, type IssueCode } from '../../fhir/outcome.ts';
 import { clientError } from '../../fhir/store/sqlstate.ts';
+import { isAway } from '../../platform/database/away.ts';
 import { newId } from '../../platform/id.ts';
 import { errorFields } from '../../platform/log.ts';
 import { Refusal } from '../refusal.ts';
@@ -45,15 +46,6 @@ export function refusalText({ t }: Pick<Visit, 't'>, { code, retryAfterSeconds }
 
 export const retryHeader = ({ retryAfterSeconds }: Refusal): Readonly<Record<string, string>> =>
   retryAfterSeconds === undefined ? {} : { 'Retry-After': String(Math.max(1, Math.ceil(retryAfterSeconds))) };
-
-/** The database is away, or has no room: a matter of time. */
-const isAway = (error: unknown): boolean =>
-  error instanceof Error &&
-  (/^(?:08|57P|53)/.test(codeOf(error)) ||
-    /^E[A-Z]+$/.test(codeOf(error)) ||
-    /timeout|terminated/i.test(error.message));
-
-const codeOf = (error: Error): string => ('code' in error && typeof error.code === 'string' ? error.code : '');
 
 function toFhirError(error: unknown): FhirError | undefined {
   if (error instanceof FhirError) return error;

@@ -48,6 +48,11 @@ export function createProviderTexts(parts: Pick<AuthParts, 'publicUrl'>): Provid
             <button form="op.logoutForm">${app.stay}</button>
           </div>`,
       })),
+    unavailable: (acceptLanguage) =>
+      page(acceptLanguage, ({ errors }) => ({
+        title: errors.unavailable.title,
+        body: html`<p>${errors.unavailable.text}</p>`,
+      })),
     signedOut: (_clientName, acceptLanguage) =>
       page(acceptLanguage, ({ app, common }) => ({
         title: app.signedOut,

@@ -7,7 +7,7 @@ import type { AuthParts } from '../parts.ts';
 import { registrationUrl } from '../smart/configuration.ts';
 import { isOurAudience } from '../smart/audience.ts';
 import { readContext, sessionLives } from '../smart/context.ts';
-import { consumeLaunch } from '../smart/launch.ts';
+import { consumeLaunch, launchEncounter } from '../smart/launch.ts';
 import { backendScopes, parseScopes, permits, scopeText } from '../smart/scope.ts';
 import { createAdapters } from './adapter.ts';
 import {
@@ -54,11 +54,19 @@ const text = (value: unknown): string => (typeof value === 'string' ? value : ''
 const ASSERTION_SECONDS = 300;
 const CLOCK_SECONDS = 15;
 
+/** What cannot be had without a launch, or of this one, is not promised. */
+async function scopesOfNothing(ctx: Context, client: Client, parts: AuthParts): Promise<readonly string[]> {
+  const handle = ctx.oidc.params?.['launch'];
+  if (handle === undefined) return ['launch', 'launch/encounter'];
+  return (await launchEncounter(parts, text(handle), client.clientId)) === undefined ? ['launch/encounter'] : [];
+}
+
 /**
  * What is left of the requested scopes: what SMART knows and the client may have. Replaces the request's, since the library compares words.
  * @throws InvalidScope when nothing is left
  */
-function resourceScope(ctx: Context, client: Client, { engine, fhirBase }: AuthParts): string {
+async function resourceScope(ctx: Context, client: Client, parts: AuthParts): Promise<string> {
+  const { engine, fhirBase } = parts;
   const { params, route } = ctx.oidc;
   const grantType = text(params?.['grant_type']);
   if (route === 'token' && grantType !== 'client_credentials')
@@ -70,11 +78,10 @@ function resourceScope(ctx: Context, client: Client, { engine, fhirBase }: AuthP
     route === 'token'
       ? backendScopes(requested, allowed, property(client, 'smart_kind') === 'bulk')
       : permits(parseScopes(requested), allowed);
-  // What cannot be had without a launch is not promised.
-  const isStandalone = route !== 'token' && params?.['launch'] === undefined;
+  const missing = route === 'token' ? [] : await scopesOfNothing(ctx, client, parts);
   const usable = supportedScopes(
     engine,
-    isStandalone ? left.filter(({ text: name }) => name !== 'launch' && name !== 'launch/encounter') : left,
+    left.filter(({ text: name }) => !missing.includes(name)),
   );
   if (usable.length === 0) throw new errors.InvalidScope('no scope was requested that can be granted', requested);
   const scope = scopeText(usable);
@@ -131,10 +138,10 @@ export function createConfiguration({ parts, observe, pages, jwks, findClient }:
         enabled: true,
         defaultResource: () => fhirBase,
         useGrantedResource: () => true,
-        getResourceServerInfo(ctx, resource, client) {
+        async getResourceServerInfo(ctx, resource, client) {
           if (resource !== fhirBase) throw new errors.InvalidTarget();
           return {
-            scope: resourceScope(ctx, client, parts),
+            scope: await resourceScope(ctx, client, parts),
             audience: fhirBase,
             accessTokenFormat: 'opaque',
             accessTokenTTL:

@@ -1,12 +1,13 @@
 /** The authorization server: oidc-provider with our hooks, made anew when the signing keys change. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Provider, type AdapterPayload, type JWKS, type KoaContextWithOIDC } from 'oidc-provider';
+import { isAway } from '../../platform/database/away.ts';
 import { errorFields } from '../../platform/log.ts';
 import type { ObserveAuth } from '../events.ts';
 import { loadSigningKeys, signingVersion, type SigningKeys } from '../keys/signing.ts';
 import type { AuthParts } from '../parts.ts';
 import { createConfiguration } from './config.ts';
-import { createMiddleware } from './middleware.ts';
+import { createMiddleware, type Failures } from './middleware.ts';
 import type { ProviderPages } from './pages.ts';
 
 /** What our pages and routes need of it. */
@@ -34,15 +35,17 @@ export interface ServerParts {
 const KEYS_POLL_MS = 10_000;
 
 function createProvider(server: ServerParts, keys: SigningKeys): Provider {
-  const { parts, observe } = server;
+  const { parts, observe, pages } = server;
+  const failures: Failures = new WeakMap();
   const jwks: JWKS = { keys: keys.keys.map((k) => k.jwk) };
   const provider = new Provider(parts.issuer, createConfiguration({ ...server, jwks }));
   // Only behind TLS; what it then believes is written over before the request comes here.
   provider.proxy = parts.issuer.startsWith('https:');
-  provider.use(createMiddleware(parts, observe));
-  provider.on('server_error', (_ctx, error) =>
-    parts.log.error('unexpected error of the authorization server', errorFields(error)),
-  );
+  provider.use(createMiddleware(parts, observe, pages, failures));
+  provider.on('server_error', (ctx, error) => {
+    failures.set(ctx.req, error);
+    if (!isAway(error)) parts.log.error('unexpected error of the authorization server', errorFields(error));
+  });
   provider.on('grant.revoked', (ctx, grantId) =>
     observe({ kind: 'grant-revoked', grantId, reason: ctx.oidc.route === 'revocation' ? 'client' : 'replay' }),
   );

@@ -3,7 +3,10 @@
  * authorization endpoint. @see https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#response-5
  */
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { IncomingMessage } from 'node:http';
+import { isAway } from '../../platform/database/away.ts';
 import { poolNamed } from '../../platform/database/pool.ts';
+import { errorFields } from '../../platform/log.ts';
 import { secretHash } from '../../platform/keys.ts';
 import { spend } from '../attempts.ts';
 import { clientAddress } from '../client-address.ts';
@@ -17,7 +20,10 @@ import { sessionOf } from '../session/session.ts';
 import { noteArrival } from './arrival.ts';
 import { originsOfClient } from './config.ts';
 import { nameClient } from './nameless-refresh.ts';
-import { answersPrograms } from './pages.ts';
+import { answersPrograms, type ProviderPages } from './pages.ts';
+
+/** What a request failed by, where it was not its own fault. */
+export type Failures = WeakMap<IncomingMessage, unknown>;
 
 type Middleware = (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => Promise<void>;
 
@@ -165,7 +171,44 @@ async function endOwnSession(parts: AuthParts, ctx: KoaContextWithOIDC): Promise
   ctx.set('clear-site-data', '"cache", "storage"');
 }
 
-export function createMiddleware(parts: AuthParts, observe: ObserveAuth): Middleware {
+/** What these paths take; scripts ask first with OPTIONS. @see https://www.rfc-editor.org/rfc/rfc9110#section-15.5.6 */
+const ONLY_POST = new Set(['/token', '/introspect', '/revoke']);
+
+/** Whether it is so; then it is answered. */
+function refusesMethod(ctx: KoaContextWithOIDC): boolean {
+  if (!ONLY_POST.has(ctx.path) || ctx.method === 'POST' || ctx.method === 'OPTIONS') return false;
+  refuse(ctx, 'send the request by POST');
+  ctx.status = 405;
+  ctx.set('allow', 'POST, OPTIONS');
+  return true;
+}
+
+/** When the database is away, the request may be sent again: that is said, and nothing else. */
+export function createMiddleware(
+  parts: AuthParts,
+  observe: ObserveAuth,
+  pages: ProviderPages,
+  failures: Failures,
+): Middleware {
+  const answer = createAnswer(parts, observe);
+  return async (ctx, next) => {
+    const { req } = ctx;
+    let failure: unknown;
+    try {
+      await answer(ctx, next);
+      // The token endpoint may have been given the request with another body.
+      failure = failures.get(ctx.req) ?? failures.get(req);
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      failure = error;
+    }
+    if (failure === undefined || !isAway(failure)) return;
+    parts.log.warn('The authorization server has no database', errorFields(failure));
+    pages.unavailable(ctx);
+  };
+}
+
+function createAnswer(parts: AuthParts, observe: ObserveAuth): Middleware {
   return async (ctx, next) => {
     noteArrival(ctx.req);
     ctx.set('x-content-type-options', 'nosniff');
@@ -174,6 +217,7 @@ export function createMiddleware(parts: AuthParts, observe: ObserveAuth): Middle
     if (!isText(ctx.querystring)) return refuse(ctx, 'a parameter holds bytes that are no UTF-8, or the character NUL');
     const repeated = ctx.method === 'POST' ? BY_GET_TOO.find((path) => path === ctx.path) : undefined;
     if (repeated !== undefined) return repeatByGet(parts, ctx, repeated);
+    if (refusesMethod(ctx)) return;
     if (ctx.path === '/authorize' && !(await hasRoom(parts, ctx))) return;
     ctx.set('content-security-policy', PAGE_POLICY);
     let lost = false;

@@ -55,6 +55,20 @@ export async function consumeLaunch(
   return rowCount === 1;
 }
 
+/** The encounter that a handle brings, used or not. */
+export async function launchEncounter(
+  { pool }: Pick<AuthParts, 'pool'>,
+  handle: string,
+  clientId: string,
+): Promise<string | undefined> {
+  const { rows } = await poolNamed(
+    pool,
+    `select context ->> 'encounter' from auth_launch where hash = $1 and client_id = $2`,
+    [secretHash(handle), clientId],
+  );
+  return rows[0]?.[0] ?? undefined;
+}
+
 /** What a handle that was used up stands for, as long as it is kept. */
 export async function usedLaunch(
   { pool }: Pick<AuthParts, 'pool'>,
