@@ -15,7 +15,7 @@ import type { Granted } from './access/rights.ts';
 import { tokenAccess } from './access/token-access.ts';
 import type { AuthParts } from './parts.ts';
 import type { Revision } from './revision.ts';
-import { parseScopes, permits, type ResourceScope } from './smart/scope.ts';
+import { parseScopes, permits, type Scope } from './smart/scope.ts';
 
 export interface Bearer {
   /** At once where the token is remembered. @throws FhirError 401; 503 when the database cannot be asked */
@@ -67,9 +67,9 @@ const texts = (json: string | null | undefined): readonly string[] => {
   return Array.isArray(value) ? value.filter((v) => typeof v === 'string') : [];
 };
 
-/** Of the granted scopes, those that the client may still have. */
-const resourceScopes = (granted: string, registered: string): readonly ResourceScope[] =>
-  permits(parseScopes(granted), parseScopes(registered)).filter((s) => s.kind === 'resource');
+/** The token says who the person is. Its own scopes count: a refresh may have left some of the grant's out. */
+const tellsSelf = (scopes: readonly Scope[]): boolean =>
+  ['openid', 'fhirUser'].every((text) => scopes.some((s) => s.text === text));
 
 const idOf = (patient: string): string => patient.slice(patient.lastIndexOf('/') + 1);
 
@@ -95,7 +95,9 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
     const under = revision.current();
     const [model, scope, left, client, registered, account, roles, profiles, patient, sessionUid, fhirUser] =
       await find(tokenHash);
-    const scopes = resourceScopes(scope ?? '', registered ?? '');
+    // Of the granted scopes, those that the client may still have.
+    const permitted = permits(parseScopes(scope ?? ''), parseScopes(registered ?? ''));
+    const scopes = permitted.filter((s) => s.kind === 'resource');
     const end = clock.now() + Number(left);
     const access = async (): Promise<{ readonly access: Access; readonly until: number }> => {
       if (model === 'ClientCredentials') {
@@ -106,8 +108,8 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
       const person = { roles: texts(roles), profiles: texts(profiles) };
       const { rights, until } = await rightsOf(engine, person);
       const launched = typeof patient === 'string' ? idOf(patient) : undefined;
-      // Who the person is was told to the app: it may look them up. A patient's record needs a scope of its own.
-      const self = person.profiles.find((p) => !p.startsWith('Patient/') && fhirUser === `${fhirBase}/${p}`);
+      // As it was told to the app, and still is so.
+      const self = tellsSelf(permitted) ? person.profiles.find((p) => fhirUser === `${fhirBase}/${p}`) : undefined;
       const principal: Principal = {
         kind: 'user',
         name: account ?? '',

@@ -36,10 +36,13 @@ export type Interaction =
   | 'capabilities'
   | 'operation';
 
-/** What may be allowed by itself. `refer`: to be named by a reference, which tells no more than that it exists. */
-export type Act = 'create' | 'read' | 'update' | 'delete' | 'search' | 'refer';
+/**
+ * What may be allowed by itself. `get`: to read the current version by its id, and nothing that leads further: all that may be read,
+ * and oneself. `refer`: to be named by a reference, which tells no more than that it exists.
+ */
+export type Act = 'create' | 'read' | 'get' | 'update' | 'delete' | 'search' | 'refer';
 
-export const ACTS: readonly Act[] = ['create', 'read', 'update', 'delete', 'search', 'refer'];
+export const ACTS: readonly Act[] = ['create', 'read', 'get', 'update', 'delete', 'search', 'refer'];
 
 /** How many rows of a type: none at all, those that the predicate says, or all. */
 export type Reach = 'none' | 'some' | 'all';
@@ -71,9 +74,10 @@ export interface Access {
   readonly key: string;
   /**
    * @param acts what an operation does with resources of its type; all of them must be allowed
+   * @param id of the one resource that is read
    * @throws FhirError 401 when signing in may help, 403 when the interaction is not allowed on the type at all
    */
-  demand(interaction: Interaction, type?: string, acts?: readonly Act[]): void;
+  demand(interaction: Interaction, type?: string, acts?: readonly Act[], id?: string): void;
   to(act: Act): Rows;
 }
 
@@ -98,6 +102,7 @@ const nothing = (act: Act): Rows => ({
 const byAct = (rows: (act: Act) => Rows): Readonly<Record<Act, Rows>> => ({
   create: rows('create'),
   read: rows('read'),
+  get: rows('get'),
   update: rows('update'),
   delete: rows('delete'),
   search: rows('search'),
@@ -127,7 +132,7 @@ export const NOBODY: Access = {
 
 /** What must be allowed for an interaction; undefined: the interaction looks after what it does, part by part. */
 const ACT_OF: Readonly<Record<Interaction, Act | undefined>> = {
-  read: 'read',
+  read: 'get',
   vread: 'read',
   'history-instance': 'read',
   'search-type': 'search',

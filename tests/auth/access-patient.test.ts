@@ -366,12 +366,44 @@ describe('$everything', () => {
   });
 });
 
-test('smart.md 5: an app that was told who the person is may read them, and nobody else of the type', async () => {
-  world.as(token(world, 'openid fhirUser', { self: 'Patient/a' }));
+test('smart.md 5: an app that was told who the person is may read them, and nothing besides', async () => {
+  const get = (url: string): object => ({ request: { method: 'GET', url } });
+  const foreign = [
+    'Patient/b',
+    'Patient/no-such-id',
+    'Patient?_id=a',
+    'Patient/a/_history',
+    'Patient/a/_history/1',
+    'Patient/_history',
+    'Patient/a/$everything',
+    'Patient/a/Appointment',
+    'Appointment/visit-a',
+    'Practitioner/shared',
+  ];
+  const asSelf = { self: 'Patient/a' };
+  world.as(token(world, 'openid fhirUser', asSelf));
+  expect((await send('GET', 'Patient/a')).body).toMatchObject({ id: 'a', birthDate: '1980-01-01' });
+  expect((await send('HEAD', 'Patient/a')).status).toBe(200);
+  for (const path of foreign) expect((await send('GET', path)).status, path).toBe(403);
+  for (const type of ['batch', 'transaction']) {
+    const { body } = await send('POST', '', { resourceType: 'Bundle', type, entry: [get('Patient/a')] });
+    expect(body['entry'], type).toMatchObject([{ resource: { id: 'a' }, response: { status: '200 OK' } }]);
+  }
+  expect((await send('PUT', 'Patient/a', { resourceType: 'Patient', id: 'a' })).status).toBe(403);
+
+  // Nor do other scopes and this one together open more than each does.
+  world.as(token(world, 'openid fhirUser patient/Patient.rs?gender=male', asSelf));
   expect((await send('GET', 'Patient/a')).status).toBe(200);
-  expect((await send('GET', 'Patient/b')).status).toBe(404);
-  expect((await send('GET', 'Patient?_id=a')).status).toBe(403);
-  expect((await send('GET', 'Appointment/a')).status).toBe(403);
+  for (const path of ['Patient/a/_history', 'Patient/a/_history/1', 'Patient/a/$everything', 'Patient/b'])
+    expect((await send('GET', path)).status, path).toBe(404);
+  expect((await send('GET', 'Patient')).body['total']).toBe(0);
+  world.as(token(world, 'openid fhirUser patient/Appointment.rs', asSelf));
+  expect((await send('GET', 'Appointment?_id=visit-a&_include=Appointment:patient')).body['entry']).toHaveLength(1);
+  expect((await send('GET', 'Appointment?patient.family=Alpha')).body['total']).toBe(0);
+
+  // Who may not act for the record any more does not show it either.
+  world.as(token(world, 'openid fhirUser', { ...asSelf, rights: { kind: 'patients', patients: ['b'] } }));
+  expect((await send('GET', 'Patient/a')).status).toBe(403);
   world.as(token(world, 'openid fhirUser'));
   expect((await send('GET', 'Patient/a')).status).toBe(403);
 });

@@ -207,6 +207,51 @@ describe('A2.4 what is no token of ours', () => {
       expect((await fhir(first, token, 'Patient/1')).status, change).toBe(401);
     }
   });
+
+  // In the database alone: nothing that ends tokens by itself comes first, and the token was never used.
+  test.each([
+    [`update auth_oidc set model = 'RefreshToken' where id_hash = $1`],
+    [`update auth_oidc set expires_at = now() - interval '1 second' where id_hash = $1`],
+    [`delete from auth_oidc where model = 'Grant' and id_hash = (select grant_id from auth_oidc where id_hash = $1)`],
+    [
+      `update auth_oidc set expires_at = now() - interval '1 second'
+       where model = 'Grant' and id_hash = (select grant_id from auth_oidc where id_hash = $1)`,
+    ],
+    [`delete from auth_smart_context where grant_id = (select grant_id from auth_oidc where id_hash = $1)`],
+    [
+      `update auth_smart_context set client_id = 'another'
+       where grant_id = (select grant_id from auth_oidc where id_hash = $1)`,
+    ],
+    [
+      `update auth_smart_context c set account_id = (select id from auth_account a where a.id <> c.account_id limit 1)
+       where grant_id = (select grant_id from auth_oidc where id_hash = $1)`,
+    ],
+    ...[
+      'ended_at = now()',
+      `expires_at = now() - interval '1 second'`,
+      `last_seen_at = now() - interval '1 day', expires_at = now() + interval '1 day'`,
+    ].map((set): readonly [string] => [
+      `update auth_session set ${set} where uid =
+         (select c.session_uid from auth_smart_context c join auth_oidc t using (grant_id) where t.id_hash = $1)`,
+    ]),
+    [
+      `delete from auth_session where uid =
+         (select c.session_uid from auth_smart_context c join auth_oidc t using (grant_id) where t.id_hash = $1)`,
+    ],
+    [`update auth_account set status = 'disabled' where id = (select account_id from auth_oidc where id_hash = $1)`],
+    [
+      `update auth_client set disabled_at = now() where client_id = (select client_id from auth_oidc where id_hash = $1)`,
+    ],
+  ] as const)('a person’s, when this is all that happened: %s', async (change) => {
+    const { token } = await granted(await patientOf(), 'launch/patient online_access patient/*.rs');
+    try {
+      const { rowCount } = await first.kairos.pool.query(change, [secretHash(token)]);
+      expect(rowCount).toBe(1);
+      expect((await fhir(first, token, 'Patient/1')).status).toBe(401);
+    } finally {
+      await enableClient(first.kairos.identity, app.clientId);
+    }
+  });
 });
 
 describe('A2.5 what ends a token ends it everywhere within a second', () => {

@@ -3,7 +3,7 @@ import type { Access } from '../../fhir/access.ts';
 import type { Engine } from '../../fhir/engine.ts';
 import { unauthorized } from '../../fhir/http/challenge.ts';
 import { meaningOf } from '../../fhir/search/run.ts';
-import { ANONYMOUS, DIRECTORY } from './policy.ts';
+import { ANONYMOUS, DIRECTORY, DIRECTORY_ACTS } from './policy.ts';
 import { directory } from './rights.ts';
 import { rowsByAct } from './rows.ts';
 
@@ -17,7 +17,7 @@ export function anonymousAccess(engine: Engine): Access {
       if (interaction !== 'capabilities' && (type === undefined || DIRECTORY[type] === undefined)) throw unauthorized();
     },
     to: rowsByAct(meaning, (type, act) => {
-      const open = act === 'read' || act === 'search' ? directory(engine, meaning, type) : undefined;
+      const open = DIRECTORY_ACTS.has(act) && act !== 'refer' ? directory(engine, meaning, type) : undefined;
       return open ? [open] : [];
     }),
   };

@@ -29,7 +29,7 @@ export const DIRECTORY: Readonly<Record<string, 'all' | 'impersonal' | readonly 
 export const PERSONAL_COMPARTMENTS = ['Patient', 'RelatedPerson'] as const;
 
 /** What may be done with the directory. */
-export const DIRECTORY_ACTS: ReadonlySet<Act> = new Set<Act>(['read', 'search', 'refer']);
+export const DIRECTORY_ACTS: ReadonlySet<Act> = new Set<Act>(['read', 'get', 'search', 'refer']);
 
 /** What nobody needs to sign in for. Versions of what was public once are not. */
 export const ANONYMOUS: ReadonlySet<Interaction> = new Set<Interaction>(['capabilities', 'read', 'search-type']);
@@ -62,6 +62,7 @@ export const BY_PATIENTS: Readonly<Record<string, ReadonlySet<Act>>> = {
 export const LETTER_OF: Readonly<Record<Act, Letter | undefined>> = {
   create: 'c',
   read: 'r',
+  get: 'r',
   update: 'u',
   delete: 'd',
   search: 's',

@@ -20,7 +20,7 @@ export interface Granted {
   readonly scopes: readonly ResourceScope[];
   /** Id of the patient in context of the launch. */
   readonly patient: string | undefined;
-  /** `Patient/1`: the person's own resource, where the app was told of it by the scope `fhirUser`. */
+  /** `Patient/1`: the resource of the person, where they let the app know it by the scope `fhirUser`. */
   readonly self: string | undefined;
 }
 
@@ -29,6 +29,16 @@ export interface Alternative {
   readonly conditions: readonly OwnCondition[];
   /** Equal texts mean equal conditions. */
   readonly text: string;
+}
+
+/**
+ * The person's own resource, if the app may read it. Who may not act for their own record any more may not show it either.
+ * @see https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#scopes-for-requesting-identity-data
+ */
+export function selfOf({ rights, self }: Granted): string | undefined {
+  if (self === undefined || rights.kind === 'system') return undefined;
+  const [type, id = ''] = self.split('/');
+  return rights.kind === 'patients' && type === 'Patient' && !rights.patients.includes(id) ? undefined : self;
 }
 
 const EVERY_ROW: Alternative = { conditions: [], text: '' };
@@ -58,9 +68,13 @@ function ofPatients(
   if (open) found.push(open);
   if (!looks && NOT_IN_CONTEXT.has(type)) return found;
   if (!looks && rights.kind === 'patients' && BY_PATIENTS[type]?.has(act) !== true) return found;
+  // What is another's as well is not one patient's to change: nor to be made so.
+  const alone = !looks && rights.kind === 'patients' ? patients.map((p) => `Patient/${p}`) : undefined;
+  const others = alone && [impersonal(engine, ['Patient'], type, alone)];
   for (const patient of patients) {
     const member = membership(engine, 'Patient', patient, type);
-    if (member) found.push({ conditions: [member], text: `Patient/${patient}` });
+    const text = `Patient/${patient}${alone ? ` of ${alone.join()}` : ''}`;
+    if (member) found.push({ conditions: [member, ...(others ?? [])], text });
   }
   return found;
 }
@@ -116,9 +130,10 @@ export function alternatives(
       found.set(whole.text, whole);
     }
   }
-  if (act === 'read' && granted.self?.startsWith(`${type}/`) === true) {
-    const conditions = exactConditions(engine, meaning, type, [['_id', granted.self.slice(type.length + 1)]]);
-    if (conditions) found.set(granted.self, { conditions, text: `self ${granted.self}` });
+  const self = act === 'get' ? selfOf(granted) : undefined;
+  if (self?.startsWith(`${type}/`) === true) {
+    const conditions = exactConditions(engine, meaning, type, [['_id', self.slice(type.length + 1)]]);
+    if (conditions) found.set(`self ${self}`, { conditions, text: `self ${self}` });
   }
   // Without conditions the others make no difference.
   const every = found.get('');

@@ -6,7 +6,7 @@ import { insufficientScope } from '../../fhir/http/challenge.ts';
 import { meaningOf } from '../../fhir/search/run.ts';
 import type { Letter } from '../smart/scope.ts';
 import { LETTER_OF } from './policy.ts';
-import { alternatives, counts, type Granted } from './rights.ts';
+import { alternatives, counts, selfOf, type Granted } from './rights.ts';
 import { rowsByAct } from './rows.ts';
 
 /** Letters of each type's scopes; those of `*` count for all. */
@@ -18,8 +18,6 @@ function lettersByType(granted: Granted): ReadonlyMap<string, ReadonlySet<Letter
     for (const letter of scope.letters) letters.add(letter);
     found.set(scope.type, letters);
   }
-  const [own] = granted.self?.split('/') ?? [];
-  if (own !== undefined) found.set(own, new Set([...(found.get(own) ?? []), 'r']));
   return found;
 }
 
@@ -28,6 +26,7 @@ const needed = (letter: Letter, type: string | undefined): string =>
 
 export function tokenAccess(engine: Engine, granted: Granted, principal: Principal): Access {
   const letters = lettersByType(granted);
+  const self = selfOf(granted);
   const meaning = meaningOf(engine, engine.clock.now());
   const to = rowsByAct(meaning, (type, act) => alternatives(engine, meaning, granted, type, act));
   const has = (type: string | undefined, letter: Letter): boolean =>
@@ -52,8 +51,9 @@ export function tokenAccess(engine: Engine, granted: Granted, principal: Princip
       JSON.stringify([granted.rights, granted.scopes.map((s) => s.text), granted.patient, granted.self ?? null]),
       'base64url',
     ),
-    demand(interaction: Interaction, type?: string, acts: readonly Act[] = []) {
+    demand(interaction: Interaction, type?: string, acts: readonly Act[] = [], id?: string) {
       const act = actOf(interaction);
+      if (act === 'get' && self !== undefined && self === `${type}/${id}`) return;
       if (act) demandAct(act, type, interaction);
       else for (const each of acts) demandAct(each, type, interaction);
     },

@@ -3,7 +3,7 @@ import { demandMatch, etagOf } from '../http/preconditions.ts';
 import type { Handler } from '../http/request.ts';
 import { onlyMatch } from './criteria.ts';
 import { isLive } from './version.ts';
-import { retryOnChange } from './write.ts';
+import { demandUnseen, retryOnChange } from './write.ts';
 
 export const remove: Handler = async (engine, ctx, request) => {
   const type = request.type ?? '';
@@ -12,6 +12,7 @@ export const remove: Handler = async (engine, ctx, request) => {
   ctx.access.demand('delete', type);
   const version = await retryOnChange(ifMatch !== undefined, async () => {
     const current = await engine.repository.read(type, id, ctx.access.to('delete'));
+    if (current === undefined) await demandUnseen(engine.repository, ctx.access, 'delete', type, id);
     demandMatch(ifMatch, current);
     if (!isLive(current)) return current?.version;
     const next = current.version + 1;

@@ -11,7 +11,7 @@ import { onlyMatch } from './criteria.ts';
 import { applyPatch, parsePatch } from './json-patch.ts';
 import { nextVersion, put } from './update.ts';
 import { demandLive, type LiveVersion } from './version.ts';
-import { demandStorable, replyToWrite, retryOnChange } from './write.ts';
+import { demandStorable, demandUnseen, replyToWrite, retryOnChange } from './write.ts';
 
 export const JSON_PATCH = 'application/json-patch+json';
 
@@ -73,7 +73,9 @@ export const patch: Handler = async (engine, ctx, request) => {
   const operations = await readPatch(engine, request);
   const ifMatch = request.header('if-match');
   const write = await retryOnChange(ifMatch !== undefined, async () => {
-    const current = demandLive(await engine.repository.read(type, id, ctx.access.to('update')), type, id);
+    const found = await engine.repository.read(type, id, ctx.access.to('update'));
+    if (found === undefined) await demandUnseen(engine.repository, ctx.access, 'update', type, id);
+    const current = demandLive(found, type, id);
     demandMatch(ifMatch, current);
     const next = await patched(engine, ctx, engine.repository, current, operations);
     await engine.repository.transaction('read committed', (tx) => put(tx, ctx.access, next, current));

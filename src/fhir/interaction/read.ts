@@ -7,8 +7,8 @@ import { demandLive, showVersion } from './version.ts';
 export const read: Handler = async (engine, ctx, request) => {
   const type = request.type ?? '';
   const id = request.id ?? '';
-  ctx.access.demand('read', type);
-  const version = demandLive(await engine.repository.read(type, id, ctx.access.to('read')), type, id);
+  ctx.access.demand('read', type, [], id);
+  const version = demandLive(await engine.repository.read(type, id, ctx.access.to('get')), type, id);
   ctx.emit({ interaction: 'read', type, resources: [`${type}/${id}`], outcome: 'success' });
   if (notModified(request, version)) return { status: 304, version };
   return subsetOf(engine, request.query, type, showVersion(version));

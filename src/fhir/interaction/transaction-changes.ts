@@ -194,7 +194,9 @@ export async function settleAll(
       before,
       isPost ? 'POST' : entry.kind === 'patch' ? 'PATCH' : 'PUT',
     );
-    (isLive(before) ? updates : entry.kind === 'create' ? creates : inserts).push(write);
+    // An update may bring about the id that it names, but criteria name none.
+    const creating = entry.kind === 'create' || entry.criteria !== undefined;
+    (isLive(before) ? updates : creating ? creates : inserts).push(write);
     applied.written.set(index, { version: write, created: !isLive(before) });
     await breathe();
   }

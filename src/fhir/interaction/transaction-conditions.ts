@@ -66,6 +66,7 @@ async function identifyByCriteria(
     }
     return identify(ctx, entry, match.id, match);
   }
+  ctx.access.demand('create', type);
   if (claimed === undefined) return identify(ctx, entry, newId(ctx.clock.now()), undefined);
   const before = await tx.read(type, claimed, ctx.access.to('update'));
   if (isLive(before))

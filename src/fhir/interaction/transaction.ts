@@ -17,10 +17,10 @@ import {
   withBufferedEvents,
   type BundleEntry,
 } from './bundle-entry.ts';
-import { prepareChanges, runChanges, type Applied } from './transaction-changes.ts';
+import { prepareChanges, runChanges, withinAsync, type Applied } from './transaction-changes.ts';
 import { resolveChanges } from './transaction-conditions.ts';
 import { planTransaction, type ChangeEntry, type TransactionPlan, type WriteEntry } from './transaction-plan.ts';
-import { replyToWrite, retryOnChange } from './write.ts';
+import { demandUnseen, replyToWrite, retryOnChange } from './write.ts';
 
 /** The repository as seen from inside: handlers of reads and operations run in the open transaction. */
 function repositoryInside(tx: Transaction): Repository {
@@ -35,7 +35,12 @@ async function currentVersions(
 ): Promise<ReadonlyMap<string, StoredVersion>> {
   const named = entries.filter((e) => e.id !== undefined && e.kind !== 'create');
   const found = await Promise.all(
-    named.map((e) => reader.read(e.type, e.id ?? '', ctx.access.to(e.kind === 'delete' ? 'delete' : 'update'))),
+    named.map(async ({ index, kind, type, id = '' }) => {
+      const act = kind === 'delete' ? 'delete' : 'update';
+      const version = await reader.read(type, id, ctx.access.to(act));
+      if (!version) await withinAsync(index, () => demandUnseen(reader, ctx.access, act, type, id));
+      return version;
+    }),
   );
   return new Map(found.flatMap((v) => (v ? [[`${v.type}/${v.id}`, v] as const] : [])));
 }

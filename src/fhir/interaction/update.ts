@@ -11,13 +11,22 @@ import { badRequest, errorIssue, FhirError } from '../outcome.ts';
 import type { PreparedWrite, StoredVersion, Transaction } from '../store/repository.ts';
 import { onlyMatch } from './criteria.ts';
 import { isLive } from './version.ts';
-import { claimedId, demandStorable, demandUsableId, replyToWrite, retryOnChange, settle } from './write.ts';
+import {
+  claimedId,
+  demandStorable,
+  demandUnseen,
+  demandUsableId,
+  replyToWrite,
+  retryOnChange,
+  settle,
+} from './write.ts';
 
 const NONE: ReadonlyMap<string, Resource> = new Map();
 
 /** New ids are ours to give, except to those who act for the installation. @throws FhirError 405 */
 export function demandOwnIds(access: Access, type: string, id: string): void {
-  if (access.principal.kind === 'system') return;
+  // Whoever sees some of the rows would learn by it that an id is taken.
+  if (access.principal.kind === 'system' && access.to('update').reach(type) === 'all') return;
   throw new FhirError(
     405,
     [
@@ -47,14 +56,19 @@ export function nextVersion(
   });
 }
 
-/** Writes a version over a current one, or where there is none. @throws ConcurrentChange, FhirError 403 */
+/**
+ * Writes a version over a current one, or where there is none.
+ * @param absent act that a new resource needs: an update may bring about the id that it names, but criteria name none
+ * @throws ConcurrentChange, FhirError 403
+ */
 export const put = (
   tx: Transaction,
   access: Access,
   write: PreparedWrite,
   current: StoredVersion | undefined,
+  absent: 'create' | 'update' = 'update',
 ): Promise<void> =>
-  isLive(current) ? tx.update([write], NONE, access.to('update')) : tx.insert([write], access.to('update'));
+  isLive(current) ? tx.update([write], NONE, access.to('update')) : tx.insert([write], access.to(absent));
 
 function done(
   engine: Engine,
@@ -85,8 +99,11 @@ export const update: Handler = async (engine, ctx, request) => {
   const id = request.id ?? '';
   ctx.access.demand('update', type);
   const tree = await readJson(engine, request);
-  const readCurrent = (): Promise<StoredVersion | undefined> =>
-    engine.repository.read(type, id, ctx.access.to('update'));
+  const readCurrent = async (): Promise<StoredVersion | undefined> => {
+    const current = await engine.repository.read(type, id, ctx.access.to('update'));
+    if (current === undefined) await demandUnseen(engine.repository, ctx.access, 'update', type, id);
+    return current;
+  };
   const resource = await demandStorable(engine, ctx.access, engine.repository, type, tree, readCurrent);
   demandSameId(tree, type, id);
   const ifMatch = request.header('if-match');
@@ -115,6 +132,7 @@ export const conditionalUpdate: Handler = async (engine, ctx, request) => {
       if (match && claimed !== undefined && claimed !== match.id) demandSameId(tree, type, match.id);
       demandMatch(ifMatch, match);
       demandNone(request.header('if-none-match'), match);
+      if (!match) ctx.access.demand('create', type);
       if (!match && claimed !== undefined) demandOwnIds(ctx.access, type, claimed);
       const id = match?.id ?? claimed ?? newId(ctx.clock.now());
       const before = match ?? (claimed === undefined ? undefined : await tx.read(type, id, ctx.access.to('update')));
@@ -128,7 +146,7 @@ export const conditionalUpdate: Handler = async (engine, ctx, request) => {
         ]);
       }
       const next = nextVersion(engine, ctx, resource, id, before, before ? 'PUT' : 'POST');
-      await put(tx, ctx.access, next, before);
+      await put(tx, ctx.access, next, before, 'create');
       return { write: next, current: before };
     }),
   );

@@ -3,7 +3,7 @@
  * @see https://hl7.org/fhir/R4/http.html#create
  */
 import type { Resource } from '@medplum/fhirtypes';
-import type { Access } from '../access.ts';
+import { notAllowed, type Access, type Act } from '../access.ts';
 import type { Engine } from '../engine.ts';
 import { preferredReturn } from '../http/negotiate.ts';
 import type { FhirRequest, Reply } from '../http/request.ts';
@@ -206,6 +206,14 @@ async function demandTargets(
 /** Id, version and time set by the server; text and search columns made. */
 export const settle = (engine: Engine, resource: Resource, version: WriteVersion): PreparedWrite =>
   prepareWrite({ extract: (type, r) => extract(engine.definitions, type, r, engine.baseUrl) }, resource, version);
+
+/** Of what is not theirs to change, people are told so only where they see it: else it is to them as if it were not there. @throws FhirError 403 */
+export async function demandUnseen(reader: Reader, access: Access, act: Act, type: string, id: string): Promise<void> {
+  if (access.to(act).reach(type) === 'all') return;
+  const name = `${type}/${id}`;
+  for (const sees of ['read', 'search'] as const)
+    if ((await reader.existing([name], access.to(sees))).has(name)) throw notAllowed(type, act);
+}
 
 const ATTEMPTS = 10;
 

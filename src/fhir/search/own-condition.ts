@@ -17,11 +17,13 @@ import { columnsFor, type Place } from './sql.ts';
 import { localReference } from './type/reference.ts';
 import { asObject, asString, eachValue, isScalar, listValues } from './values.ts';
 
-/** The row is in nobody's compartment of these codes. */
+/** The row is in nobody's compartment of these codes, but for those excepted. */
 export interface ImpersonalCondition {
   readonly kind: 'impersonal';
   readonly params: readonly SearchParam[];
   readonly codes: readonly string[];
+  /** `Patient/1` */
+  readonly except: readonly string[];
 }
 
 export type OwnCondition = ParamCondition | CompartmentCondition | ImpersonalCondition;
@@ -37,14 +39,15 @@ export function membership(
   return params && { kind: 'compartment', params, self: type === code, code, id };
 }
 
-/** No reference that would put the resource into a compartment. */
+/** No reference that would put the resource into a compartment. @param except those into whose compartments it may */
 export function impersonal(
   engine: Pick<Engine, 'definitions'>,
   codes: readonly string[],
   type: string,
+  except: readonly string[] = [],
 ): ImpersonalCondition {
   const params = new Set(codes.flatMap((code) => compartmentParams(engine, code, type) ?? []));
-  return { kind: 'impersonal', params: [...params], codes };
+  return { kind: 'impersonal', params: [...params], codes, except };
 }
 
 const approximate = (condition: ParamCondition): boolean =>
@@ -71,13 +74,17 @@ export function exactConditions(
   }
 }
 
-function impersonalSql(meaning: Meaning, place: Place, { params, codes }: ImpersonalCondition): Sql[] {
+function impersonalSql(meaning: Meaning, place: Place, { params, codes, except }: ImpersonalCondition): Sql[] {
+  const leads = (reference: Sql, code: string): Sql => {
+    const any = sql`starts_with(${reference}, ${raw(`'${code}/'`)})`;
+    return except.length === 0 ? any : sql`(${any} and ${reference} <> all(${except}::text[]))`;
+  };
   return params.flatMap((param) => {
     const column = columnsFor(meaning.definitions, place, param).column();
     return codes.map((code) =>
       isScalar(param)
-        ? sql`starts_with(${column}, ${raw(`'${code}/'`)}) is not true`
-        : sql`not exists (select from unnest(${column}) v where starts_with(v, ${raw(`'${code}/'`)}))`,
+        ? sql`${leads(column, code)} is not true`
+        : sql`not exists (select from unnest(${column}) v where ${leads(raw('v'), code)})`,
     );
   });
 }
@@ -94,12 +101,12 @@ function isMember(meaning: Meaning, { params, self, code, id }: CompartmentCondi
   return params.some((p) => meaning.kindOf(p).matches(p, listValues(resource, p), undefined, [value], meaning));
 }
 
-function isImpersonal(meaning: Meaning, { params, codes }: ImpersonalCondition, resource: unknown): boolean {
+function isImpersonal(meaning: Meaning, { params, codes, except }: ImpersonalCondition, resource: unknown): boolean {
   let personal = false;
   for (const param of params) {
     eachValue(resource, param, (value) => {
       const local = localReference(asString(asObject(value)?.['reference']) ?? '', meaning.baseUrl);
-      personal ||= codes.some((code) => local.startsWith(`${code}/`));
+      personal ||= !except.includes(local) && codes.some((code) => local.startsWith(`${code}/`));
     });
   }
   return !personal;
