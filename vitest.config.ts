@@ -7,6 +7,7 @@ export default defineConfig({
     // One process a file, two at a time: the machine that matters has two cores.
     pool: 'forks',
     maxWorkers: 2,
+    isolate: false,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     passWithNoTests: false,

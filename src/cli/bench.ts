@@ -234,11 +234,15 @@ async function importRate(folder: string, dataDir: string): Promise<Check> {
   await writeFile(file, text);
   const count = text.split('\n').length - 1;
   const started = performance.now();
-  const child = spawn(process.execPath, [path.join(projectFolder, 'src', 'cli', 'import.ts'), file], {
-    cwd: projectFolder,
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], DATA_DIR: dataDir, LOG_LEVEL: 'warn' },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--import=./src/compile-cache.mjs', path.join(projectFolder, 'src', 'cli', 'import.ts'), file],
+    {
+      cwd: projectFolder,
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], DATA_DIR: dataDir, LOG_LEVEL: 'warn' },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  );
   const [code] = (await once(child, 'exit')) as [number | null];
   const rate = (count * 1000) / (performance.now() - started);
   return {

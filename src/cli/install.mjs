@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -127,6 +127,9 @@ function build() {
   process.stderr.write('Building the definitions …\n');
   const { status } = spawnSync(node, [at('src', 'cli', 'build.ts')], { cwd: root, stdio: ['ignore', 2, 2] });
   if (status !== 0) stop('The build failed: see the messages above.');
+  // Without it everything works as well, only slower.
+  rmSync(at('.build', 'compiled'), { recursive: true, force: true });
+  spawnSync(node, ['--import=./src/compile-cache.mjs', at('src', 'cli', 'warm.ts')], { cwd: root, stdio: 'ignore' });
   mkdirSync(at('.build'), { recursive: true });
   writeFileSync(stampFile, inputs);
 }

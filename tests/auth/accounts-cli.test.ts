@@ -1,6 +1,5 @@
 /** `npm run accounts`: the operator's commands, as processes on a database. */
 import { execFile } from 'node:child_process';
-import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { accountByEmail } from '../../src/auth/accounts/account.ts';
@@ -11,7 +10,7 @@ import { factorsOf } from '../../src/auth/mfa/factors.ts';
 import { grantAll } from '../../src/fhir/access.ts';
 import { storeAll } from '../../src/fhir/interaction/store-all.ts';
 import { newId } from '../../src/platform/id.ts';
-import { projectFolder } from '../../src/platform/paths.ts';
+import { program } from '../support/process.ts';
 import { TEST_ROOT_KEY } from '../support/root-key.ts';
 import { current, enrol, Jar, openHousehold, PASSWORD, refusal, type Household } from './people.ts';
 
@@ -51,7 +50,7 @@ async function accounts(...args: string[]): Promise<Said> {
   try {
     const { stdout, stderr } = await promisify(execFile)(
       process.execPath,
-      [path.join(projectFolder, 'src/cli/accounts.ts'), ...args],
+      [...program('src/cli/accounts.ts'), ...args],
       { env, cwd: '/' },
     );
     return { code: 0, out: stdout, err: stderr };

@@ -6,8 +6,8 @@ import os from 'node:os';
 import path from 'node:path';
 import type { ClientConfig } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { projectFolder } from '../../src/platform/paths.ts';
 import { openTestKairos, type TestKairos } from '../support/kairos.ts';
+import { program } from '../support/process.ts';
 import { TEST_ROOT_KEY } from '../support/root-key.ts';
 import { importContext, importPaths, importTexts, told } from './support.ts';
 
@@ -223,7 +223,7 @@ describe('npm run import', () => {
     `postgres://${encodeURIComponent(user ?? '')}:${encodeURIComponent(typeof password === 'string' ? password : '')}@localhost/${database ?? ''}?host=${encodeURIComponent(host ?? '')}&port=${port ?? 5432}`;
 
   async function run(...args: string[]): Promise<{ code: number | null; output: string }> {
-    const child = spawn(process.execPath, [path.join(projectFolder, 'src', 'cli', 'import.ts'), ...args], {
+    const child = spawn(process.execPath, [...program('src/cli/import.ts'), ...args], {
       env: {
         PATH: process.env['PATH'],
         DATABASE_URL: url(kairos.roles.app),

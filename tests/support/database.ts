@@ -23,7 +23,7 @@ export async function createTestDatabase(from?: string): Promise<TestDatabase> {
       await client.end();
     }
   };
-  await admin(`create database ${database} owner kairos_owner template ${from ?? template}`);
+  await admin(`create database ${database} owner kairos_owner template ${from ?? template} strategy file_copy`);
   return {
     superuser: { ...superuser, database },
     owner: { ...owner, database },

@@ -1,8 +1,15 @@
 /** The server as its operator runs it: a process with a socket and a data folder. */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { projectFolder } from '../../src/platform/paths.ts';
 import { ROBOT } from './robot.ts';
+
+/** Arguments of Node.js for a program of the project, started as npm's scripts start it. @param file from the project's folder on */
+export const program = (file: string): readonly string[] => [
+  `--import=${pathToFileURL(path.join(projectFolder, 'src/compile-cache.mjs')).href}`,
+  path.join(projectFolder, file),
+];
 
 export interface ServerProcess {
   readonly pid: number;
@@ -20,7 +27,7 @@ export interface ServerProcess {
  * @param cwd where a `.env` may stand; by default away from a developer's
  */
 export function startServer(env: Readonly<Record<string, string>>, cwd = '/'): ServerProcess {
-  const child = spawn(process.execPath, [path.join(projectFolder, 'src/main.ts')], {
+  const child = spawn(process.execPath, program('src/main.ts'), {
     cwd,
     env: { PATH: process.env['PATH'] ?? '', PORT: '0', DEMO: 'off', LOG_LEVEL: 'warn', ...ROBOT, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
