@@ -3,6 +3,8 @@
 const STATUS = {
   /** Address or password is wrong, or there is no such account, or it is disabled. */
   credentials: 401,
+  /** The password of who is signed in is another one. */
+  'wrong-password': 401,
   /** The session has ended, or lacks its second factor. */
   session: 401,
   /** Identity must be proven again. */

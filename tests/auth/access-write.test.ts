@@ -115,7 +115,7 @@ test.each(['/_history/x_y', '/_history/', '/_history/1/_history/2'])(
 test('patients write what patients write, and nothing else of their compartment', () => {
   const allowed: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
     ['Appointment', 'AppointmentResponse', 'Communication', 'CommunicationRequest', 'Consent', 'Coverage'].map(
-      (type) => [type, ['create', 'update', 'delete']],
+      (type) => [type, ['create', 'update']],
     ),
   );
   for (const level of ['patient', 'user']) {
@@ -378,14 +378,35 @@ describe('scopes for each letter', () => {
     expect((await send('GET', 'Appointment')).status).toBe(403);
     expect((await send('GET', `Appointment/${id}`)).status).toBe(200);
     expect((await send('DELETE', `Appointment/${id}`)).status).toBe(403);
-    world.as(token(world, 'patient/Appointment.rs patient/Appointment.d?status=booked'));
+    const workforce = { rights: { kind: 'workforce' } } as const;
+    world.as(token(world, 'patient/Appointment.rs patient/Appointment.d?status=booked', workforce));
     expect((await send('DELETE', `Appointment/${id}`)).status).toBe(403);
     expect((await send('GET', `Appointment/${id}`)).status).toBe(200);
     // Found by what may be searched, but not to be deleted.
     expect((await send('DELETE', `Appointment?_id=${id}`)).status).toBe(403);
     world.as(token(world, 'patient/Appointment.rs patient/Appointment.d?status=proposed'));
+    expect((await send('DELETE', `Appointment/${id}`)).status).toBe(403);
+    world.as(token(world, 'patient/Appointment.rs patient/Appointment.d?status=proposed', workforce));
     expect((await send('DELETE', `Appointment/${id}`)).status).toBe(204);
     expect((await send('GET', `Appointment/${id}`)).status).toBe(404);
+  });
+
+  test('a patch may test only what may be read', async () => {
+    const id = await created();
+    const patch = (value: string): readonly object[] => [
+      { op: 'test', path: '/status', value },
+      { op: 'add', path: '/priority', value: 1 },
+    ];
+    const ways = (value: string) => [
+      () => send('PATCH', `Appointment/${id}`, patch(value)),
+      () => send('PATCH', `Appointment?_id=${id}`, patch(value)),
+    ];
+    world.as(token(world, 'patient/Appointment.us'));
+    for (const value of ['proposed', 'booked'])
+      for (const way of ways(value)) expect((await way()).status, value).toBe(403);
+    world.as(token(world, 'patient/Appointment.us patient/Appointment.r?status=proposed'));
+    for (const way of ways('proposed')) expect((await way()).status).toBe(200);
+    for (const way of ways('booked')) expect((await way()).status).toBe(422);
   });
 
   test('the reply to a write shows nothing that may not be read', async () => {

@@ -277,7 +277,7 @@ describe('changing the password', () => {
     ]);
     const before = here.browser.cookieHeader;
     const input = { person: here, current: PASSWORD, next: NEXT, ...here.browser.request };
-    expect(await refusal(changePassword(house.parts, { ...input, current: 'wrong' }))).toBe('credentials');
+    expect(await refusal(changePassword(house.parts, { ...input, current: 'wrong' }))).toBe('wrong-password');
     expect(await refusal(changePassword(house.parts, { ...input, next: 'tiny' }))).toBe('password-short');
     here.browser.keep(await changePassword(house.parts, input));
     expect(await sessionOf(house.parts, before)).toBeUndefined();

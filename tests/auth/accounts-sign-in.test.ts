@@ -172,7 +172,7 @@ test('proving the password again gives a new id and a new time, and the old cook
   expect(session.authTime).toBeGreaterThanOrEqual(person.session.authTime + 699);
   expect(await sessionOf(house.parts, before)).toBeUndefined();
   expect(await refusal(proveByPassword(house.parts, { password: 'wrong', person, ...person.browser.request }))).toBe(
-    'credentials',
+    'wrong-password',
   );
 });
 

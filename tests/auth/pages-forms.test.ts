@@ -297,6 +297,18 @@ describe('an app is let in', () => {
   const SCOPE =
     'openid fhirUser launch/patient offline_access patient/Appointment.rs patient/Patient.r user/Slot.rs nonsense/x';
 
+  test('when only the patient is asked for, that is said, and can be allowed', async () => {
+    const { email } = await world.account({ profiles: ['Patient/maria'] });
+    const visitor = world.visitor();
+    const asked = 'launch/patient online_access patient/Observation.rs';
+    const page = await visitor.go(world.authorize(await world.app({ scope: 'launch/patient online_access patient/*.rs' }), asked));
+    const picker = await visitor.submit(page, '/signin', { email, password: PASSWORD });
+    const consent = await visitor.submit(picker, picker.url.pathname, { patient: 'Patient/maria' });
+    expect(text(consent)).toContain('Know whose record you chose');
+    const back = await visitor.submit(consent, consent.url.pathname, { decision: 'allow' });
+    expect(back.headers.get('location')).toContain('code=');
+  });
+
   test('sign in, choose a patient, narrow what it may, see it among the connected apps, disconnect it', async () => {
     const { email } = await world.account({ profiles: ['Patient/maria', 'RelatedPerson/mother-of-leo'] });
     const clientId = await world.app();

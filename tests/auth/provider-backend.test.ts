@@ -155,7 +155,7 @@ describe('the request', () => {
   test.each<[string, Readonly<Record<string, string | undefined>>, number, string]>([
     ['no grant_type', { grant_type: undefined }, 400, 'invalid_request'],
     ['another grant_type', { grant_type: 'not_a_grant_type' }, 400, 'unsupported_grant_type'],
-    ['a grant_type of apps', { grant_type: 'authorization_code' }, 400, 'invalid_request'],
+    ['a grant_type of apps', { grant_type: 'authorization_code' }, 400, 'unauthorized_client'],
     ['no client_assertion_type', { client_assertion_type: undefined }, 400, 'invalid_request'],
     ['another client_assertion_type', { client_assertion_type: 'not_an_assertion_type' }, 400, 'invalid_request'],
     ['no client_assertion', { client_assertion: undefined }, 400, 'invalid_request'],

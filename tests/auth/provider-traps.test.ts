@@ -39,7 +39,7 @@ let session: Session;
 
 beforeAll(async () => {
   [one, two] = await startTwoIdentityServers();
-  account = await makeAccount(one, ['patient'], ['Patient/1']);
+  account = await makeAccount(one, ['patient'], ['Patient/1', 'Patient/2']);
   app = await makeApp(one, { scope: `${ALL_SCOPES} patient/Appointment.rs?status=booked` });
   confidential = await makeApp(one, {
     auth: 'client_secret_post',
@@ -499,6 +499,8 @@ describe('OpenID Connect RP-Initiated Logout', () => {
       state: 's',
     });
     const asked = await own.fetch(`${one.issuer}/logout?${query}`);
+    expect(asked.headers.get('content-security-policy')).toContain("form-action 'self' https://app.example.org");
+    expect(asked.headers.get('x-frame-options')).toBe('DENY');
     const xsrf = /name="xsrf" value="([^"]+)"/.exec(await asked.text())?.[1] ?? '';
     const done = await own.fetch(`${one.issuer}/logout/confirm`, {
       method: 'POST',
@@ -582,6 +584,23 @@ describe('revocation by the other ways', () => {
     const { body } = await exchange(one, app, await authorize(one, own, app, session));
     await poolNamed(one.kairos.pool, `update auth_account set status = 'disabled' where id = $1`, [person.id]);
     expect((await refresh(one, app, body['refresh_token'])).status).toBe(400);
+  });
+
+  test('who may not act for the patient any more cannot refresh what was opened for them', async () => {
+    const person = await makeAccount(one, ['patient'], ['Patient/9', 'Patient/10']);
+    const own = new Browser();
+    const session = await signIn(one, own, person);
+    const tokensFor = async (patient: string) =>
+      (await exchange(one, app, await authorize(one, own, app, session, {}, { patient }))).body;
+    const kept = await tokensFor('Patient/9');
+    const lost = await tokensFor('Patient/10');
+    await poolNamed(one.kairos.pool, `delete from auth_profile where account_id = $1 and reference = 'Patient/10'`, [
+      person.id,
+    ]);
+    const refused = await refresh(one, app, lost['refresh_token']);
+    expect([refused.status, refused.body]).toEqual([400, expect.objectContaining({ error: 'invalid_grant' })]);
+    expect(JSON.stringify(refused.body)).not.toContain('10');
+    expect((await refresh(one, app, kept['refresh_token'])).body['patient']).toBe('9');
   });
 
   test("another client's token is left alone, and 200 all the same", async () => {

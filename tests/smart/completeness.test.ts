@@ -219,9 +219,23 @@ describe('scopes_supported: each can be granted', () => {
   });
   test('to a patient, standalone: all that need no launch, and not one for a person at once', async () => {
     for (const scope of offered.filter((s) => !s.startsWith('system/') && s !== 'launch' && s !== 'launch/encounter')) {
-      const { body } = await exchange(inst.first, app, await inst.flow(app, { scope }));
-      expect([scope, body['scope']]).toEqual([scope, scope]);
+      // Who the person is stands in the id_token.
+      const asked = scope === 'fhirUser' || scope === 'profile' ? `openid ${scope}` : scope;
+      const { body } = await exchange(inst.first, app, await inst.flow(app, { scope: asked }));
+      expect([scope, body['scope']]).toEqual([scope, asked]);
     }
+  });
+  test('OpenID Connect Core 3.1.2.1: without openid nobody is told who the person is', async () => {
+    const { body } = await exchange(
+      inst.first,
+      app,
+      await inst.flow(app, { scope: 'fhirUser profile launch/patient patient/Patient.rs' }),
+    );
+    expect([body['scope'], body['id_token']]).toEqual(['launch/patient patient/Patient.rs', undefined]);
+  });
+  test('fhirUser is not granted to who is nobody here', async () => {
+    const { body } = await asStaff({ scope: 'openid fhirUser user/Appointment.rs' });
+    expect(body['scope']).toBe('openid user/Appointment.rs');
   });
   test('in an EHR launch: launch and launch/encounter', async () => {
     await storeEncounter();
@@ -363,9 +377,7 @@ describe('grant types, methods, algorithms', () => {
         'sub'
       ],
     ).toBe(payload?.['sub']);
-    for (const claim of texts(openid, 'claims_supported').filter(
-      (c) => !['sid', 'acr', 'amr', 'auth_time'].includes(c),
-    ))
+    for (const claim of texts(openid, 'claims_supported').filter((c) => !['acr', 'amr', 'auth_time'].includes(c)))
       expect(payload).toHaveProperty(claim);
     for (const mode of ['fragment', 'form_post']) {
       const refused = await inst.flow(app, { response_mode: mode }).then(

@@ -161,9 +161,9 @@ describe.each(methods)(
   (_name, send) => {
     test.each<[string, () => Change, string]>([
       ['no response_type', () => ({ response_type: undefined }), 'invalid_request'],
-      ['response_type token', () => ({ response_type: 'token' }), 'invalid_request'],
-      ['response_type id_token', () => ({ response_type: 'id_token' }), 'invalid_request'],
-      ['response_type code token', () => ({ response_type: 'code token' }), 'invalid_request'],
+      ['response_type token', () => ({ response_type: 'token' }), 'unsupported_response_type'],
+      ['response_type id_token', () => ({ response_type: 'id_token' }), 'unsupported_response_type'],
+      ['response_type code token', () => ({ response_type: 'code token' }), 'unsupported_response_type'],
       ['response_type none', () => ({ response_type: 'none' }), 'unsupported_response_type'],
       ['two response_types', () => ({ response_type: ['code', 'token'] }), 'invalid_request'],
       ['RFC 7636 4.4.1: no challenge', () => ({ code_challenge: undefined }), 'invalid_request'],

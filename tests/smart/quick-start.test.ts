@@ -105,7 +105,7 @@ describe('docs/smart.md: quick start', () => {
       const [shown = ''] = blocks.of('json');
       const told: unknown = JSON.parse(here(shown));
       await page.evaluate('FHIR.oauth2.ready().then((client) => { window.client = client; })');
-      const made = { access_token: '…', refresh_token: '…', id_token: '…', patient: 'demo1-patient-1' };
+      const made = { access_token: '…', refresh_token: '…', id_token: '…', patient: 'demo1-patient-001' };
       expect({ ...(await tokens(page)), ...made }).toEqual(told);
       expect(await page.evaluate('client.refresh().then(() => client.patient.read()).then((p) => p.id)')).toBe('maria');
     } finally {

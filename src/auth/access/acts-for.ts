@@ -63,6 +63,17 @@ export async function relationsOf(engine: Engine, profiles: readonly string[]): 
 
 export const isWorkforce = ({ roles }: Pick<Account, 'roles'>): boolean => roles.some((role) => ALL_ROWS.has(role));
 
+/** Whether an account may, now, act for a patient. @param patient id; undefined: nobody is meant */
+export async function mayActFor(
+  { engine }: { readonly engine: Engine },
+  account: Pick<Account, 'roles' | 'profiles'>,
+  patient: string | undefined,
+): Promise<boolean> {
+  if (patient === undefined) return true;
+  const { rights } = await rightsOf(engine, account);
+  return rights.kind !== 'patients' || rights.patients.includes(patient);
+}
+
 /** What an account has a right to, and until when that holds. */
 export async function rightsOf(
   engine: Engine,

@@ -40,7 +40,8 @@ export const ALL_ROWS: ReadonlySet<string> = new Set(['physician', 'staff', 'adm
 /** What is not written under `patient/` scopes, by whomever, although it lies in the compartment: it says who may act for patients, or is kept about them. */
 export const NOT_IN_CONTEXT: ReadonlySet<string> = new Set(['AuditEvent', 'Provenance', 'RelatedPerson']);
 
-const WRITES: ReadonlySet<Act> = new Set<Act>(['create', 'update', 'delete']);
+/** Not to delete: what was is kept, with a status that says that it holds no more. */
+const WRITES: ReadonlySet<Act> = new Set<Act>(['create', 'update']);
 
 /**
  * What patients may write of what lies in their compartment; the rest of it is the clinic's. Not Patient: by its identifiers and birth date

@@ -21,8 +21,10 @@ function lettersByType(granted: Granted): ReadonlyMap<string, ReadonlySet<Letter
   return found;
 }
 
-const needed = (letter: Letter, type: string | undefined): string =>
-  type === undefined ? `a scope with .${letter}` : `a scope such as user/${type}.${letter}`;
+const needed = (letter: Letter, type: string | undefined, { rights, patient }: Granted): string => {
+  const level = rights.kind === 'system' ? 'system' : patient === undefined ? 'user' : 'patient';
+  return type === undefined ? `a scope with .${letter}` : `a scope such as ${level}/${type}.${letter}`;
+};
 
 export function tokenAccess(engine: Engine, granted: Granted, principal: Principal): Access {
   const letters = lettersByType(granted);
@@ -39,7 +41,9 @@ export function tokenAccess(engine: Engine, granted: Granted, principal: Princip
     if (letter === undefined) return;
     const where = type === undefined ? '' : ` ${type}`;
     if (!has(type, letter))
-      throw insufficientScope(`The access token does not reach so far: ${what}${where} needs ${needed(letter, type)}.`);
+      throw insufficientScope(
+        `The access token does not reach so far: ${what}${where} needs ${needed(letter, type, granted)}.`,
+      );
     if (act === 'create' && type !== undefined && to('create').reach(type) === 'none')
       throw insufficientScope(`With this access no ${type} may be created.`);
   };

@@ -2,7 +2,7 @@
 import { poolNamed } from '../../platform/database/pool.ts';
 import { spendGuess } from '../attempts.ts';
 import type { AuthParts } from '../parts.ts';
-import { refuse } from '../refusal.ts';
+import { Refusal, refuse } from '../refusal.ts';
 import { knownDevice } from '../session/known-device.ts';
 import { accountByEmail, accountById, emailTag, type Account } from './account.ts';
 import type { Person } from './actor.ts';
@@ -78,5 +78,9 @@ export async function checkPassword(
   { password, person, ...browser }: Browser & { readonly password: string; readonly person: Person },
 ): Promise<void> {
   const account = await accountById(parts, person.account.id);
-  await demandPassword(parts, account, emailTag(parts, account?.email ?? person.account.email), password, browser);
+  const tag = emailTag(parts, account?.email ?? person.account.email);
+  await demandPassword(parts, account, tag, password, browser).catch((error: unknown) => {
+    // Whose account it is is known here.
+    throw error instanceof Refusal && error.code === 'credentials' ? refuse('wrong-password') : error;
+  });
 }

@@ -7,11 +7,11 @@ import { compartmentTypes } from '../../fhir/search/compartment.ts';
 import { patientChoice } from '../access/people.ts';
 import { findClient } from '../clients/registry.ts';
 import { denyConsent, grantConsent, type InteractionView } from '../provider/interaction.ts';
-import { parseScopes, type ResourceScope, type Scope } from '../smart/scope.ts';
+import { parseScopes, withoutNameless, type ResourceScope, type Scope } from '../smart/scope.ts';
 import { birthText, choice, initials, postForm } from './fields.ts';
 import { otherStep, settled, sockets, viewOf } from './interaction.ts';
 import type { Html } from './layout.ts';
-import { formTarget } from './reply.ts';
+import { formTarget } from '../form-target.ts';
 import { scopeWords } from './scope-words.ts';
 import { goTo, showPage, type OwnVisit } from './visit.ts';
 
@@ -122,6 +122,18 @@ function aboutApp({ client }: InteractionView, { t }: OwnVisit): Html | undefine
   </p>`;
 }
 
+/** Where nothing else is asked for: what goes along. */
+function alongCard({ t }: OwnVisit, { scopes }: InteractionView): Html | undefined {
+  const along = scopes.filter(({ text }) => ALONG.has(text));
+  if (along.length < scopes.length) return undefined;
+  return html`<section class="card">
+    <h2>${t.consent.may}</h2>
+    <ul>
+      ${along.map((scope) => html`<li>${scopeWords(scope, t)}</li>`)}
+    </ul>
+  </section>`;
+}
+
 async function page(visit: OwnVisit, view: InteractionView, error?: string): Promise<Response> {
   const { t, account } = visit;
   const offers = await offered(visit, view);
@@ -130,7 +142,7 @@ async function page(visit: OwnVisit, view: InteractionView, error?: string): Pro
   const path = `/oauth/interaction/${view.uid}/consent`;
   const form = html` ${
       offers.length === 0
-        ? undefined
+        ? alongCard(visit, view)
         : html`<fieldset class="card">
             <legend class="legend">${t.consent.may}</legend>
             <ul class="ticks plain">
@@ -174,7 +186,10 @@ async function page(visit: OwnVisit, view: InteractionView, error?: string): Pro
     <div>
       <h1>${t.consent.title(view.client.name)}</h1>
       <p class="lead">${t.consent.asks(view.client.name)}</p>
-      <p class="small quiet">${t.consent.account}: <strong>${account.name}</strong>, ${account.email}</p>
+      <p class="small quiet">
+        ${t.consent.account}: <strong>${account.name}</strong>, ${account.email} ·
+        <a href="/signout">${t.consent.notYou}</a>
+      </p>
       ${aboutApp(view, visit)}
     </div>
     ${await patientCard(visit, view)} ${postForm(visit, path, html`<div class="stack">${form}</div>`)}
@@ -192,13 +207,13 @@ export async function showConsent(visit: OwnVisit): Promise<Response> {
 }
 
 /** Narrower scopes that are ticked stand in the place of the wider one above them. */
-function chosen(view: InteractionView, offers: readonly Offer[], ticked: ReadonlySet<string>): readonly string[] {
+function chosen(view: InteractionView, offers: readonly Offer[], ticked: ReadonlySet<string>): readonly Scope[] {
   const resources = offers.flatMap(({ scope, parts }) => {
     const narrow = parts.filter((part) => ticked.has(part.text));
     return narrow.length > 0 ? narrow : ticked.has(scope.text) ? [scope] : [];
   });
   const others = view.scopes.filter(({ kind, text }) => kind === 'plain' && (ticked.has(text) || ALONG.has(text)));
-  return [...others, ...resources].map(({ text }) => text);
+  return withoutNameless([...others, ...resources]);
 }
 
 export async function decideConsent(visit: OwnVisit): Promise<Response> {
@@ -212,6 +227,17 @@ export async function decideConsent(visit: OwnVisit): Promise<Response> {
     return goTo(visit, await settled(denyConsent(server, incoming, outgoing)));
   const ticked = new Set(visit.form.all('scope'));
   const granted = chosen(view, await offered(visit, view), ticked);
-  if (granted.every((text) => ALONG.has(text))) return page(visit, view, visit.t.consent.needOne);
-  return goTo(visit, await settled(grantConsent(server, incoming, outgoing, granted)));
+  const canTick = view.scopes.some(({ text }) => !ALONG.has(text));
+  if (canTick && granted.every(({ text }) => ALONG.has(text))) return page(visit, view, visit.t.consent.needOne);
+  return goTo(
+    visit,
+    await settled(
+      grantConsent(
+        server,
+        incoming,
+        outgoing,
+        granted.map((s) => s.text),
+      ),
+    ),
+  );
 }

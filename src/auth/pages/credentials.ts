@@ -68,7 +68,7 @@ function passwordPage(visit: OwnVisit, wrong?: string): PageOptions {
             ? passwordField(visit, {
                 name: 'current',
                 label: t.fields.currentPassword,
-                wrong: wrong === 'credentials' || wrong === 'limited',
+                wrong: wrong === 'wrong-password' || wrong === 'limited',
                 focus: true,
               })
             : undefined

@@ -9,9 +9,9 @@ import type { Texts } from './texts/languages.ts';
 import { showPage, type Visit } from './visit.ts';
 
 /** Searches that show something on the demo clinic and need no sign-in, by what they ask. */
-const EXAMPLES: readonly (readonly [what: keyof Texts['landing']['examples'], path: string])[] = [
+const examples = (today: string): readonly (readonly [what: keyof Texts['landing']['examples'], path: string])[] => [
   ['services', 'HealthcareService?_count=10'],
-  ['slots', 'Slot?status=free&_sort=start&_count=20'],
+  ['slots', `Slot?status=free&start=ge${today}&_sort=start&_count=20`],
   [
     'practitioners',
     'PractitionerRole?_include=PractitionerRole:practitioner&_include=PractitionerRole:location&_count=10',
@@ -103,7 +103,7 @@ export async function showLanding(visit: Visit): Promise<Response> {
         <h2>${t.landing.searches}</h2>
         <p class="quiet small">${t.landing.searchesNote}</p>
         <ul class="rows">
-          ${EXAMPLES.map(
+          ${examples(new Date(parts.clock.now()).toISOString().slice(0, 10)).map(
             ([what, path]) =>
               html`<li>
                 <a href="${`${base}/${path}&_pretty=true`}">${t.landing.examples[what]}</a><br /><code class="quiet"

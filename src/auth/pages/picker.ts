@@ -7,7 +7,7 @@ import { forbidden } from './errors.ts';
 import { birthText, field, initials, postForm } from './fields.ts';
 import { otherStep, settled, sockets, viewOf } from './interaction.ts';
 import type { Html } from './layout.ts';
-import { formTarget } from './reply.ts';
+import { formTarget } from '../form-target.ts';
 import { goTo, showPage, type OwnVisit } from './visit.ts';
 
 const person = (visit: OwnVisit, patient: PatientChoice): Html => {

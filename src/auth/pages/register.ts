@@ -117,12 +117,15 @@ function emailPage(visit: Visit, ticket: Ticket): PageOptions {
     <h1>${t.verify.title}</h1>
     <p><strong>${typeof email === 'string' ? email : ''}</strong></p>
     ${
-      account
-        ? postForm(visit, '/verify', html`<button class="primary wide-button">${t.verify.submit}</button>`, {
-            ticket: ticketOf(visit),
-          })
-        : html`<p>${t.verify.signInFirst}</p>
-            <a class="button primary wide-button" href="${withPath('/signin', here)}">${t.common.signIn}</a>`
+      account && account.id !== ticket.accountId
+        ? html`<p>${t.verify.another}</p>
+            <a class="button primary wide-button" href="/signout">${t.common.signOut}</a>`
+        : account
+          ? postForm(visit, '/verify', html`<button class="primary wide-button">${t.verify.submit}</button>`, {
+              ticket: ticketOf(visit),
+            })
+          : html`<p>${t.verify.signInFirst}</p>
+              <a class="button primary wide-button" href="${withPath('/signin', here)}">${t.common.signIn}</a>`
     }
   </div>`;
   return { title: t.verify.title, body };

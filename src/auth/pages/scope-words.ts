@@ -1,6 +1,10 @@
 /** Scopes as sentences, for the consent page and the list of connected apps. @see https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html */
 import type { ResourceScope, Scope } from '../smart/scope.ts';
+import { DIRECTORY } from '../access/policy.ts';
 import type { Texts } from './texts/languages.ts';
+
+/** Whatever patient is in context. */
+const PUBLIC = new Set(Object.keys(DIRECTORY).filter((type) => DIRECTORY[type] !== 'impersonal'));
 
 /** `HealthcareService` → `Healthcare service`: for types that have no words. */
 const spaced = (type: string): string => {
@@ -46,7 +50,9 @@ function resourceWords(scope: ResourceScope, t: Texts): string {
       ? words.everything
       : ((Object.hasOwn(words.types, scope.type) ? words.types[scope.type] : undefined) ?? spaced(scope.type));
   const only = scope.filter.length === 0 ? '' : words.only(words.list(scope.filter.map((f) => condition(f, words))));
-  return words.sentence(verbsOf(scope, words), types, words[scope.level], only);
+  // What is anybody's is not of the patient in context.
+  const whose = scope.level === 'patient' && PUBLIC.has(scope.type) ? words.directory : words[scope.level];
+  return words.sentence(verbsOf(scope, words), types, whose, only);
 }
 
 /** What a scope allows, as a sentence without a full stop. */

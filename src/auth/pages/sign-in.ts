@@ -1,12 +1,13 @@
 /** `/signin`: by address and password, by passkey, or by another provider. */
 import { html } from 'hono/html';
 import { signIn } from '../accounts/sign-in.ts';
+import { formTarget } from '../form-target.ts';
 import { beginPasskeySignIn, signInByPasskey } from '../mfa/passkey-proof.ts';
 import { afterProof, browserOf, goOn, orExplain, orTell, tellNext, wantedPath, withPath } from './acting.ts';
 import { field, passkeyForm, passwordField, postForm } from './fields.ts';
 import { interactionTarget } from './interaction-target.ts';
 import type { PageOptions } from './layout.ts';
-import { formTarget, jsonReply } from './reply.ts';
+import { jsonReply } from './reply.ts';
 import { goTo, showPage, type Visit } from './visit.ts';
 
 const REASONS = ['ended', 'expired', 'changed'] as const;

@@ -1,5 +1,6 @@
 /** The settings of oidc-provider: what SMART asks of each hook. @see https://github.com/panva/node-oidc-provider/blob/main/docs/README.md */
 import { errors, type AdapterPayload, type Client, type Configuration, type JWKS } from 'oidc-provider';
+import { mayActFor } from '../access/acts-for.ts';
 import { supportedScopes } from '../access/supported.ts';
 import { accountById, fhirUserOf } from '../accounts/account.ts';
 import type { ObserveAuth } from '../events.ts';
@@ -8,7 +9,7 @@ import { registrationUrl } from '../smart/configuration.ts';
 import { isOurAudience } from '../smart/audience.ts';
 import { readContext, sessionLives } from '../smart/context.ts';
 import { consumeLaunch, launchEncounter } from '../smart/launch.ts';
-import { backendScopes, parseScopes, permits, scopeText } from '../smart/scope.ts';
+import { backendScopes, parseScopes, permits, scopeText, withoutNameless } from '../smart/scope.ts';
 import { createAdapters } from './adapter.ts';
 import {
   ACCESS_TOKEN_SECONDS,
@@ -53,6 +54,9 @@ const text = (value: unknown): string => (typeof value === 'string' ? value : ''
 /** How far ahead an assertion may expire, with some seconds for clocks. */
 const ASSERTION_SECONDS = 300;
 const CLOCK_SECONDS = 15;
+/** How far a client's clock may be ahead of ours. */
+const AHEAD_SECONDS = 120;
+const MAX_JTI = 512;
 
 /** What cannot be had without a launch, or of this one, is not promised. */
 async function scopesOfNothing(ctx: Context, client: Client, parts: AuthParts): Promise<readonly string[]> {
@@ -79,10 +83,11 @@ async function resourceScope(ctx: Context, client: Client, parts: AuthParts): Pr
       ? backendScopes(requested, allowed, property(client, 'smart_kind') === 'bulk')
       : permits(parseScopes(requested), allowed);
   const missing = route === 'token' ? [] : await scopesOfNothing(ctx, client, parts);
-  const usable = supportedScopes(
+  const supported = supportedScopes(
     engine,
     left.filter(({ text: name }) => !missing.includes(name)),
   );
+  const usable = withoutNameless(supported);
   if (usable.length === 0) throw new errors.InvalidScope('no scope was requested that can be granted', requested);
   const scope = scopeText(usable);
   if (params) params['scope'] = scope;
@@ -189,8 +194,12 @@ export function createConfiguration({ parts, observe, pages, jwks, findClient }:
       const account = await accountById(parts, sub);
       if (account?.status !== 'active') return undefined;
       if (token && 'grantId' in token && typeof token.grantId === 'string') {
-        const uid = (await readContext(parts, token.grantId))?.sessionUid;
+        const granted = await readContext(parts, token.grantId);
+        const uid = granted?.sessionUid;
         if (uid !== undefined && !(await sessionLives(parts, uid))) return undefined;
+        // For whom the person may act no more nobody is told any more, nor whether there are such.
+        if (token.kind === 'RefreshToken' && !(await mayActFor(parts, account, granted?.context.patient)))
+          return undefined;
       }
       const profile = fhirUserOf(account);
       return {
@@ -209,6 +218,15 @@ export function createConfiguration({ parts, observe, pages, jwks, findClient }:
       const tokenUrl = `${issuer}/token`;
       if (aud !== tokenUrl && !(Array.isArray(aud) && aud.length === 1 && aud[0] === tokenUrl))
         throw new errors.InvalidClientAuth('aud must be the URL of the token endpoint');
+      const { iat, jti } = claims;
+      if (typeof iat === 'number' && iat > Date.now() / 1000 + AHEAD_SECONDS)
+        throw new errors.InvalidClientAuth('iat must not be ahead');
+      if (typeof jti === 'string' && jti.length > MAX_JTI)
+        throw new errors.InvalidClientAuth(`jti must have ${MAX_JTI} characters at most`);
+      // A token of another kind is no assertion. @see https://www.rfc-editor.org/rfc/rfc8725#section-3.11
+      const { typ } = header;
+      if (typ !== undefined && (typeof typ !== 'string' || typ.toUpperCase() !== 'JWT'))
+        throw new errors.InvalidClientAuth('typ must be JWT');
       if (sub !== client.clientId) throw new errors.InvalidClientAuth('sub must be the client_id');
       if (typeof exp !== 'number' || exp > Date.now() / 1000 + ASSERTION_SECONDS + CLOCK_SECONDS)
         throw new errors.InvalidClientAuth('exp must be five minutes ahead at most');

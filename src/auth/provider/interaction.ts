@@ -218,8 +218,12 @@ export async function grantConsent(
   demandPrompt(details, 'consent');
   const session = await demandSession(server, details, request);
   const account = await accountById(parts, session.accountId);
-  const scopes = permits(parseScopes(granted.join(' ')), scopesOf(details.params));
-  if (scopes.length === 0 || !account) return denyConsent(server, request, response);
+  if (!account) return denyConsent(server, request, response);
+  const fhirUser = fhirUserOf(account);
+  const permitted = permits(parseScopes(granted.join(' ')), scopesOf(details.params));
+  // Who is nobody here cannot say who they are.
+  const scopes = fhirUser === undefined ? permitted.filter(({ text: name }) => name !== 'fhirUser') : permitted;
+  if (scopes.length === 0) return denyConsent(server, request, response);
   const launch = await launchOf(parts, details.params);
   const patient = await patientOf(server, details);
   if (needsPatient(scopes) && patient === undefined) throw badRequest('required', 'Choose a patient first.');
@@ -238,7 +242,7 @@ export async function grantConsent(
     accountId: session.accountId,
     clientId: client.clientId,
     sessionUid: isOffline ? undefined : session.uid,
-    context: contextOf(server, scopes, patient, launch?.context, fhirUserOf(account)),
+    context: contextOf(server, scopes, patient, launch?.context, fhirUser),
   });
   server.observe({ kind: 'consent', clientId: client.clientId, accountId: session.accountId, grantId });
   return submit(server, request, response, { consent: { grantId } });

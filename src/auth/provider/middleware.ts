@@ -14,6 +14,7 @@ import { Refusal } from '../refusal.ts';
 import { isRegisteredOrigin } from '../clients/registry.ts';
 import type { ObserveAuth } from '../events.ts';
 import type { AuthParts } from '../parts.ts';
+import { formTarget } from '../form-target.ts';
 import { setCookie } from '../session/cookies.ts';
 import { endSession } from '../session/end.ts';
 import { sessionOf } from '../session/session.ts';
@@ -35,7 +36,15 @@ const REQUESTS = { limit: 3_000, seconds: 900 } as const;
 
 // `script-src` must stand there: the library adds the hash of its own script, which submits a form, to it.
 const PAGE_POLICY =
-  "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
+  "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action ";
+
+/** Signing out sends the form here, and its answer back to the app. */
+function formTargets({ oidc }: KoaContextWithOIDC): string {
+  const back: unknown = oidc.params?.['post_logout_redirect_uri'];
+  return oidc.route === 'end_session'
+    ? `'self'${typeof back === 'string' ? ` ${formTarget(back).join(' ')}` : ''}`
+    : "'none'";
+}
 
 /** Whether what is percent-encoded is text: bytes that are none would come back to the app as others. */
 const isText = (encoded: string): boolean =>
@@ -171,6 +180,40 @@ async function endOwnSession(parts: AuthParts, ctx: KoaContextWithOIDC): Promise
   ctx.set('clear-site-data', '"cache", "storage"');
 }
 
+/** The library then speaks of a response mode, which nobody asked for. @see https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1 */
+function nameResponseType(ctx: KoaContextWithOIDC): void {
+  const { response_type: type, response_mode: mode } = ctx.query;
+  const location = ctx.response.get('location');
+  if (
+    type === 'code' ||
+    Array.isArray(type) ||
+    mode !== undefined ||
+    !/[?#&]error=invalid_request(?:&|$)/.test(location)
+  )
+    return;
+  const [error, description] =
+    type === undefined || type === ''
+      ? ['invalid_request', 'response_type is missing: it must be code']
+      : ['unsupported_response_type', 'response_type must be code'];
+  const said = `error_description=${encodeURIComponent(description).replaceAll('%20', '+')}`;
+  ctx.set(
+    'location',
+    location
+      .replace(/([?#&])error=[^&]*/, (_, sign: string) => `${sign}error=${error}`)
+      .replace(/error_description=[^&]*/, () => said),
+  );
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc6749#section-5.2 */
+function nameClientsFault(ctx: KoaContextWithOIDC): void {
+  const { client, params } = ctx.oidc;
+  const grantType: unknown = params?.['grant_type'];
+  const { error } = ctx.body as { readonly error?: unknown };
+  if (error !== 'invalid_request' || typeof grantType !== 'string' || client?.grantTypeAllowed(grantType) !== false)
+    return;
+  ctx.body = { error: 'unauthorized_client', error_description: `the client may not use the grant type ${grantType}` };
+}
+
 /** What these paths take; scripts ask first with OPTIONS. @see https://www.rfc-editor.org/rfc/rfc9110#section-15.5.6 */
 const ONLY_POST = new Set(['/token', '/introspect', '/revoke']);
 
@@ -219,7 +262,8 @@ function createAnswer(parts: AuthParts, observe: ObserveAuth): Middleware {
     if (repeated !== undefined) return repeatByGet(parts, ctx, repeated);
     if (refusesMethod(ctx)) return;
     if (ctx.path === '/authorize' && !(await hasRoom(parts, ctx))) return;
-    ctx.set('content-security-policy', PAGE_POLICY);
+    ctx.set('content-security-policy', `${PAGE_POLICY}'none'`);
+    ctx.set('x-frame-options', 'DENY');
     let lost = false;
     if (ctx.method === 'POST' && ctx.path === '/token' && ctx.get('authorization') === '' && ctx.is(FORM)) {
       const body = await readBody(ctx.req, TOKEN_BYTES);
@@ -245,9 +289,18 @@ function createAnswer(parts: AuthParts, observe: ObserveAuth): Middleware {
         await allowCredentials(parts, ctx);
       }
     }
-    // The library lists the modes that it could; no client of ours may use others.
-    if (oidc.route === 'discovery' && typeof ctx.body === 'object')
-      ctx.body = { ...ctx.body, response_modes_supported: ['query'] };
+    if (oidc.route === 'end_session') {
+      const policy = ctx.response.get('content-security-policy');
+      ctx.set('content-security-policy', policy.replace("form-action 'none'", `form-action ${formTargets(ctx)}`));
+    }
+    // The library lists the modes and claims that it could; here are no others.
+    if (oidc.route === 'discovery' && typeof ctx.body === 'object') {
+      const { claims_supported: claims } = ctx.body as { readonly claims_supported?: readonly string[] };
+      const told = claims?.filter((claim) => claim !== 'sid');
+      ctx.body = { ...ctx.body, response_modes_supported: ['query'], claims_supported: told };
+    }
+    if (oidc.route === 'authorization') nameResponseType(ctx);
+    if (oidc.route === 'token' && ctx.status === 400) nameClientsFault(ctx);
     // Such tokens have ended, or never were: what the library misses is not what the app must mend.
     if (lost && ctx.status === 400)
       ctx.body = { error: 'invalid_grant', error_description: 'grant request is invalid' };

@@ -1,6 +1,8 @@
 /** `PATCH [base]/[type]/[id]` by JSON Patch, and `PATCH [base]/[type]?criteria`. @see https://hl7.org/fhir/R4/http.html#patch */
+import type { Access } from '../access.ts';
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
+import { insufficientScope } from '../http/challenge.ts';
 import { mediaTypeOf, unsupported } from '../http/negotiate.ts';
 import { demandMatch } from '../http/preconditions.ts';
 import type { FhirRequest, Handler } from '../http/request.ts';
@@ -45,6 +47,15 @@ export async function readPatch(engine: Engine, request: FhirRequest): Promise<P
   return parsePatch(parseJson(bytes, { maxDepth: engine.limits.jsonDepth }).value);
 }
 
+/** Whether a test holds tells what the resource says. @throws FhirError 403 to those who may write it but not read it */
+function demandNoQuestion({ to }: Access, { type, content }: LiveVersion, patch: Patch): void {
+  const test = patch.find(({ op }) => op === 'test');
+  if (test === undefined || to('read').admits(type, JSON.parse(content))) return;
+  throw insufficientScope(
+    `Patch operation ${test.at}: "test" tells what the ${type} holds, which needs a scope to read it.`,
+  );
+}
+
 /** The version after the patch, valid and with targets that exist. */
 export async function patched(
   engine: Engine,
@@ -54,6 +65,7 @@ export async function patched(
   patch: Patch,
 ): Promise<PreparedWrite> {
   const { type, id } = current;
+  demandNoQuestion(ctx.access, current, patch);
   const tree = parseJson(current.content, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
   applyPatch(tree, patch, engine.limits.jsonDepth);
   const resource = await demandStorable(engine, ctx.access, reader, type, tree, () => Promise.resolve(current));

@@ -24,7 +24,7 @@ export const en: LetterTexts = {
     'have-account': ({ signIn, reset }) => ({
       subject: 'You have an account already',
       paragraphs: [
-        'somebody, probably you, asked for an account with this address. There is one already. Sign in here:',
+        'somebody, probably you, wanted to use this address for an account. It belongs to yours already. Sign in here:',
         signIn,
         'If you have forgotten the password, choose a new one here:',
         reset,

@@ -24,7 +24,7 @@ export const es: LetterTexts = {
     'have-account': ({ signIn, reset }) => ({
       subject: 'Ya tiene una cuenta',
       paragraphs: [
-        'Alguien, probablemente usted, ha pedido una cuenta con esta dirección. Ya existe una. Inicie sesión aquí:',
+        'Alguien, probablemente usted, quiso usar esta dirección para una cuenta. Ya es la de la suya. Inicie sesión aquí:',
         signIn,
         'Si ha olvidado la contraseña, elija una nueva aquí:',
         reset,

@@ -103,6 +103,7 @@ export const en = {
   refusals: {
     credentials:
       'E-mail address and password do not go together, or the account cannot be used. Check both and try again.',
+    'wrong-password': 'This is not the password that you have now. Check it and try again.',
     session: 'Your session has ended. Sign in again to go on.',
     'step-up': 'Confirm once more that it is you.',
     forbidden: 'This account may not do that.',
@@ -270,6 +271,8 @@ export const en = {
     lead: 'One click, and the address is confirmed.',
     submit: 'Confirm',
     signInFirst: 'Sign in first, with the address that you have used so far.',
+    another:
+      'This link belongs to another account than the one you are signed in to. Sign out, then sign in to that one.',
     failedTitle: 'This link does not work any more',
   },
 
@@ -513,6 +516,7 @@ export const en = {
     asks: (app: string) => `${app} asks for access. Untick what it should not have.`,
     patient: 'Record in use',
     account: 'Your account',
+    notYou: 'Not you?',
     may: 'It wants to',
     identity: 'Who you are',
     offlineTitle: 'Also when you are not there',
@@ -657,6 +661,7 @@ export const en = {
     everything: 'everything on record',
     patient: 'of this patient',
     user: 'that you yourself may see',
+    directory: 'that everybody may see',
     system: 'of all patients',
     sentence: (verbs: string, types: string, whose: string, only: string) =>
       `${verbs.charAt(0).toUpperCase()}${verbs.slice(1)} ${types} ${whose}${only}`,

@@ -99,6 +99,7 @@ export const es: Texts = {
   refusals: {
     credentials:
       'El correo y la contraseña no corresponden, o la cuenta no se puede usar. Compruebe ambos e inténtelo de nuevo.',
+    'wrong-password': 'Esta no es la contraseña que tiene ahora. Compruébela e inténtelo de nuevo.',
     session: 'Su sesión ha terminado. Inicie sesión de nuevo para continuar.',
     'step-up': 'Confirme una vez más que es usted.',
     forbidden: 'Esta cuenta no puede hacer eso.',
@@ -266,6 +267,7 @@ export const es: Texts = {
     lead: 'Un clic, y la dirección queda confirmada.',
     submit: 'Confirmar',
     signInFirst: 'Inicie sesión antes, con la dirección que ha usado hasta ahora.',
+    another: 'Este enlace es de otra cuenta, no de la que tiene abierta. Cierre la sesión y entre en la otra.',
     failedTitle: 'Este enlace ya no sirve',
   },
 
@@ -508,6 +510,7 @@ export const es: Texts = {
     asks: (app) => `${app} pide acceso. Quite la marca de lo que no deba tener.`,
     patient: 'Ficha en uso',
     account: 'Su cuenta',
+    notYou: '¿No es usted?',
     may: 'Quiere',
     identity: 'Quién es usted',
     offlineTitle: 'También cuando usted no está',
@@ -651,6 +654,7 @@ export const es: Texts = {
     everything: 'todo lo registrado',
     patient: 'de este paciente',
     user: 'que usted mismo puede ver',
+    directory: 'que cualquiera puede ver',
     system: 'de todos los pacientes',
     sentence: (verbs, types, whose, only) =>
       `${verbs.charAt(0).toUpperCase()}${verbs.slice(1)} ${types} ${whose}${only}`,
