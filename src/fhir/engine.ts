@@ -77,6 +77,8 @@ export interface EngineLimits {
   /** Resources in one reply, together; counted as characters of their JSON. */
   readonly replyBytes: number;
   readonly jsonDepth: number;
+  /** Objects, arrays and scalars in one resource. */
+  readonly resourceValues: number;
   readonly pageSize: number;
   readonly maxPageSize: number;
   /** Values in one OR list, and parameters in one search. */

@@ -13,6 +13,8 @@ export const DIGITS: unique symbol = Symbol('digits');
 
 export interface JsonLimits {
   readonly maxDepth: number;
+  /** Objects, arrays, strings, numbers, true, false and null together; undefined: as many as there are. */
+  readonly maxValues?: number;
 }
 
 export interface ParsedJson {
@@ -25,6 +27,8 @@ type Holder = Record<string | number, unknown> & { [DIGITS]?: Record<string, str
 const MAX_DEPTH = 1000;
 /** Longest number accepted: more digits than any decimal of FHIR needs (the standard asks for 18). */
 const MAX_NUMBER = 64;
+/** Most properties of one object: no type of FHIR has a tenth of them. */
+const MAX_PROPERTIES = 1000;
 const QUOTE = 34;
 const BACKSLASH = 92;
 
@@ -45,16 +49,19 @@ const ESCAPES: Readonly<Record<string, string>> = {
 class Reader {
   readonly text: string;
   readonly maxDepth: number;
+  readonly maxValues: number;
   position = 0;
+  values = 0;
   depth = 0;
   /** Key or index being read, by depth: the path of an error. */
   readonly place: (string | number)[] = [];
   /** What the root object says it is, for the FHIRPath of an error. */
   root: Holder | undefined;
 
-  constructor(text: string, maxDepth: number) {
+  constructor(text: string, { maxDepth, maxValues = Infinity }: JsonLimits) {
     this.text = text;
     this.maxDepth = Math.min(maxDepth, MAX_DEPTH);
+    this.maxValues = maxValues;
   }
 
   fail(message: string, at = this.position): FhirError {
@@ -95,6 +102,8 @@ class Reader {
 
   /** @param holder object or array that gets the value: it keeps a decimal's digits */
   value(c: number, holder: Holder | undefined, key: string | number): unknown {
+    if (++this.values > this.maxValues)
+      throw this.fail(`the text holds more than ${this.maxValues} values: send less at a time`);
     if (c === QUOTE) return this.string();
     if (c === 123) return this.object();
     if (c === 91) return this.array();
@@ -128,7 +137,9 @@ class Reader {
     this.position++;
     let c = this.next();
     if (c === 125) return this.leave(object);
-    for (;;) {
+    for (let properties = 1; ; properties++) {
+      if (properties > MAX_PROPERTIES)
+        throw this.fail(`an object has more than ${MAX_PROPERTIES} properties: no element of FHIR has so many`);
       if (c !== QUOTE)
         throw this.fail(`a property name in double quotes is expected here, but there is ${this.found()}`);
       const start = this.position;
@@ -348,7 +359,7 @@ export function parseJson(input: string | Uint8Array, limits: JsonLimits): Parse
       throw malformed('half of a surrogate pair stands alone: write both halves, or remove it', text, at, '');
     }
   }
-  return { value: new Reader(text, limits.maxDepth).document() };
+  return { value: new Reader(text, limits).document() };
 }
 
 function hasDigits(value: object): boolean {

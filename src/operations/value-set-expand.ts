@@ -5,7 +5,7 @@ import { defineOperation, refuseParameters, type OperationInput } from '../fhir/
 import { badRequest } from '../fhir/outcome.ts';
 import { notEnumerable } from '../fhir/terminology/code-check.ts';
 import { withoutVersion } from '../fhir/terminology/model.ts';
-import { readStored, targetUrl } from '../fhir/terminology/target.ts';
+import { isOpen, readStored, targetUrl } from '../fhir/terminology/target.ts';
 import { newId } from '../platform/id.ts';
 
 const UNCLOSED = 'http://hl7.org/fhir/StructureDefinition/valueset-unclosed';
@@ -96,8 +96,13 @@ export default defineOperation({
       'there is one version of each code system.',
     );
     const { terminology } = engine;
-    const url = await targetUrl(engine, ctx, request, input, { url: 'url', version: 'valueSetVersion' }, (u) =>
-      terminology.valueSet(u),
+    const url = await targetUrl(
+      engine,
+      ctx,
+      request,
+      input,
+      { url: 'url', version: 'valueSetVersion' },
+      (u) => terminology.valueSet(u) ?? (isOpen(u) ? 'opaque' : undefined),
     );
     const all = terminology.expand(url);
     if (!all) throw notEnumerable(url, 'url');

@@ -146,6 +146,11 @@ const SETTINGS = {
     'Largest reply of several resources, in bytes; pages are cut to it.',
   ),
   LIMIT_JSON_DEPTH: setting(integer(8, 512), '64', 'Deepest nesting of JSON accepted.'),
+  LIMIT_RESOURCE_VALUES: setting(
+    integer(1000, 10_000_000),
+    '50000',
+    'Most JSON values (objects, arrays, strings, numbers and so on) in one resource.',
+  ),
   LIMIT_PAGE_SIZE: setting(integer(1, 1000), '20', 'Matches on a page when `_count` is not given.'),
   LIMIT_MAX_PAGE_SIZE: setting(
     integer(1, 10_000),
@@ -177,6 +182,7 @@ interface Limits {
   readonly bundleEntries: number;
   readonly replyBytes: number;
   readonly jsonDepth: number;
+  readonly resourceValues: number;
   readonly pageSize: number;
   readonly maxPageSize: number;
   readonly searchValues: number;
@@ -271,6 +277,7 @@ export function loadConfig(env: Environment): Config {
       bundleEntries: values.LIMIT_BUNDLE_ENTRIES,
       replyBytes: values.LIMIT_REPLY_BYTES,
       jsonDepth: values.LIMIT_JSON_DEPTH,
+      resourceValues: values.LIMIT_RESOURCE_VALUES,
       pageSize: values.LIMIT_PAGE_SIZE,
       maxPageSize: values.LIMIT_MAX_PAGE_SIZE,
       searchValues: values.LIMIT_SEARCH_VALUES,

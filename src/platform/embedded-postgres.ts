@@ -5,7 +5,7 @@
  * @see https://www.postgresql.org/docs/18/app-postgres.html
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -24,6 +24,7 @@ import {
   type Secrets,
   type ServerOptions,
 } from './postgres-cluster.ts';
+import { makeFolder } from './make-folder.ts';
 import { StartError } from './start-error.ts';
 
 /** Whom to connect as. Objects belong to `owner`; `app` may only read and write rows. */
@@ -192,7 +193,7 @@ async function prepare(
   const base = path.join(dataDir, 'postgres');
   let created = false;
   try {
-    await mkdir(dataDir, { recursive: true });
+    await makeFolder(dataDir);
     if (await isMissing(dataOf(base))) {
       options.say?.(`Creating a PostgreSQL database in ${base} …`);
       await initialise(base, programs, launcher, options.durable !== false);

@@ -3,8 +3,9 @@
  * a key service can take its place. @see https://csrc.nist.gov/pubs/sp/800/38/d/final
  */
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { makeFolder } from './make-folder.ts';
 import { StartError } from './start-error.ts';
 
 export interface Keys {
@@ -92,7 +93,7 @@ export async function loadRootKey(given: string | undefined, dataDir: string): P
   const folder = path.join(dataDir, 'keys');
   const file = path.join(folder, FILE);
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder, 0o700);
     // Whoever comes first makes it; `wx` leaves another process's key alone.
     await writeFile(file, `${randomBytes(ROOT_BYTES).toString('base64')}\n`, { mode: 0o600, flag: 'wx' }).catch(
       (error: NodeJS.ErrnoException) => {

@@ -301,7 +301,9 @@ describe('an app is let in', () => {
     const { email } = await world.account({ profiles: ['Patient/maria'] });
     const visitor = world.visitor();
     const asked = 'launch/patient online_access patient/Observation.rs';
-    const page = await visitor.go(world.authorize(await world.app({ scope: 'launch/patient online_access patient/*.rs' }), asked));
+    const page = await visitor.go(
+      world.authorize(await world.app({ scope: 'launch/patient online_access patient/*.rs' }), asked),
+    );
     const picker = await visitor.submit(page, '/signin', { email, password: PASSWORD });
     const consent = await visitor.submit(picker, picker.url.pathname, { patient: 'Patient/maria' });
     expect(text(consent)).toContain('Know whose record you chose');

@@ -25,6 +25,7 @@ test('without any setting: loopback, port 8080, embedded database, demo on', () 
       bundleEntries: 1000,
       replyBytes: 33_554_432,
       jsonDepth: 64,
+      resourceValues: 50_000,
     },
   });
 });

@@ -128,6 +128,15 @@ test('a bad setting: one sentence, exit code 1', async () => {
   expect(server.said()).toMatch(/^Kairos cannot start\. PUBLIC_URL must start with https:\/\/ .*\n$/);
 });
 
+test.runIf(process.platform === 'linux')(
+  'a data folder where none can be made: one sentence, exit code 1',
+  async () => {
+    const server = startServer({ DATA_DIR: '/proc/nope' });
+    expect(await server.ended).toBe(1);
+    expect(server.said()).toMatch(/^Kairos cannot start\. .*\/proc\/nope.*\n$/);
+  },
+);
+
 test('a .env file is read, and does not override the environment', async () => {
   await writeFile(path.join(DATA_DIR, '.env'), 'PORT=http\nLIMIT_JSON_DEPTH=3\n');
   const server = startServer({ DATA_DIR }, DATA_DIR);

@@ -52,6 +52,8 @@ function valueOf(param: SearchParam): fc.Arbitrary<string> {
     case 'uri':
       return text.map(escape);
     case 'token':
+      if (param.datatypes.size === 1 && param.datatypes.has('boolean'))
+        return fc.constantFrom('true', 'false', '|true', 'http://terminology.hl7.org/CodeSystem/special-values|false');
       return fc.oneof(
         text.map(escape),
         fc.tuple(text, text).map(([s, c]) => `${escape(s)}|${escape(c)}`),

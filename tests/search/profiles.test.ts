@@ -124,9 +124,12 @@ describe.each<[string, readonly (readonly [query: string, ids: string])[]]>([
   ],
   [
     'HealthcareService',
-    ['identifier', 'name', 'service-type', 'service-category', 'specialty', 'location', 'organization', 'active'].map(
-      (p) => [`${p}=none`, ''] as const,
-    ),
+    [
+      ...['identifier', 'name', 'service-type', 'service-category', 'specialty', 'location', 'organization'].map(
+        (p) => [`${p}=none`, ''] as const,
+      ),
+      ['active=false', ''],
+    ],
   ],
   [
     'Account',

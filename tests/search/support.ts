@@ -28,6 +28,7 @@ export const LIMITS: EngineLimits = {
   bundleEntries: 1000,
   replyBytes: 33_554_432,
   jsonDepth: 64,
+  resourceValues: 50_000,
   pageSize: 20,
   maxPageSize: 1000,
   searchValues: 500,

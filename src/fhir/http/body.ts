@@ -132,7 +132,8 @@ export async function readJson(engine: Engine, request: FhirRequest): Promise<un
   demandJsonBody(body.contentType);
   const bytes = await body.read(engine.limits.resourceBytes);
   if (bytes.length === 0) throw missing();
-  return parseJson(bytes, { maxDepth: engine.limits.jsonDepth }).value;
+  const { jsonDepth, resourceValues } = engine.limits;
+  return parseJson(bytes, { maxDepth: jsonDepth, maxValues: resourceValues }).value;
 }
 
 /** Parameters of a form body (POST _search). @throws FhirError 400, 408, 413, 415 */
@@ -141,7 +142,7 @@ export async function readForm(engine: Engine, request: FhirRequest): Promise<Qu
   if (body.kind !== 'stream') return [];
   if (body.contentType !== undefined && mediaTypeOf(body.contentType) !== 'application/x-www-form-urlencoded') {
     throw unsupported(
-      `${mediaTypeOf(body.contentType)} is not read here: send Content-Type: application/x-www-form-urlencoded.`,
+      `${mediaTypeOf(body.contentType) || 'An empty Content-Type'} is not read here: send Content-Type: application/x-www-form-urlencoded.`,
     );
   }
   const bytes = await body.read(engine.limits.resourceBytes);

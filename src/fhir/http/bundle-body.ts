@@ -125,9 +125,9 @@ function inPiece(index: number, error: unknown): unknown {
 }
 
 async function parsePieces(engine: Engine, bytes: Uint8Array): Promise<unknown> {
-  const { bundleEntries, jsonDepth, resourceBytes } = engine.limits;
+  const { bundleEntries, jsonDepth, resourceBytes, resourceValues } = engine.limits;
   const { array, entries } = await cutEntries(bytes, bundleEntries);
-  const limits = { maxDepth: jsonDepth };
+  const limits = { maxDepth: jsonDepth, maxValues: resourceValues };
   const rest = array ? Buffer.concat([bytes.subarray(0, array.start), bytes.subarray(array.end)]) : bytes;
   if (rest.length > resourceBytes) {
     throw new FhirError(413, [

@@ -78,7 +78,7 @@ export function demandJsonBody(contentType: string | undefined): void {
   throw unsupported(
     contentType === undefined
       ? 'Content-Type is missing: send Content-Type: application/fhir+json.'
-      : `${mediaTypeOf(contentType)} is not read here: send Content-Type: application/fhir+json.`,
+      : `${mediaTypeOf(contentType) || 'An empty Content-Type'} is not read here: send Content-Type: application/fhir+json.`,
   );
 }
 

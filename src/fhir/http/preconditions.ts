@@ -33,7 +33,7 @@ export function demandMatch(value: string | undefined, current: StoredVersion | 
       'conflict',
       live
         ? `If-Match names version ${value}, the current one is ${etagOf(live.version)}: read the resource again and repeat the change on it.`
-        : 'If-Match is given, but there is no current version.',
+        : 'If-Match is given, but there is no current version: leave If-Match out to create one.',
       'http.If-Match',
     ),
   ]);

@@ -4,6 +4,7 @@
  */
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
+import { breather } from '../breathe.ts';
 import { toOutcome, type FhirError } from '../outcome.ts';
 import { FHIR_JSON } from './negotiate.ts';
 import { etagOf } from './preconditions.ts';
@@ -59,8 +60,29 @@ export interface RenderOptions {
   readonly acceptEncoding: string | undefined;
 }
 
+/** Longer texts become bytes piece by piece. */
+const PIECE_LENGTH = 524_288;
+
+/** UTF-8 of a long text, with pauses. */
+async function encode(body: string): Promise<Buffer> {
+  const breathe = breather();
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < body.length;) {
+    let end = Math.min(at + PIECE_LENGTH, body.length);
+    // Both halves of a surrogate pair belong to one piece.
+    const last = body.charCodeAt(end - 1);
+    if (end < body.length && last >= 0xd800 && last <= 0xdbff) end++;
+    pieces.push(Buffer.from(body.slice(at, end)));
+    at = end;
+    await breathe();
+  }
+  return Buffer.concat(pieces);
+}
+
 /** A reply as a response; without waiting where nothing is compressed. */
 export function render(reply: Reply, options: RenderOptions): Response | Promise<Response> {
+  if (typeof reply.body === 'string' && reply.body.length > PIECE_LENGTH)
+    return encode(reply.body).then((body) => render({ ...reply, body }, options));
   const { status, body } = reply;
   const headers: Record<string, string> =
     body === undefined ? {} : { 'Content-Type': FHIR_JSON, 'X-Content-Type-Options': 'nosniff' };

@@ -7,9 +7,10 @@ import type { Query } from '../search/contract.ts';
 
 const EMPTY: Query = [];
 
-/** @throws FhirError 400 when percent-encoding is broken */
+/** @param where name of a parameter, or words for another part of the URL @throws FhirError 400 when percent-encoding is broken */
 export function decodePart(text: string, where: string): string {
   if (!text.includes('%')) return text;
+  const place = where.includes(' ') ? 'http.url' : where;
   let decoded: string;
   try {
     decoded = decodeURIComponent(text);
@@ -17,10 +18,10 @@ export function decodePart(text: string, where: string): string {
     throw badRequest(
       'value',
       `The percent-encoding in ${where} is broken: encode as UTF-8, %25 for a percent sign.`,
-      where,
+      place,
     );
   }
-  if (decoded.includes('\0')) throw badRequest('value', `${where} holds a NUL character: remove it.`, where);
+  if (decoded.includes('\0')) throw badRequest('value', `${where} holds a NUL character: remove it.`, place);
   return decoded;
 }
 

@@ -1,4 +1,5 @@
 /** `POST [base]` with a Bundle of type batch: every entry on its own. @see https://hl7.org/fhir/R4/http.html#transaction */
+import { breather } from '../breathe.ts';
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import type { Reply } from '../http/request.ts';
@@ -35,7 +36,12 @@ export async function batch(
   ctx.access.demand('batch');
   const answers: string[] = [];
   const budget = replyBudget(engine);
+  const breathe = breather();
+  // One after the other, or all that begin at the same time would be one long piece of work.
+  let begun: Promise<unknown> = Promise.resolve();
   const run = async (entry: BundleEntry): Promise<void> => {
+    const turn = (begun = begun.then(breathe));
+    await turn;
     try {
       if (!('method' in entry.request) || !entry.route) throw entry.request;
       if (entry.route.interaction === 'transaction') {

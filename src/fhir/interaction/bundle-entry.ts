@@ -101,6 +101,12 @@ function toRequest(
   const { path, query } = splitEntryUrl(engine, url);
   const verb = method as Method;
   const { route, target } = match(verb, splitPath(path));
+  if (verb === 'POST' && route.interaction === 'search-type' && resource !== undefined)
+    throw badRequest(
+      'not-supported',
+      'A search in a Bundle takes its parameters from the url, not from a resource: write GET Patient?family=Chalmers.',
+      'http.url',
+    );
   return {
     route,
     request: {

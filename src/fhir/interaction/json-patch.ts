@@ -27,7 +27,7 @@ interface Value {
 const OPERATIONS: ReadonlySet<unknown> = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test']);
 const MAX_OPERATIONS = 1000;
 /** Values that `copy` may make in all: copies of copies grow exponentially. */
-const MAX_COPIED = 100_000;
+const MAX_COPIED = 10_000;
 /** What the server alone writes. */
 const FORBIDDEN: readonly string[] = ['id', 'resourceType', 'meta/versionId', 'meta/lastUpdated'];
 

@@ -33,6 +33,8 @@ function patchInBinary(value: unknown): Uint8Array {
   ) {
     throw unsupported(`A PATCH entry takes a Binary with contentType ${JSON_PATCH} and the patch as base64 data.`);
   }
+  if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(data))
+    throw badRequest('value', 'The data of the Binary is no base64: encode the JSON Patch as base64.', 'Binary.data');
   return Buffer.from(data, 'base64');
 }
 
@@ -44,7 +46,8 @@ export async function readPatch(engine: Engine, request: FhirRequest): Promise<P
     throw unsupported(`A patch is sent as Content-Type: ${JSON_PATCH}.`, { 'Accept-Patch': JSON_PATCH });
   }
   const bytes = body.kind === 'tree' ? patchInBinary(body.value) : await body.read(engine.limits.resourceBytes);
-  return parsePatch(parseJson(bytes, { maxDepth: engine.limits.jsonDepth }).value);
+  const { jsonDepth, resourceValues } = engine.limits;
+  return parsePatch(parseJson(bytes, { maxDepth: jsonDepth, maxValues: resourceValues }).value);
 }
 
 /** Whether a test holds tells what the resource says. @throws FhirError 403 to those who may write it but not read it */

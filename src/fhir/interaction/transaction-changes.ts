@@ -123,15 +123,24 @@ async function demandAllTargets(
     return;
   }
   const asked = new Set<string>();
-  const found = resources.map(([index, resource, before]) => {
+  const found: {
+    index: number;
+    resource: unknown;
+    before: StoredVersion | undefined;
+    targets: string[];
+    unresolved: boolean;
+  }[] = [];
+  const breathe = breather();
+  for (const [index, resource, before] of resources) {
     const { targets, issues } = targetsOf(engine, resource);
     for (const { target } of targets) if (!own.has(target) && !deleted.has(target)) asked.add(target);
-    return { index, resource, before, targets, unresolved: issues.length > 0 };
-  });
+    found.push({ index, resource, before, targets: targets.map((t) => t.target), unresolved: issues.length > 0 });
+    await breathe();
+  }
   const existing = asked.size === 0 ? own : await reader.existing([...asked], ctx.access.to('refer'));
   const known = { has: (target: string): boolean => own.has(target) || (!deleted.has(target) && existing.has(target)) };
   const failures = found
-    .filter(({ targets, unresolved }) => unresolved || targets.some((t) => !known.has(t.target)))
+    .filter(({ targets, unresolved }) => unresolved || targets.some((t) => !known.has(t)))
     .flatMap(({ index, resource, before }) => {
       const kept = keptTargets(engine, before);
       const here = {

@@ -8,6 +8,7 @@ import type { Engine } from '../engine.ts';
 import { parseQuery } from '../http/url.ts';
 import { badRequest, errorIssue, FhirError } from '../outcome.ts';
 import type { StoredVersion, Transaction } from '../store/repository.ts';
+import { collectReferences } from '../validation/references.ts';
 import { onlyMatch } from './criteria.ts';
 import { demandMatched } from './patch.ts';
 import {
@@ -104,6 +105,25 @@ async function resolveReference(
   return keyOf(type, match.id);
 }
 
+/** The same, with the element that holds the reference. */
+async function resolveIn(
+  engine: Engine,
+  ctx: RequestContext,
+  tx: Transaction,
+  entry: WriteEntry,
+  reference: string,
+): Promise<string> {
+  try {
+    return await resolveReference(engine, ctx, tx, reference);
+  } catch (error) {
+    if (!(error instanceof FhirError)) throw error;
+    const found = collectReferences(entry.resource, engine.definitions).find((r) => r.reference === reference);
+    if (!found) throw error;
+    const issues = error.issues.map((issue) => ({ ...issue, expression: [found.expression] }));
+    throw new FhirError(error.status, issues, error.headers);
+  }
+}
+
 /** Resolves criteria and conditional references inside the transaction, and writes. Conditional references see what the Bundle wrote. */
 export async function resolveChanges(
   engine: Engine,
@@ -159,7 +179,7 @@ export async function resolveChanges(
   for (const { entry } of later) {
     for (const reference of entry.conditionalReferences) {
       if (!links.has(reference))
-        links.set(reference, await withinAsync(entry.index, () => resolveReference(engine, ctx, tx, reference)));
+        links.set(reference, await withinAsync(entry.index, () => resolveIn(engine, ctx, tx, entry, reference)));
     }
   }
   await writeAll(tx, ctx.access, await settleAll(engine, ctx, tx, later, links, own, deleted, applied));

@@ -35,7 +35,7 @@ export function demandValid(engine: Engine, type: string, tree: unknown): Resour
       resourceType === undefined ? 'required' : 'invalid',
       resourceType === undefined
         ? `resourceType is missing: add "resourceType": "${type}".`
-        : `The body is a ${typeof resourceType === 'string' ? resourceType.slice(0, 64) : typeof resourceType}, but ${type} is what is written here: send it to its own address.`,
+        : `The body is of type ${typeof resourceType === 'string' ? resourceType.slice(0, 64) : typeof resourceType}, but ${type} is what is written here: send it to its own address.`,
       'resourceType',
     );
   }
@@ -115,9 +115,10 @@ export function danglingIssues(
   known: { has(target: string): boolean },
 ): readonly Issue[] {
   const { targets, issues } = targetsOf(engine, resource, true);
-  const missing = targets.filter((t) => !known.has(t.target));
+  const missing: (typeof targets)[number][] = [];
+  for (const target of targets) if (missing.length < MAX_ISSUES && !known.has(target.target)) missing.push(target);
   return [
-    ...issues,
+    ...issues.slice(0, MAX_ISSUES),
     ...missing.map(({ target, expression }) =>
       errorIssue('not-found', `${target} is not known here: create it first, or correct the reference.`, expression),
     ),

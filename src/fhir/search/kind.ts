@@ -87,6 +87,8 @@ export interface SearchKind {
    * @throws FhirError 400
    */
   parse(text: string, param: SearchParam, modifier: string | undefined, meaning: Meaning, name: string): Value;
+  /** How many values one value stands for in a statement, where that is more than one. */
+  weight?(value: Value, modifier: string | undefined): number;
   condition(
     columns: ColumnAccess,
     modifier: string | undefined,

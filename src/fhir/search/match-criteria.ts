@@ -14,7 +14,7 @@ const methodOf = (text: string | null | undefined): StoredVersion['method'] =>
 
 export const matchCriteria: MatchCriteria = async (engine, ctx, reader, type, query, limit) => {
   const run = runOf(engine, ctx, reader);
-  const parsed = parseSearch(engine, run.meaning, [type], query, { strict: true, typeFilter: false });
+  const parsed = parseSearch(engine, run.meaning, [type], query, { strict: 'always', typeFilter: false });
   const conditions = parsed.types[0]?.conditions ?? [];
   if (conditions.length === 0) {
     throw new FhirError(412, [

@@ -64,7 +64,7 @@ export function exactConditions(
   query: Query,
 ): readonly ParamCondition[] | undefined {
   try {
-    const { types } = parseSearch(engine, meaning, [type], query, { strict: true, typeFilter: false });
+    const { types } = parseSearch(engine, meaning, [type], query, { strict: 'always', typeFilter: false });
     const conditions = (types[0]?.conditions ?? []).filter((c): c is ParamCondition => c.kind === 'param');
     const exact = conditions.every((c) => !approximate(c) && ownSql(meaning, { type, alias: 'r' }, c).exact);
     return exact && conditions.length === query.length ? conditions : undefined;

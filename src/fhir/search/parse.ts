@@ -69,7 +69,11 @@ function parseValues(
   spend(state, Math.max(1, parts.length), name);
   if (modifier === 'missing') return parts.map((p) => parseMissing(p, name)).slice(0, 1);
   const kind = state.meaning.kindOf(param);
-  return parts.map((p) => kind.parse(p, param, modifier, state.meaning, name));
+  return parts.map((p) => {
+    const value = kind.parse(p, param, modifier, state.meaning, name);
+    if (kind.weight) spend(state, kind.weight(value, modifier) - 1, name);
+    return value;
+  });
 }
 
 /** `subject:Patient=1`: the type moves into the values. */
@@ -207,10 +211,15 @@ interface Ignored {
   readonly why: string;
 }
 
-function leaveOut(ignored: Ignored[], name: string, why: string, strict: boolean): void {
+/** Whether what is not known is left out: `always` strict is a search that something is done by. */
+export type Strictness = boolean | 'always';
+
+function leaveOut(ignored: Ignored[], name: string, why: string, strict: Strictness): void {
   const known = `${shown(name)} is not used: ${why}.`;
-  if (strict)
-    throw badRequest('not-supported', `${known} Remove it, or send Prefer: handling=lenient.`, name.slice(0, 200));
+  if (strict !== false) {
+    const fix = strict === 'always' ? 'Remove it.' : 'Remove it, or send Prefer: handling=lenient.';
+    throw badRequest('not-supported', `${known} ${fix}`, name.slice(0, 200));
+  }
   ignored.push({ name, why });
 }
 
@@ -223,7 +232,7 @@ export function parseSearch(
   meaning: Meaning,
   types: readonly string[],
   query: Query,
-  options: { readonly strict: boolean; readonly typeFilter: boolean },
+  options: { readonly strict: Strictness; readonly typeFilter: boolean },
 ): ParsedSearch {
   const state: State = { engine, meaning, cost: 0 };
   const ignored: Ignored[] = [];

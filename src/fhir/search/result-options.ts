@@ -90,6 +90,12 @@ function parseCount(engine: ResultEngine, value: string): number {
   return Math.min(count, engine.limits.maxPageSize);
 }
 
+/** `name`, or `Patient.name`. */
+const isElement = ({ definitions }: ResultEngine, type: string, text: string): boolean => {
+  const name = text.startsWith(`${type}.`) ? text.slice(type.length + 1) : text;
+  return name === 'resourceType' || definitions.elements(type).some((element) => element.name === name);
+};
+
 /**
  * Reads one of these parameters into `out`.
  * @returns why it is left out, if it is
@@ -121,17 +127,15 @@ export function parseResult(
       if (!TOTALS.has(value)) throw badValue(name, `${shown(value)} is none of accurate, estimate, none.`);
       out.total = value as 'accurate' | 'estimate' | 'none';
       return undefined;
-    case '_elements':
-      out.elements = [
-        ...new Set([
-          ...out.elements,
-          ...value
-            .split(',')
-            .map((e) => e.trim())
-            .filter((e) => e !== ''),
-        ]),
-      ];
-      return undefined;
+    case '_elements': {
+      const names = value
+        .split(',')
+        .map((e) => e.trim())
+        .filter((e) => e !== '');
+      out.elements = [...new Set([...out.elements, ...names])];
+      const odd = names.find((e) => !types.some((type) => isElement(engine, type, e)));
+      return odd && `${shown(odd)} is no element that stands in ${types.slice(0, 3).join(', ')} itself`;
+    }
     case '_cursor':
       out.cursor = value;
       return undefined;

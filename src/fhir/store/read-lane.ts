@@ -45,16 +45,27 @@ export function createReadLanes(parts: StoreParts, open: () => Promise<pg.Client
 
     async existing(references, access) {
       const there = new Set<string>();
+      const idsThere = async (type: string, ids: readonly string[]): Promise<ReadonlySet<unknown>> => {
+        const { text, values } = compile(idsStatement(type, ids, access));
+        return new Set((await run(text, values)).map(([found]) => found));
+      };
       const ask = async (type: string, id: string): Promise<void> => {
         const lane = existence(laneKey(type, access), async (ids) => {
-          const { text, values } = compile(idsStatement(type, ids, access));
-          const found = new Set((await run(text, values)).map(([found]) => found));
+          const found = await idsThere(type, ids);
           return ids.map((i) => found.has(i));
         });
         if (await lane(id)) there.add(`${type}/${id}`);
       };
+      /** As many as fill batches of their own need not wait in a line, one by one. */
+      const askMany = async (type: string, ids: readonly string[]): Promise<void> => {
+        for (let from = 0; from < ids.length; from += BATCH)
+          for (const id of await idsThere(type, ids.slice(from, from + BATCH))) there.add(`${type}/${String(id)}`);
+      };
       await Promise.all(
-        [...byType(parts, references)].flatMap(([type, ids]) => [...new Set(ids)].map((id) => ask(type, id))),
+        [...byType(parts, references)].flatMap(([type, all]) => {
+          const ids = [...new Set(all)];
+          return ids.length > BATCH ? [askMany(type, ids)] : ids.map((id) => ask(type, id));
+        }),
       );
       return there;
     },

@@ -18,6 +18,16 @@ export async function readStored(engine: Engine, ctx: RequestContext, type: stri
 const unknown = (what: string, parameter: string): FhirError =>
   new FhirError(404, [errorIssue('not-found', `${what} is not known here.`, parameter)]);
 
+/** Value sets of whole code systems that cannot be listed: implicit ones, and those that R4 defines of them. */
+const OPEN = [
+  /^http:\/\/snomed\.info\/(?:x?sct)/,
+  /^http:\/\/loinc\.org\/vs(?:\/|$)/,
+  /^http:\/\/unitsofmeasure\.org\/vs(?:\/|$)/,
+  /^http:\/\/hl7\.org\/fhir\/ValueSet\/(?:all-languages|all-time-units|mimetypes|ucum-[a-z]+)$/,
+];
+
+export const isOpen = (url: string): boolean => OPEN.some((pattern) => pattern.test(url));
+
 /**
  * Canonical URL, without version, of the operation's target.
  * @param known what the terminology has under a URL: its version decides whether a version asked for can be served

@@ -20,6 +20,8 @@ import { checkProperties, isTree, type Walk } from './walk.ts';
 
 const CORE = 'http://hl7.org/fhir/StructureDefinition/';
 /** Profiles of one resource that are looked at. */
+/** Each may be asked for by each, so what they cost grows faster than they do. */
+const MAX_CONTAINED = 1000;
 const MAX_PROFILES = 20;
 
 const loadProfiles = (): ProfilesFile =>
@@ -136,6 +138,15 @@ export function createValidator(
     }
     if (!full.has(type)) {
       checkShape(value, findings);
+      return;
+    }
+    const { contained } = value;
+    if (Array.isArray(contained) && contained.length > MAX_CONTAINED) {
+      findings.error(
+        'too-costly',
+        `A resource may contain ${MAX_CONTAINED} others; this one has ${contained.length}: store them by themselves.`,
+        'contained',
+      );
       return;
     }
     const found = structureIssues(

@@ -60,6 +60,27 @@ describe('batch (3.1.0.11)', () => {
     expect(head?.resource).toBeUndefined();
   });
 
+  test('a search takes its parameters from the url: a resource beside it is refused, not overlooked', async () => {
+    const family = { resourceType: 'Parameters', parameter: [{ name: 'family', valueString: 'nobody' }] };
+    const answer = await batch(
+      { request: { method: 'POST', url: 'Patient/_search' }, resource: family },
+      { request: { method: 'POST', url: 'Patient/_search?family=nobody' } },
+    );
+    const [refused, searched] = entries(answer);
+    expect(refused?.response.status).toMatch(/^400/);
+    expect(refused?.response.outcome?.issue[0]).toMatchObject({
+      code: 'not-supported',
+      expression: ['Bundle.entry[0].request'],
+    });
+    expect(searched?.resource?.total).toBe(0);
+  });
+
+  test('a patch that is no base64 is named as such', async () => {
+    const data = { resourceType: 'Binary', contentType: 'application/json-patch+json', data: '!!' };
+    const [refused] = entries(await batch({ request: { method: 'PATCH', url: 'Patient/x' }, resource: data }));
+    expect(refused?.response.outcome?.issue[0]).toMatchObject({ expression: ['Bundle.entry[0].resource.data'] });
+  });
+
   test('Prefer: return=representation shows what was written', async () => {
     const answer = await send(
       'POST',

@@ -43,6 +43,8 @@ function talk(write: (socket: Socket) => void): Promise<string> {
   });
 }
 
+const many500 = (text: string): string => Array.from({ length: 500 }, (_, i) => `${text}${i}`).join(',');
+
 const HEAD = 'POST /fhir/R4/Patient HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/fhir+json\r\n';
 
 describe('size and time', () => {
@@ -198,7 +200,59 @@ describe('malformed JSON: 400 with the place', () => {
   });
 });
 
+describe('more values than any resource has', () => {
+  const many = (length: number, one: (i: number) => unknown): unknown[] => Array.from({ length }, (_, i) => one(i));
+  const names = patient({ name: many(40_000, () => ({ family: 'a' })) });
+
+  test.each([
+    ['values in a resource', names, ['structure Patient.name[24998].family']],
+    [
+      'properties of an object',
+      patient(Object.fromEntries(many(1500, (i) => [`x${String(i)}`, 1]) as [string, 1][])),
+      ['structure Patient.x997'],
+    ],
+    [
+      'contained resources',
+      patient({ contained: many(1001, (i) => ({ resourceType: 'Basic', id: `b${String(i)}`, code: { text: 'x' } })) }),
+      ['too-costly Patient.contained'],
+    ],
+  ])('%s', async (_title, resource, expected) => {
+    const answer = await send('POST', 'Patient', resource);
+    expect([400, 422]).toContain(answer.status);
+    expect(issuesOf(answer)).toEqual(expected);
+  });
+
+  test('in an entry of a large Bundle', async () => {
+    const entry = [patient(), names].map((resource) => ({ request: { method: 'POST', url: 'Patient' }, resource }));
+    const answer = await send('POST', '', { resourceType: 'Bundle', type: 'batch', entry });
+    expect([answer.status, issuesOf(answer)]).toEqual([400, ['structure Bundle.entry[1]']]);
+  });
+
+  test('dangling references are told up to 100', async () => {
+    const answer = await send(
+      'POST',
+      'Patient',
+      patient({ generalPractitioner: many(3000, (i) => ({ reference: `Practitioner/p${String(i)}` })) }),
+    );
+    expect([answer.status, issuesOf(answer).length]).toEqual([422, 100]);
+  });
+});
+
 describe('hostile requests', () => {
+  test.each([
+    ['one long path', `_profile:above=http://x/${'a/'.repeat(3000)}`, 'value _profile:above'],
+    ['a path of many parts', `_profile:above=http://x/${'a/'.repeat(400)}`, 'too-costly _profile:above'],
+    ['many paths of many parts', `_profile:above=${many500('http://x/a/b/c/d')}`, 'too-costly _profile:above'],
+  ])(':above stands for as many values as the path has parts: %s', async (_title, query, issue) => {
+    const form = await fetch(`http://127.0.0.1:${listener.port}/fhir/R4/Patient/_search`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+      body: query,
+    });
+    const body = (await form.json()) as { issue: { code: string; expression: string[] }[] };
+    expect([form.status, body.issue.map((i) => `${i.code} ${i.expression.join('')}`)]).toEqual([400, [issue]]);
+  });
+
   test.each([
     ['GET', 'Patient?_count=10e9'],
     ['GET', `Patient?_id=${Array.from({ length: 1000 }, (_, i) => i).join(',')}`],

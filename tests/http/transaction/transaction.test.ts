@@ -208,9 +208,15 @@ describe('transaction (3.1.0.11.2)', () => {
     expect(answer.status, answer.text).toBe(200);
     expect((await send('GET', address(answer, 0))).body['subject']).toEqual([{ reference: `Patient/${id}` }]);
     expect((await send('GET', address(answer, 1))).body['subject']).toEqual([{ reference: address(answer, 2) }]);
-    expect((await transact([post(named('r3')), account(`Patient?identifier=${SYSTEM}|nobody`)])).status).toBe(422);
-    expect((await transact([post(named('r3')), account('Patient?name=Okafor')])).status).toBe(412);
-    expect((await transact([post(named('r3')), account('Observation?code=1')])).status).toBe(422);
+    for (const [reference, status] of [
+      [`Patient?identifier=${SYSTEM}|nobody`, 422],
+      ['Patient?name=Okafor', 412],
+      ['Observation?code=1', 422],
+    ] as const) {
+      const refused = await transact([post(named('r3')), account(reference)]);
+      expect(refused.status, reference).toBe(status);
+      expect(issuesOf(refused)[0], reference).toMatch(/ Bundle\.entry\[1\]\.resource\.subject\[0\]\.reference$/);
+    }
     expect(await total('r3')).toBe(0);
   });
 

@@ -171,7 +171,8 @@ function addWanted(
         type === 'Coding' || type === 'CodeableConcept'
           ? normalCode(code)
           : type === 'ContactPoint'
-            ? normalContact(code)
+            ? // A plus that was not percent-encoded arrives as a space.
+              normalContact(/^ \d/.test(code) ? `+${code.slice(1)}` : code)
             : bounded(code);
       forms.add(prefix + normal);
     }
@@ -254,6 +255,12 @@ function isInlined(param: SearchParam, code: string, meaning: Meaning): boolean 
   return binding?.strength === 'required' && meaning.terminology.contains(binding.valueSet, undefined, code) === true;
 }
 
+/** @throws FhirError 400 for what a boolean never is; what its system asks for is looked up */
+function demandBoolean(param: SearchParam, { system, code }: TokenValue, name: string): void {
+  if (param.datatypes.size !== 1 || !param.datatypes.has('boolean') || (system !== undefined && system !== '')) return;
+  if (code !== 'true' && code !== 'false') throw badValue(name, `${shown(code)} is neither true nor false.`);
+}
+
 export const tokenKind: SearchKind = {
   modifiers(param) {
     if (param.code === '_id') return ['not'];
@@ -265,10 +272,13 @@ export const tokenKind: SearchKind = {
     ];
   },
   comparators: [],
-  parse(text, _param, modifier, meaning, name) {
+  parse(text, param, modifier, meaning, name) {
     if (modifier === 'in') return parseValueSet(text, meaning, name);
     if (modifier === 'text') return { kind: 'text', text: unescape(text) };
-    return modifier === 'of-type' ? parseTyped(text, name) : parseToken(text, name);
+    if (modifier === 'of-type') return parseTyped(text, name);
+    const value = parseToken(text, name);
+    demandBoolean(param, value, name);
+    return value;
   },
   condition(columns, modifier, values, meaning) {
     const { param } = columns;

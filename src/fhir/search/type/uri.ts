@@ -1,7 +1,8 @@
 /** URI parameters: exact, not normalised. @see https://hl7.org/fhir/R4/search.html#uri */
 import { or, sql, type Sql } from '../../../platform/database/sql.ts';
 import { unescape } from '../escape.ts';
-import { extreme, oneOf, overlaps, type ColumnKind, type SearchKind } from '../kind.ts';
+import type { Value } from '../criteria.ts';
+import { badValue, extreme, oneOf, overlaps, type ColumnKind, type SearchKind } from '../kind.ts';
 import { arrayLiteral, bounded } from '../literal.ts';
 import { eachValue, isScalar } from '../values.ts';
 import { addCanonical } from './reference.ts';
@@ -25,6 +26,9 @@ export const uriColumns: ColumnKind = {
 
 const withoutSlash = (uri: string): string => (uri.endsWith('/') ? uri.slice(0, -1) : uri);
 
+/** Of a URI whose every part is looked up: no real one is longer, and each form of it is read from its beginning. */
+const LONGEST_PATH = 2_000;
+
 /** The URI itself and every path above it: `http://a/b/c` lies below `http://a/b` and `http://a/b/`. */
 function above(uri: string): string[] {
   const start = uri.indexOf('://');
@@ -35,13 +39,28 @@ function above(uri: string): string[] {
   return all;
 }
 
+/** Worked out once for a value: a search may ask it of every row. */
+const known = new WeakMap<Value, ReadonlySet<string>>();
+
+function formsAbove(value: Value & { readonly kind: 'text' }): ReadonlySet<string> {
+  let forms = known.get(value);
+  if (!forms) known.set(value, (forms = new Set(above(value.text).map(bounded))));
+  return forms;
+}
+
 const liesBelow = (uri: string, base: string): boolean =>
   uri === base || uri === withoutSlash(base) || (base.includes('://') && uri.startsWith(`${withoutSlash(base)}/`));
 
 export const uriKind: SearchKind = {
   modifiers: () => ['below', 'above'],
   comparators: [],
-  parse: (text) => ({ kind: 'text', text: unescape(text) }),
+  parse(given, _param, modifier, _meaning, name) {
+    const text = unescape(given);
+    if (modifier === 'above' && text.length > LONGEST_PATH)
+      throw badValue(name, `with :above a URI may have ${LONGEST_PATH} characters; this one has ${text.length}.`);
+    return { kind: 'text', text };
+  },
+  weight: (value, modifier) => (modifier === 'above' && value.kind === 'text' ? formsAbove(value).size : 1),
   condition(columns, modifier, values) {
     const texts = values.flatMap((v) => (v.kind === 'text' ? [v.text] : []));
     const scalar = isScalar(columns.param);
@@ -62,7 +81,13 @@ export const uriKind: SearchKind = {
         exact: !long,
       };
     }
-    const all = [...new Set((modifier === 'above' ? texts.flatMap(above) : texts).map(bounded))];
+    const all = [
+      ...new Set(
+        modifier === 'above'
+          ? values.flatMap((v) => (v.kind === 'text' ? [...formsAbove(v)] : []))
+          : texts.map(bounded),
+      ),
+    ];
     return { sql: scalar ? oneOf(column, all) : overlaps(column, all), exact: true, fenced: !scalar };
   },
   matches(_param, found, modifier, values) {
@@ -73,8 +98,9 @@ export const uriKind: SearchKind = {
       return values.some((v) => {
         if (v.kind !== 'text') return false;
         if (modifier === 'below') return liesBelow(String(value), v.text);
-        const all = modifier === 'above' ? above(v.text) : [v.text];
-        return all.some((t) => forms.includes(bounded(t)));
+        if (modifier !== 'above') return forms.includes(bounded(v.text));
+        const all = formsAbove(v);
+        return forms.some((form) => all.has(form));
       });
     });
   },
