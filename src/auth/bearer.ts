@@ -168,9 +168,7 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
       if (authorization === undefined) return anonymous;
       const token = SCHEME.exec(authorization)?.[1];
       if (token === undefined)
-        throw invalidToken(
-          'The Authorization header must be Bearer, a space, and an access token.',
-        );
+        throw invalidToken('The Authorization header must be Bearer, a space, and an access token.');
       const tokenHash = hash('sha256', token, 'base64url');
       const entry = known.get(tokenHash);
       if (entry) {
