@@ -18,4 +18,4 @@ VOLUME /data
 # It listens on loopback unless told otherwise: run it with --network host, or with HOST=0.0.0.0 and the PUBLIC_URL of a proxy with TLS.
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-CMD ["node", "--import=./src/compile-cache.mjs", "--max-semi-space-size=32", "--heap-growing-percent=30", "src/main.ts"]
+CMD ["node", "--import=./src/compile-cache.mjs", "--max-semi-space-size=16", "--heap-growing-percent=30", "src/main.ts"]
