@@ -56,8 +56,11 @@ const refuse = (error: FhirError, method: string): Response | Promise<Response> 
     acceptEncoding: undefined,
   });
 
-/** @param url absolute */
-const isBelowBase = (url: string): boolean => url.startsWith(`${BASE_PATH}/`, url.indexOf('/', url.indexOf('://') + 3));
+/** Not what identity serves there, `.well-known/…`. @param url absolute */
+function isBelowBase(url: string): boolean {
+  const start = url.indexOf('/', url.indexOf('://') + 3);
+  return url.startsWith(`${BASE_PATH}/`, start) && url[start + BASE_PATH.length + 1] !== '.';
+}
 
 export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bindings }> {
   const { metrics } = parts;

@@ -108,6 +108,7 @@ describe('RFC 7591: dynamic registration', () => {
     ['a redirect URI with a fragment', { ...APP, redirect_uris: ['https://app.example.org/#x'] }],
     ['a redirect URI with a wildcard', { ...APP, redirect_uris: ['https://*.example.org/'] }],
     ['a redirect URI with a user', { ...APP, redirect_uris: ['https://a@app.example.org/'] }],
+    ['a redirect URI with dots', { ...APP, redirect_uris: ['https://app.example.org/a/%2e%2E/b'] }],
     ['a redirect URI by http', { ...APP, redirect_uris: ['http://app.example.org/'] }],
     ['a redirect URI that is a script', { ...APP, redirect_uris: ['javascript:alert(1)'] }],
     ['a redirect URI that is data', { ...APP, redirect_uris: ['data:text/html,x'] }],

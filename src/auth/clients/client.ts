@@ -87,6 +87,8 @@ function demandRedirectUri(text: string): void {
   if (url.username !== '' || url.password !== '') refuse('must not have a user name');
   if (SCRIPTING.test(url.protocol)) refuse('must not have this scheme');
   if (url.protocol === 'http:' && !LOOPBACK.has(url.hostname)) refuse('may be http on localhost only: use https');
+  // Browsers fold them into another address than was registered.
+  if (/\/(?:\.|%2e){1,2}(?:[/?]|$)/i.test(text)) refuse('must not have a segment . or ..');
 }
 
 const RSA_BITS = 2048;

@@ -96,24 +96,26 @@ export async function showLanding(visit: Visit): Promise<Response> {
     <p class="lead">
       ${t.landing.lead} ${t.landing.leadTechnical(VERSION)} <a href="${base}/metadata?_pretty=true">${base}</a>
     </p>
-    <div class="grid">
-      <div class="stack">${welcome(visit)} ${running(visit)}</div>
-      ${demoCard}
+    <div class="stack">
+      <div class="grid">
+        <div class="stack">${welcome(visit)} ${running(visit)}</div>
+        ${demoCard}
+        <section class="card">
+          <h2>${t.landing.searches}</h2>
+          <p class="quiet small">${t.landing.searchesNote}</p>
+          <ul class="rows">
+            ${examples(new Date(parts.clock.now()).toISOString().slice(0, 10)).map(
+              ([what, path]) =>
+                html`<li>
+                  <a href="${`${base}/${path}&_pretty=true`}">${t.landing.examples[what]}</a><br /><code class="quiet"
+                    >GET ${path}</code
+                  >
+                </li>`,
+            )}
+          </ul>
+        </section>
+      </div>
       <section class="card">
-        <h2>${t.landing.searches}</h2>
-        <p class="quiet small">${t.landing.searchesNote}</p>
-        <ul class="rows">
-          ${examples(new Date(parts.clock.now()).toISOString().slice(0, 10)).map(
-            ([what, path]) =>
-              html`<li>
-                <a href="${`${base}/${path}&_pretty=true`}">${t.landing.examples[what]}</a><br /><code class="quiet"
-                  >GET ${path}</code
-                >
-              </li>`,
-          )}
-        </ul>
-      </section>
-      <section class="card span">
         <h2>${t.landing.types(types.length)}</h2>
         <ul class="chips">
           ${types.map((type) =>
