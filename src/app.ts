@@ -101,21 +101,24 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
           c.req.method,
         ),
   );
-  app.onError((error, c) => {
+  const failed = (error: unknown, method: string): Response | Promise<Response> => {
     const errorId = newId();
     parts.log.error('unexpected error', { errorId, ...errorFields(error) });
     return refuse(
       new FhirError(500, [
         errorIssue('exception', `Something went wrong on our side; it is in our log as ${errorId}.`),
       ]),
-      c.req.method,
+      method,
     );
-  });
+  };
+  app.onError((error, c) => failed(error, c.req.method));
   // Every other request is one of FHIR's, and the router would take a tenth of the time of a read.
   const { fetch } = app;
   app.fetch = (request, env, execution) =>
     isBelowBase(request.url)
-      ? edge.handle(request, (env as Partial<Bindings> | undefined)?.incoming)
+      ? edge
+          .handle(request, (env as Partial<Bindings> | undefined)?.incoming)
+          .catch((error: unknown) => failed(error, request.method))
       : fetch(request, env, execution);
   return app;
 }

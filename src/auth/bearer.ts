@@ -9,7 +9,7 @@ import { clientError } from '../fhir/store/sqlstate.ts';
 import type { Row } from '../platform/database/named-query.ts';
 import { poolNamed } from '../platform/database/pool.ts';
 import { errorFields } from '../platform/log.ts';
-import { rightsOf } from './access/acts-for.ts';
+import { relationsOf, rightsOf } from './access/acts-for.ts';
 import { anonymousAccess } from './access/anonymous.ts';
 import type { Granted } from './access/rights.ts';
 import { tokenAccess } from './access/token-access.ts';
@@ -109,7 +109,10 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
       const { rights, until } = await rightsOf(engine, person);
       const launched = typeof patient === 'string' ? idOf(patient) : undefined;
       // As it was told to the app, and still is so.
-      const self = tellsSelf(permitted) ? person.profiles.find((p) => fhirUser === `${fhirBase}/${p}`) : undefined;
+      const told = tellsSelf(permitted) ? person.profiles.find((p) => fhirUser === `${fhirBase}/${p}`) : undefined;
+      // A relation that has ended shows no more of itself than of the patient.
+      const holds = !told?.startsWith('RelatedPerson/') || (await relationsOf(engine, [told])).patients.length > 0;
+      const self = holds ? told : undefined;
       const principal: Principal = {
         kind: 'user',
         name: account ?? '',

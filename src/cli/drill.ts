@@ -22,7 +22,13 @@ const PASSWORD = 'tangerine submarine 42';
 const { values: options } = parseArgs({
   options: { times: { type: 'string', default: '200' }, guesses: { type: 'string', default: '10000' } },
 });
-const [times, guesses] = [Number(options.times), Number(options.guesses)];
+/** @throws StartError */
+function count(name: 'times' | 'guesses', least: number): number {
+  const value = Number(options[name]);
+  if (!Number.isInteger(value) || value < least)
+    throw new StartError(`--${name} must be a whole number, ${least} or more.`);
+  return value;
+}
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -115,7 +121,7 @@ const TIMED = [
 ] as const;
 
 /** @returns whether all gaps are small enough */
-async function time(door: Door): Promise<boolean> {
+async function time(door: Door, times: number): Promise<boolean> {
   const warmUps = 20;
   const known = Array.from({ length: times + warmUps }, (_, i) => `known-${i}@example.org`);
   await addAccounts(door, known);
@@ -144,7 +150,7 @@ async function time(door: Door): Promise<boolean> {
 }
 
 /** @returns how many guesses were compared with the password */
-async function guess(door: Door, email: string, sources: number): Promise<number> {
+async function guess(door: Door, email: string, sources: number, guesses: number): Promise<number> {
   await addAccounts(door, [email]);
   let compared = 0;
   let next = 0;
@@ -160,6 +166,8 @@ async function guess(door: Door, email: string, sources: number): Promise<number
 }
 
 await runCommand(async () => {
+  const times = count('times', 1);
+  const guesses = count('guesses', 200);
   const folder = await mkdtemp(path.join(os.tmpdir(), 'kairos-drill-'));
   let isGood = true;
   try {
@@ -168,15 +176,15 @@ await runCommand(async () => {
         [1, 5],
         [200, 100],
       ] as const) {
-        const compared = await guess(door, `guessed-from-${sources}@example.org`, sources);
-        isGood &&= compared <= most;
+        const compared = await guess(door, `guessed-from-${sources}@example.org`, sources, guesses);
+        isGood &&= compared === most;
         say(
-          `${guesses} guesses from ${sources} ${sources === 1 ? 'source' : 'sources'}: ${compared} compared (at most ${most})`,
+          `${guesses} guesses from ${sources} ${sources === 1 ? 'source' : 'sources'}: ${compared} compared (${most} wanted)`,
         );
       }
     });
     await withDoor(folder, 12, async (door) => {
-      isGood = (await time(door)) && isGood;
+      isGood = (await time(door, times)) && isGood;
     });
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -13,16 +13,19 @@ export async function makeFolder(folder: string, mode?: number): Promise<void> {
     if (at === path.dirname(at)) break;
   }
   for (const at of missing.reverse()) {
-    await mkdir(at, mode).catch((error: NodeJS.ErrnoException) => {
-      // Another process was first.
-      if (error.code !== 'EEXIST') throw error;
+    await mkdir(at, mode).catch(async (error: NodeJS.ErrnoException) => {
+      // Another process was first; or a link leads nowhere.
+      if (error.code !== 'EEXIST' || !(await exists(at))) throw error;
     });
   }
 }
 
 const exists = (at: string): Promise<boolean> =>
   stat(at).then(
-    () => true,
+    (found) => {
+      if (found.isDirectory()) return true;
+      throw Object.assign(new Error(`${at} is no folder`), { code: 'ENOTDIR' });
+    },
     (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return false;
       throw error;

@@ -397,16 +397,35 @@ describe('scopes for each letter', () => {
       { op: 'test', path: '/status', value },
       { op: 'add', path: '/priority', value: 1 },
     ];
-    const ways = (value: string) => [
-      () => send('PATCH', `Appointment/${id}`, patch(value)),
-      () => send('PATCH', `Appointment?_id=${id}`, patch(value)),
+    const inBundle = async (type: 'batch' | 'transaction', operations: readonly object[]): Promise<number> => {
+      const data = Buffer.from(JSON.stringify(operations)).toString('base64');
+      const resource = { resourceType: 'Binary', contentType: 'application/json-patch+json', data };
+      const answer = await send(
+        'POST',
+        '',
+        bundle(type, { request: { method: 'PATCH', url: `Appointment/${id}` }, resource }),
+      );
+      if (answer.status !== 200) return answer.status;
+      return Number.parseInt(String(answer.body['entry']?.[0]?.['response']?.['status']), 10);
+    };
+    const ways = (operations: readonly object[]): (() => Promise<number>)[] => [
+      async () => (await send('PATCH', `Appointment/${id}`, operations)).status,
+      async () => (await send('PATCH', `Appointment?_id=${id}`, operations)).status,
+      () => inBundle('batch', operations),
+      () => inBundle('transaction', operations),
     ];
     world.as(token(world, 'patient/Appointment.us'));
-    for (const value of ['proposed', 'booked'])
-      for (const way of ways(value)) expect((await way()).status, value).toBe(403);
+    for (const operations of [
+      patch('proposed'),
+      patch('booked'),
+      [{ op: 'copy', from: '/description', path: '/status' }],
+      [{ op: 'move', from: '/description', path: '/comment' }],
+    ])
+      for (const way of ways(operations)) expect(await way(), JSON.stringify(operations)).toBe(403);
+    for (const way of ways([{ op: 'add', path: '/priority', value: 3 }])) expect(await way()).toBe(200);
     world.as(token(world, 'patient/Appointment.us patient/Appointment.r?status=proposed'));
-    for (const way of ways('proposed')) expect((await way()).status).toBe(200);
-    for (const way of ways('booked')) expect((await way()).status).toBe(422);
+    for (const way of ways(patch('proposed'))) expect(await way()).toBe(200);
+    for (const way of ways(patch('booked'))) expect(await way()).toBe(422);
   });
 
   test('the reply to a write shows nothing that may not be read', async () => {

@@ -62,6 +62,14 @@ const APP = {
 };
 
 describe('RFC 7591: dynamic registration', () => {
+  test('what is not served here is left out, and the reply tells what was taken', async () => {
+    const scope = 'launch/patient patient/MedicationRequest.rs patient/Patient.rs patient/Observation.read';
+    const { status, body } = await register({ ...APP, scope });
+    expect([status, body['scope']]).toEqual([201, 'launch/patient patient/Patient.rs']);
+    const none = await register({ ...APP, scope: 'patient/MedicationRequest.rs' });
+    expect([none.status, none.body['error']]).toEqual([400, 'invalid_client_metadata']);
+  });
+
   test('is announced, and demands the initial access token', async () => {
     const found = (await (await fetch(`${server.fhirBase}/.well-known/smart-configuration`)).json()) as Reply['body'];
     expect(found['registration_endpoint']).toBe(`${server.issuer}/register`);

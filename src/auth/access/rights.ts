@@ -32,7 +32,8 @@ export interface Alternative {
 }
 
 /**
- * The person's own resource, if the app may read it. Who may not act for their own record any more may not show it either.
+ * The person's own resource, if the app may read it. Who may not act for their own record any more may not show it either
+ * (whether a RelatedPerson still is one is seen where the token is looked up).
  * @see https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#scopes-for-requesting-identity-data
  */
 export function selfOf({ rights, self }: Granted): string | undefined {

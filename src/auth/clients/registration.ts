@@ -6,6 +6,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { secretHash } from '../../platform/keys.ts';
 import type { AuthParts } from '../parts.ts';
 import { AUTH_METHODS, ClientError, demandJwks, grantTypesOf, type AuthMethod } from './client.ts';
+import { parseScope } from '../smart/scope.ts';
 import { registerClient, type NewClient } from './registry.ts';
 
 export interface RegistrationReply {
@@ -99,6 +100,17 @@ function read(fields: Fields): NewClient {
   };
 }
 
+/** An app of others may work with more than is served here: what is not is left out, and the reply tells what was taken. */
+function servedPart({ engine }: AuthParts, client: NewClient): NewClient {
+  const served = (word: string): boolean => {
+    const scope = parseScope(word);
+    return scope?.kind !== 'resource' || scope.type === '*' || engine.resources.has(scope.type);
+  };
+  const scope = client.scope.split(' ').filter(served).join(' ');
+  if (scope === '' && client.scope !== '') throw new ClientError('scope names nothing that is served here.');
+  return { ...client, scope };
+}
+
 const refused = (status: number, error: string, description?: string): RegistrationReply => ({
   status,
   body: { error, ...(description === undefined ? {} : { error_description: description }) },
@@ -117,7 +129,7 @@ export async function registerDynamically(
     const fields: unknown = JSON.parse(body);
     if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
       throw new ClientError('The body must be a JSON object.');
-    const client = read({ ...fields });
+    const client = servedPart(parts, read({ ...fields }));
     const { clientId, secret } = await registerClient(parts, client, 'registration');
     return {
       status: 201,

@@ -20,6 +20,7 @@ import { endSession } from '../session/end.ts';
 import { sessionOf } from '../session/session.ts';
 import { noteArrival } from './arrival.ts';
 import { originsOfClient } from './config.ts';
+import { correct } from './correct.ts';
 import { nameClient } from './nameless-refresh.ts';
 import { answersPrograms, type ProviderPages } from './pages.ts';
 
@@ -180,40 +181,6 @@ async function endOwnSession(parts: AuthParts, ctx: KoaContextWithOIDC): Promise
   ctx.set('clear-site-data', '"cache", "storage"');
 }
 
-/** The library then speaks of a response mode, which nobody asked for. @see https://www.rfc-editor.org/rfc/rfc6749#section-4.1.2.1 */
-function nameResponseType(ctx: KoaContextWithOIDC): void {
-  const { response_type: type, response_mode: mode } = ctx.query;
-  const location = ctx.response.get('location');
-  if (
-    type === 'code' ||
-    Array.isArray(type) ||
-    mode !== undefined ||
-    !/[?#&]error=invalid_request(?:&|$)/.test(location)
-  )
-    return;
-  const [error, description] =
-    type === undefined || type === ''
-      ? ['invalid_request', 'response_type is missing: it must be code']
-      : ['unsupported_response_type', 'response_type must be code'];
-  const said = `error_description=${encodeURIComponent(description).replaceAll('%20', '+')}`;
-  ctx.set(
-    'location',
-    location
-      .replace(/([?#&])error=[^&]*/, (_, sign: string) => `${sign}error=${error}`)
-      .replace(/error_description=[^&]*/, () => said),
-  );
-}
-
-/** @see https://www.rfc-editor.org/rfc/rfc6749#section-5.2 */
-function nameClientsFault(ctx: KoaContextWithOIDC): void {
-  const { client, params } = ctx.oidc;
-  const grantType: unknown = params?.['grant_type'];
-  const { error } = ctx.body as { readonly error?: unknown };
-  if (error !== 'invalid_request' || typeof grantType !== 'string' || client?.grantTypeAllowed(grantType) !== false)
-    return;
-  ctx.body = { error: 'unauthorized_client', error_description: `the client may not use the grant type ${grantType}` };
-}
-
 /** What these paths take; scripts ask first with OPTIONS. @see https://www.rfc-editor.org/rfc/rfc9110#section-15.5.6 */
 const ONLY_POST = new Set(['/token', '/introspect', '/revoke']);
 
@@ -289,18 +256,11 @@ function createAnswer(parts: AuthParts, observe: ObserveAuth): Middleware {
         await allowCredentials(parts, ctx);
       }
     }
-    if (oidc.route === 'end_session') {
+    if (oidc.route === 'end_session' && ctx.status === 200) {
       const policy = ctx.response.get('content-security-policy');
       ctx.set('content-security-policy', policy.replace("form-action 'none'", `form-action ${formTargets(ctx)}`));
     }
-    // The library lists the modes and claims that it could; here are no others.
-    if (oidc.route === 'discovery' && typeof ctx.body === 'object') {
-      const { claims_supported: claims } = ctx.body as { readonly claims_supported?: readonly string[] };
-      const told = claims?.filter((claim) => claim !== 'sid');
-      ctx.body = { ...ctx.body, response_modes_supported: ['query'], claims_supported: told };
-    }
-    if (oidc.route === 'authorization') nameResponseType(ctx);
-    if (oidc.route === 'token' && ctx.status === 400) nameClientsFault(ctx);
+    correct(ctx);
     // Such tokens have ended, or never were: what the library misses is not what the app must mend.
     if (lost && ctx.status === 400)
       ctx.body = { error: 'invalid_grant', error_description: 'grant request is invalid' };

@@ -103,13 +103,13 @@ export function parseScopes(text: string): readonly Scope[] {
   return scopes;
 }
 
-/** As a request or token writes it. */
 /** Who the person is stands in the id_token: without `openid` there is none. */
 export const withoutNameless = (scopes: readonly Scope[]): readonly Scope[] =>
   scopes.some(({ text }) => text === 'openid')
     ? scopes
     : scopes.filter(({ text }) => text !== 'fhirUser' && text !== 'profile');
 
+/** As a request or token writes it. */
 export const scopeText = (scopes: readonly Scope[]): string => scopes.map((s) => s.text).join(' ');
 
 // What separates parts of a scope must not stand in a value as such; most else may, and stays readable.

@@ -168,5 +168,7 @@ export async function receiveBundle(engine: Engine, request: FhirRequest): Promi
   const bytes = await body.read(engine.limits.bundleBytes);
   if (bytes.length >= CUT_FROM_BYTES) return () => parsePieces(engine, bytes);
   if (bytes.length === 0) throw badRequest('required', 'The body is empty: send a Bundle.');
-  return () => Promise.resolve(parseJson(bytes, { maxDepth: engine.limits.jsonDepth }).value);
+  // So small a Bundle has no more values than one resource may have.
+  const { jsonDepth, resourceValues } = engine.limits;
+  return () => Promise.resolve(parseJson(bytes, { maxDepth: jsonDepth, maxValues: resourceValues }).value);
 }

@@ -226,24 +226,37 @@ function equal(a: Tree, b: Tree): boolean {
   return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]));
 }
 
-/** Patches can nest values deeper than a parser would let in. Without recursion, as the depth is what is in doubt. */
-function demandDepth(root: Tree, maxDepth: number): void {
+/** What a patched resource may be at most. */
+interface PatchLimits {
+  readonly jsonDepth: number;
+  readonly resourceValues: number;
+}
+
+/** Patches can nest values deeper than a parser would let in, and make more of them. Without recursion, as the depth is what is in doubt. */
+function demandSize(root: Tree, { jsonDepth, resourceValues }: PatchLimits): void {
+  const refuse = (diagnostics: string): FhirError =>
+    new FhirError(422, [errorIssue('too-costly', `The patched resource ${diagnostics}.`)]);
   let level: Tree[] = [root];
+  let values = 1;
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > maxDepth) throw unprocessable(`the result is nested more than ${maxDepth} deep.`, '[]');
-    level = level.flatMap((value) =>
-      typeof value === 'object' && value !== null
-        ? Object.values(value).filter((v) => typeof v === 'object' && v !== null)
-        : [],
-    );
+    if (depth > jsonDepth) throw refuse(`is nested more than ${jsonDepth} deep`);
+    const below: Tree[] = [];
+    for (const holder of level) {
+      for (const value of Object.values(holder as object)) {
+        values++;
+        if (typeof value === 'object' && value !== null) below.push(value);
+      }
+    }
+    if (values > resourceValues) throw refuse(`holds more than ${resourceValues} values`);
+    level = below;
   }
 }
 
 /**
  * Applies a patch to a tree, in place.
- * @throws FhirError 422 when a path does not exist or a `test` fails; the tree is then to be thrown away
+ * @throws FhirError 422 when a path does not exist, a `test` fails or the result is too large; the tree is then to be thrown away
  */
-export function applyPatch(root: Tree, operations: readonly Operation[], maxDepth: number): void {
+export function applyPatch(root: Tree, operations: readonly Operation[], limits: PatchLimits): void {
   const budget: Budget = { left: MAX_COPIED };
   for (const { op, path, from, value, at } of operations) {
     switch (op) {
@@ -276,5 +289,5 @@ export function applyPatch(root: Tree, operations: readonly Operation[], maxDept
         op satisfies never;
     }
   }
-  demandDepth(root, maxDepth);
+  demandSize(root, limits);
 }

@@ -33,7 +33,7 @@ function patchInBinary(value: unknown): Uint8Array {
   ) {
     throw unsupported(`A PATCH entry takes a Binary with contentType ${JSON_PATCH} and the patch as base64 data.`);
   }
-  if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(data))
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(data.replaceAll(/\s+/g, '')))
     throw badRequest('value', 'The data of the Binary is no base64: encode the JSON Patch as base64.', 'Binary.data');
   return Buffer.from(data, 'base64');
 }
@@ -50,13 +50,30 @@ export async function readPatch(engine: Engine, request: FhirRequest): Promise<P
   return parsePatch(parseJson(bytes, { maxDepth: jsonDepth, maxValues: resourceValues }).value);
 }
 
-/** Whether a test holds tells what the resource says. @throws FhirError 403 to those who may write it but not read it */
-function demandNoQuestion({ to }: Access, { type, content }: LiveVersion, patch: Patch): void {
-  const test = patch.find(({ op }) => op === 'test');
-  if (test === undefined || to('read').admits(type, JSON.parse(content))) return;
-  throw insufficientScope(
-    `Patch operation ${test.at}: "test" tells what the ${type} holds, which needs a scope to read it.`,
-  );
+/** What leads from what the resource holds to something that is answered. */
+const TELLING: ReadonlySet<string> = new Set(['copy', 'move', 'test']);
+
+/**
+ * The resource after the patch, not yet known to be valid.
+ * @throws FhirError 422 where it cannot be applied, 403 where it would tell what the resource holds to those who may write it but not read it
+ */
+export function applyTo({ limits }: Engine, { to }: Access, { type, content }: LiveVersion, patch: Patch): unknown {
+  const tree = parseJson(content, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
+  const telling = patch.find(({ op }) => TELLING.has(op));
+  if (telling && !to('read').admits(type, tree))
+    throw insufficientScope(
+      `Patch operation ${telling.at}: "${telling.op}" tells what the ${type} holds, which needs a scope to read it.`,
+    );
+  applyPatch(tree, patch, limits);
+  return tree;
+}
+
+/** @throws FhirError 413 when the patched resource has become too large */
+export function demandFits({ limits }: Engine, { content }: PreparedWrite): void {
+  if (Buffer.byteLength(content) > limits.resourceBytes)
+    throw new FhirError(413, [
+      errorIssue('too-long', `The patched resource is larger than ${limits.resourceBytes} bytes.`),
+    ]);
 }
 
 /** The version after the patch, valid and with targets that exist. */
@@ -68,16 +85,10 @@ export async function patched(
   patch: Patch,
 ): Promise<PreparedWrite> {
   const { type, id } = current;
-  demandNoQuestion(ctx.access, current, patch);
-  const tree = parseJson(current.content, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
-  applyPatch(tree, patch, engine.limits.jsonDepth);
+  const tree = applyTo(engine, ctx.access, current, patch);
   const resource = await demandStorable(engine, ctx.access, reader, type, tree, () => Promise.resolve(current));
   const write = nextVersion(engine, ctx, resource, id, current, 'PATCH');
-  if (Buffer.byteLength(write.content) > engine.limits.resourceBytes) {
-    throw new FhirError(413, [
-      errorIssue('too-long', `The patched resource is larger than ${engine.limits.resourceBytes} bytes.`),
-    ]);
-  }
+  demandFits(engine, write);
   return write;
 }
 

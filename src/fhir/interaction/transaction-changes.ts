@@ -7,13 +7,12 @@ import type { Access } from '../access.ts';
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import { demandMatch, demandNone } from '../http/preconditions.ts';
-import { parseJson } from '../json.ts';
 import { FhirError, type Issue } from '../outcome.ts';
 import type { PreparedWrite, Reader, StoredVersion, Transaction } from '../store/repository.ts';
 import { breather } from '../breathe.ts';
 import { inEntry } from './bundle-entry.ts';
 import { linkResolver, rewriteLinks } from './bundle-references.ts';
-import { applyPatch } from './json-patch.ts';
+import { applyTo, demandFits } from './patch.ts';
 import type { DeleteEntry, TransactionPlan, WriteEntry } from './transaction-plan.ts';
 import { demandOwnIds, nextVersion } from './update.ts';
 import { demandLive, isLive, type LiveVersion } from './version.ts';
@@ -94,12 +93,9 @@ export function identify(
 }
 
 /** The resource as it is to be stored, its links resolved; not yet known to be valid after a patch. */
-function treeOf(engine: Engine, { entry, before }: Identified, links: Links): unknown {
+function treeOf(engine: Engine, access: Access, { entry, before }: Identified, links: Links): unknown {
   let tree: unknown = entry.resource;
-  if (entry.patch && isLive(before)) {
-    tree = parseJson(before.content, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
-    applyPatch(tree, entry.patch, engine.limits.jsonDepth);
-  }
+  if (entry.patch && isLive(before)) tree = applyTo(engine, access, before, entry.patch);
   if (tree === undefined) throw new Error('an entry without a resource was planned');
   return links.size === 0 ? tree : rewriteLinks(engine.definitions, tree, linkResolver(links, engine.baseUrl));
 }
@@ -189,7 +185,7 @@ export async function settleAll(
   for (const item of identified) {
     const { entry, id, before } = item;
     const { index } = entry;
-    const tree = within(index, () => treeOf(engine, item, links));
+    const tree = within(index, () => treeOf(engine, ctx.access, item, links));
     resources.push([index, tree, before]);
     const resource = entry.patch ? validOrNoted(engine, entry, tree, invalid) : (tree as Resource);
     if (!resource) continue;
@@ -203,6 +199,7 @@ export async function settleAll(
       before,
       isPost ? 'POST' : entry.kind === 'patch' ? 'PATCH' : 'PUT',
     );
+    if (entry.patch) within(index, () => demandFits(engine, write));
     // An update may bring about the id that it names, but criteria name none.
     const creating = entry.kind === 'create' || entry.criteria !== undefined;
     (isLive(before) ? updates : creating ? creates : inserts).push(write);

@@ -92,8 +92,12 @@ function parseCount(engine: ResultEngine, value: string): number {
 
 /** `name`, or `Patient.name`. */
 const isElement = ({ definitions }: ResultEngine, type: string, text: string): boolean => {
-  const name = text.startsWith(`${type}.`) ? text.slice(type.length + 1) : text;
-  return name === 'resourceType' || definitions.elements(type).some((element) => element.name === name);
+  const name = (text.startsWith(`${type}.`) ? text.slice(type.length + 1) : text).replace(/\[x\]$/, '');
+  return (
+    name === 'resourceType' ||
+    definitions.element(type, name) !== undefined ||
+    definitions.elements(type).some((e) => e.name === name)
+  );
 };
 
 /**
@@ -132,9 +136,10 @@ export function parseResult(
         .split(',')
         .map((e) => e.trim())
         .filter((e) => e !== '');
-      out.elements = [...new Set([...out.elements, ...names])];
-      const odd = names.find((e) => !types.some((type) => isElement(engine, type, e)));
-      return odd && `${shown(odd)} is no element that stands in ${types.slice(0, 3).join(', ')} itself`;
+      const known = names.filter((e) => types.some((type) => isElement(engine, type, e)));
+      out.elements = [...new Set([...out.elements, ...known.map((e) => e.replace(/\[x\]$/, ''))])];
+      const odd = names.find((e) => !known.includes(e));
+      return odd && `of it, ${shown(odd)} is no element that stands in ${types.slice(0, 3).join(', ')} itself`;
     }
     case '_cursor':
       out.cursor = value;

@@ -19,9 +19,9 @@ import { loadStructures, shownValue, structureIssues, type StructureCheck, type 
 import { checkProperties, isTree, type Walk } from './walk.ts';
 
 const CORE = 'http://hl7.org/fhir/StructureDefinition/';
-/** Profiles of one resource that are looked at. */
 /** Each may be asked for by each, so what they cost grows faster than they do. */
 const MAX_CONTAINED = 1000;
+/** Profiles of one resource that are looked at. */
 const MAX_PROFILES = 20;
 
 const loadProfiles = (): ProfilesFile =>

@@ -75,9 +75,12 @@ describe('batch (3.1.0.11)', () => {
     expect(searched?.resource?.total).toBe(0);
   });
 
-  test('a patch that is no base64 is named as such', async () => {
-    const data = { resourceType: 'Binary', contentType: 'application/json-patch+json', data: '!!' };
-    const [refused] = entries(await batch({ request: { method: 'PATCH', url: 'Patient/x' }, resource: data }));
+  test.each([
+    ['signs that are none', '!!'],
+    ['a megabyte of blanks before one', `${' '.repeat(1_000_000)}!`],
+  ])('a patch that is no base64 is named as such: %s', async (_title, data) => {
+    const resource = { resourceType: 'Binary', contentType: 'application/json-patch+json', data };
+    const [refused] = entries(await batch({ request: { method: 'PATCH', url: 'Patient/x' }, resource }));
     expect(refused?.response.outcome?.issue[0]).toMatchObject({ expression: ['Bundle.entry[0].resource.data'] });
   });
 
