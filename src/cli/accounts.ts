@@ -132,7 +132,7 @@ async function invitations({ parts }: Input): Promise<string> {
 }
 
 const linkFor = (link: string, days: string): string =>
-  `${link}\nThe link works once, within ${days}. It was mailed too if SMTP_URL is set.`;
+  `${link}\nThe link works once, within ${days}. It was mailed too (without SMTP_URL to /dev/mail), and leads to the address that PUBLIC_URL or PORT names.`;
 
 /** Each returns what is printed. */
 const COMMANDS: Readonly<Record<string, (input: Input) => Promise<string>>> = {

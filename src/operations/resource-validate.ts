@@ -82,7 +82,11 @@ async function content(
 ): Promise<readonly Issue[]> {
   if (resource.resourceType !== type) {
     return [
-      errorIssue('invalid', `This is a ${String(resource.resourceType)}, the address is for ${type}.`, 'resourceType'),
+      errorIssue(
+        'invalid',
+        `The resource is of type ${String(resource.resourceType)}, the address is for ${type}.`,
+        'resourceType',
+      ),
     ];
   }
   const issues = engine.validator.validate(resource, {

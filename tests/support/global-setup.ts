@@ -45,6 +45,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const database = { roles: { owner, app }, embedded: true, joined: true, ...nothing };
     const kairos = await openKairos(loadConfig({ ROOT_KEY: TEST_ROOT_KEY }), { database });
     await kairos.close();
+    // Who is told to stop stops the database too: it has a process group of its own.
+    for (const signal of ['SIGTERM', 'SIGHUP'] as const)
+      process.once(signal, () => void stop().finally(() => process.exit(1)));
     project.provide('postgres', { superuser, owner, app, template });
     return stop;
   } catch (error) {

@@ -116,10 +116,11 @@ async function formPage(visit: OwnVisit, error?: string): Promise<Response> {
           <h2>${t.clients.forApps}</h2>
           ${area('redirect_uris', t.clients.redirects, t.clients.redirectsHint, 3)}
           ${address('launch_url', t.clients.launchUrl, t.clients.launchHint)}
-          ${area('post_logout_redirect_uris', t.clients.logout, t.clients.redirectsHint, 2)}
+          ${area('post_logout_redirect_uris', `${t.clients.logout} (${t.common.optional})`, t.clients.redirectsHint, 2)}
           ${address('policy_uri', t.clients.policy)} ${address('tos_uri', t.clients.tos)}
           <h2>${t.clients.forKeys}</h2>
-          ${address('jwks_uri', t.clients.jwks)} ${area('jwks', t.clients.jwksInline, undefined, 4)}
+          ${address('jwks_uri', t.clients.jwks)}
+          ${area('jwks', `${t.clients.jwksInline} (${t.common.optional})`, undefined, 4)}
           <div class="actions">
             <button class="primary">${t.clients.submit}</button
             ><a class="button" href="/admin/clients">${t.common.cancel}</a>

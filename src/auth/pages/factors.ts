@@ -190,7 +190,7 @@ async function recoveryPage(visit: OwnVisit, path: string): Promise<PageOptions>
   const body = html`<div class="card">
     <h1>${t.recovery.title}</h1>
     <p class="lead">${t.recovery.lead}</p>
-    <p>${recoveryCodes === 0 ? t.recovery.none : t.recovery.left(recoveryCodes)}. ${t.recovery.replace}</p>
+    <p>${recoveryCodes === 0 ? t.recovery.none : `${t.recovery.left(recoveryCodes)}. ${t.recovery.replace}`}</p>
     <div class="actions">
       ${postForm(visit, '/account/recovery-codes', html`<button class="primary">${t.recovery.make}</button>`, { return: path })}
       <a class="button" href="${path}">${t.common.back}</a>

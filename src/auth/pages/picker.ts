@@ -34,6 +34,10 @@ async function page(visit: OwnVisit, view: InteractionView): Promise<Response> {
   const path = `/oauth/interaction/${view.uid}/patient`;
   const body = html`<h1>${t.picker.title}</h1>
     <p class="lead">${t.picker.lead(view.client.name)}</p>
+    <p class="small quiet">
+      ${t.consent.account}: <strong>${account.name}</strong>, ${account.email} ·
+      <a href="/signout">${t.consent.notYou}</a>
+    </p>
     <div class="card">
       ${
         search
@@ -45,7 +49,7 @@ async function page(visit: OwnVisit, view: InteractionView): Promise<Response> {
       }
       ${
         patients.length > 0
-          ? html`${search ? html`<p class="quiet small" role="status">${t.picker.results(patients.length)}${patients.length < MOST_FOUND ? '' : `. ${t.picker.many}`}</p>` : undefined}
+          ? html`${search ? html`<p class="quiet small" role="status">${patients.length < MOST_FOUND ? t.picker.results(patients.length) : t.picker.many(MOST_FOUND)}</p>` : undefined}
             ${postForm(
               visit,
               path,

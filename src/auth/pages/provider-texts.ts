@@ -31,12 +31,13 @@ export function createProviderTexts(parts: Pick<AuthParts, 'publicUrl'>): Provid
   };
   return {
     error: ({ code, description }, acceptLanguage) =>
-      page(acceptLanguage, ({ app }) => ({
+      page(acceptLanguage, ({ app, common }) => ({
         title: app.errorTitle,
         body: html`<p>${app.error}</p>
           <p class="quiet small">
             ${app.forDevelopers} <code>${code}</code>${description === undefined ? undefined : html`: ${description}`}
-          </p>`,
+          </p>
+          <div class="actions"><a class="button" href="/">${common.home}</a></div>`,
       })),
     logout: (form, clientName, acceptLanguage) =>
       page(acceptLanguage, ({ app, common }) => ({

@@ -26,6 +26,7 @@ function askPage(visit: Visit, wrong = false): PageOptions {
           focus: true,
         })}<button class="primary wide-button">${t.reset.submit}</button>`,
     )}
+    <div class="actions"><a class="button" href="/signin">${t.common.back}</a></div>
   </div>`;
   return { title: t.reset.title, body };
 }

@@ -118,7 +118,7 @@ export const en = {
     'password-long': 'Choose a shorter password: at most 256 characters.',
     'password-common': 'Many people use this password, so it would be guessed. Choose another one.',
     'password-personal': 'This password is too close to your name, your address or ours. Choose another one.',
-    roles: 'These roles do not go together.',
+    roles: 'Choose at least one role; and not all roles go together.',
     profile: 'There is no such record.',
     practitioner: 'A physician needs a record of a practitioner, such as Practitioner/123.',
     taken: 'This e-mail address is in use already.',
@@ -503,7 +503,7 @@ export const en = {
     search: 'Name, birth date (such as 1984-05-21) or identifier',
     find: 'Search',
     results: (count: number) => many(count, 'patient found', 'patients found'),
-    many: 'Only the first are shown: type more of the name.',
+    many: (count: number) => `The first ${count} patients are shown: type more of the name.`,
     none: 'Nobody found. Check the spelling, or try the birth date.',
     nobody:
       'No record is linked with your account, so the app has nothing to work with. Ask the clinic for a code, and enter it under “My people”.',

@@ -114,7 +114,7 @@ export const es: Texts = {
     'password-long': 'Elija una contraseña más corta: 256 caracteres como máximo.',
     'password-common': 'Mucha gente usa esta contraseña, así que se adivinaría. Elija otra.',
     'password-personal': 'Esta contraseña se parece demasiado a su nombre, su dirección o el nuestro. Elija otra.',
-    roles: 'Estas funciones no van juntas.',
+    roles: 'Elija al menos una función; no todas van juntas.',
     profile: 'No existe esa ficha.',
     practitioner: 'Un médico necesita una ficha de profesional, como Practitioner/123.',
     taken: 'Este correo electrónico ya está en uso.',
@@ -497,7 +497,7 @@ export const es: Texts = {
     search: 'Nombre, fecha de nacimiento (como 1984-05-21) o identificador',
     find: 'Buscar',
     results: (count) => many(count, 'paciente encontrado', 'pacientes encontrados'),
-    many: 'Solo se muestran los primeros: escriba más del nombre.',
+    many: (count) => `Se muestran los primeros ${count} pacientes: escriba más del nombre.`,
     none: 'No se encontró a nadie. Compruebe cómo se escribe, o pruebe con la fecha de nacimiento.',
     nobody:
       'No hay ninguna ficha enlazada con su cuenta, así que la aplicación no tiene con qué trabajar. Pida un código a la clínica y escríbalo en «Mis personas».',
