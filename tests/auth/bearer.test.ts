@@ -137,6 +137,21 @@ describe('a token opens what it was granted', () => {
     }
   });
 
+  test('fhirUser: a RelatedPerson may be read as oneself for as long as the relation lasts', async () => {
+    for (const [id, status] of [
+      ['past', 403],
+      ['soon', 403],
+      ['not', 403],
+    ] as const) {
+      const account = await makeAccount(first, ['patient'], [`RelatedPerson/${id}`]);
+      const { token } = await granted(account, 'openid fhirUser launch/patient patient/Appointment.rs', 'Patient/2');
+      expect((await fhir(first, token, `RelatedPerson/${id}`)).status, id).toBe(status);
+    }
+    const { token } = await granted(relative, 'openid fhirUser launch/patient patient/Appointment.rs', 'Patient/2');
+    const [profile] = relative.profiles;
+    expect((await fhir(first, token, profile ?? '')).status).toBe(200);
+  });
+
   test('backend services act for the installation, within their scopes', async () => {
     const narrow = await robotToken('system/Patient.rs');
     expect((await fhir(second, narrow, 'Patient/1')).status).toBe(200);

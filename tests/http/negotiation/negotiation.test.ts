@@ -149,6 +149,40 @@ describe('addresses', () => {
   });
 });
 
+describe('values of searches (3.1.1.4)', () => {
+  const STRICT = { Prefer: 'handling=strict' };
+
+  test('a boolean is true or false; a plus that was not encoded is one; elements are those of the type', async () => {
+    const phone = { telecom: [{ system: 'phone', value: '+1 555 0199 7777' }], active: true, deceasedBoolean: false };
+    await createdId(send, patient(phone));
+    const ask = async (query: string) => {
+      const { status, body } = await send('GET', `Patient?${query}`, undefined, STRICT);
+      return status === 200 ? body['total'] : status;
+    };
+    expect([await ask('active=maybe&phone=%2B155501997777'), await ask('active=true&phone=%2B155501997777')]).toEqual([
+      400, 1,
+    ]);
+    expect(await ask('phone=+155501997777')).toBe(1);
+    for (const [elements, expected] of [
+      ['name,deceased', 1],
+      ['Patient.name,deceased[x]', 1],
+      ['name,foo', 400],
+      ['name.family', 400],
+    ] as const)
+      expect(await ask(`phone=%2B155501997777&_elements=${elements}`), elements).toBe(expected);
+  });
+
+  test('long replies hold every sign, also where they are cut into pieces', async () => {
+    // Of two units each, so that an odd beginning puts one across every even place.
+    const signs = '😀'.repeat(220_000);
+    for (const text of [signs, `x${signs}`]) {
+      const id = await createdId(send, patient({ name: [{ text }] }));
+      const { text: reply } = await send('GET', `Patient/${id}`);
+      expect(reply.includes(text), String(reply.length)).toBe(true);
+    }
+  });
+});
+
 describe('search routes (3.1.0.12)', () => {
   test('GET, POST with a form, and both together give the same set', async () => {
     const id = await createdId(send, patient({ birthDate: '1980-05-05' }));
