@@ -28,6 +28,7 @@ import { loadFolder } from './platform/folder.ts';
 import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
+import { createHub, type Hub } from './scheduling/events/hub.ts';
 import { StartError } from './platform/start-error.ts';
 
 /** Connections beside those of the lanes: more of them lengthen the tail on two cores without more throughput. */
@@ -136,7 +137,9 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     openClient: () => openClient(app, 'kairos lane', statementTimeoutMs),
   });
   let auth: Identity | undefined;
+  let events: Hub | undefined;
   const close = async (): Promise<void> => {
+    await events?.close();
     await auth?.close();
     await repository.close();
     await pool.end();
@@ -195,15 +198,22 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     let stopping = false;
     const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
     auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), options.auth);
+    const hub = createHub(engine, { log, key: keys.derive('event positions'), maxStreams: config.eventStreams });
+    events = hub;
     const http = buildApp(engine, {
       log,
+      events: hub,
       metrics,
       ready,
       pages: auth.pages,
       notFound: auth.notFound,
       accessOf: options.accessOf ?? auth.accessOf,
     });
-    const unready = (): void => void (stopping = true);
+    const unready = (): void => {
+      stopping = true;
+      // They would keep the socket open for ever.
+      void hub.close();
+    };
     return { config, engine, app: http, store, database, pool, keys, identity, auth, log, metrics, unready, close };
   } catch (error) {
     await close();

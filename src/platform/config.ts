@@ -163,6 +163,11 @@ const SETTINGS = {
     'Most values of one parameter, and most parameters, in a search.',
   ),
   LIMIT_INCLUDES: setting(integer(1, 100_000), '1000', 'Most included resources on a page.'),
+  LIMIT_EVENT_STREAMS: setting(
+    integer(1, 100_000),
+    '1000',
+    'Most streams of `/events` that a process has open at once.',
+  ),
   LIMIT_CANDIDATES: setting(
     integer(100, 1_000_000),
     '20000',
@@ -208,6 +213,8 @@ export interface Config {
   readonly validateReferences: boolean;
   readonly worker: boolean;
   readonly limits: Limits;
+  /** Streams of events open at once. */
+  readonly eventStreams: number;
   readonly statementTimeoutMs: number;
   /** 32 bytes in base64; undefined: a file of the data folder. */
   readonly rootKey: string | undefined;
@@ -284,6 +291,7 @@ export function loadConfig(env: Environment): Config {
       includes: values.LIMIT_INCLUDES,
       candidates: values.LIMIT_CANDIDATES,
     },
+    eventStreams: values.LIMIT_EVENT_STREAMS,
     statementTimeoutMs: values.STATEMENT_TIMEOUT_MS,
     rootKey: values.ROOT_KEY,
     identity: {
