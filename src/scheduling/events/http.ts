@@ -124,8 +124,8 @@ export function createEventsEdge(
         },
       });
     } catch (error) {
+      await observe(error instanceof FhirError ? error.status : 500);
       if (!(error instanceof FhirError)) throw error;
-      await observe(error.status);
       return render(errorReply(error), {
         requestId,
         isHead: method === 'HEAD',

@@ -24,7 +24,7 @@ export const snapshotText = ({ next, running }: Position): string =>
 
 /** What `from` had seen, and of what `until` sees the transactions up to this one as well: a place to stop on the way between the two. */
 export function upTo(from: Position, until: Position, xid: bigint): Position {
-  const end = xid + 1n;
+  const end = xid < until.next ? xid + 1n : until.next;
   return {
     next: from.next > end ? from.next : end,
     // What `from` did not see beyond the end is still to come, whether or not `until` sees it.

@@ -16,6 +16,7 @@ export interface Sink {
   room(): Promise<void>;
   /** What waits is dropped in favour of these last words. */
   cut(text: string): void;
+  close(): void;
 }
 
 /** @param onClosed called once: the connection is gone, or has taken the last words */
@@ -96,6 +97,10 @@ export function createSink(onClosed: () => void): Sink {
       // Whoever waited for more has taken the last words already.
       if (waiting > 0) return;
       controller?.close();
+      close();
+    },
+    close() {
+      if (!closed) controller?.close();
       close();
     },
   };
