@@ -163,15 +163,15 @@ const SETTINGS = {
     'Most values of one parameter, and most parameters, in a search.',
   ),
   LIMIT_INCLUDES: setting(integer(1, 100_000), '1000', 'Most included resources on a page.'),
-  LIMIT_EVENT_STREAMS: setting(
-    integer(1, 100_000),
-    '1000',
-    'Most streams of `/events` that a process has open at once.',
-  ),
   LIMIT_CANDIDATES: setting(
     integer(100, 1_000_000),
     '20000',
     'Most rows that a search may re-check in memory before it is refused as too costly.',
+  ),
+  LIMIT_EVENT_STREAMS: setting(
+    integer(1, 100_000),
+    '1000',
+    'Most streams of `/events` that a process has open at once.',
   ),
   STATEMENT_TIMEOUT_MS: setting(integer(100, 600_000), '5000', 'Longest run of one SQL statement, in milliseconds.'),
 } as const;
