@@ -30,6 +30,8 @@ interface Opened {
   readonly listener: Listener;
   readonly listens: string;
   readonly seen: Exchange[];
+  /** For each time that a token was looked at, whether that was activity. */
+  readonly inUse: (boolean | undefined)[];
 }
 const opened: Opened[] = [];
 afterEach(async () => {
@@ -44,12 +46,14 @@ afterEach(async () => {
 async function serve(options: Partial<HubOptions> = {}, observe?: (exchange: Exchange) => void): Promise<Opened> {
   const hub = createHub(server.engine, { log: silentLog, key: new Uint8Array(32), maxStreams: 100, ...options });
   const seen: Exchange[] = [];
+  const inUse: (boolean | undefined)[] = [];
   const app = buildApp(server.engine, {
     log: silentLog,
     metrics: createMetrics(),
     ready: () => true,
     events: hub,
-    accessOf(header) {
+    accessOf(header, used) {
+      inUse.push(used);
       const authorization = header('authorization');
       if (authorization === undefined) return anonymous;
       if (authorization === 'Bearer all') return everything;
@@ -65,7 +69,7 @@ async function serve(options: Partial<HubOptions> = {}, observe?: (exchange: Exc
   });
   const listener = await listen('127.0.0.1', 0);
   listener.serve((request, env) => app.fetch(request, env));
-  const all = { hub, listener, listens: `http://127.0.0.1:${listener.port}`, seen };
+  const all = { hub, listener, listens: `http://127.0.0.1:${listener.port}`, seen, inUse };
   opened.push(all);
   return all;
 }
@@ -78,6 +82,20 @@ const listenerOf = (lastEventId?: string, accessNow = (): Access => everything):
   lastEventId,
   destroy: () => undefined,
 });
+
+/** What comes next. @throws at the end */
+async function next(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<string> {
+  const { value } = await reader.read();
+  if (!value) throw new Error('The stream is over');
+  return new TextDecoder().decode(value);
+}
+
+/** All that comes until these words have come. */
+async function readUntil(reader: ReadableStreamDefaultReader<Uint8Array>, words: string): Promise<string> {
+  let text = '';
+  while (!text.includes(words)) text += await next(reader);
+  return text;
+}
 
 const notices = (count: number, name: string): Promise<unknown> =>
   server.kairos.pool.query(
@@ -203,13 +221,10 @@ describe('limits', () => {
   test('who reads too slowly is cut, keeps nothing waiting, and goes on from what was read', async () => {
     const { hub } = await serve({ maxWaitingBytes: 20_000 });
     const open = (lastEventId?: string) => hub.open(listenerOf(lastEventId));
-    const stream = await open();
-    const reader = stream.getReader();
-    const read = async (from = reader): Promise<string> => new TextDecoder().decode((await from.read()).value);
-    const first = await read();
+    const reader = (await open()).getReader();
+    await next(reader);
     await notices(10, 'read');
-    let text = first;
-    while (!text.includes('read-10"')) text += await read();
+    const text = await readUntil(reader, 'read-10"');
     await notices(400, 'unread');
     for (let i = 0; i < 200 && hub.size() > 0; i++) await sleep(10);
     expect(hub.size()).toBe(0);
@@ -218,8 +233,7 @@ describe('limits', () => {
     expect(rest === undefined || new TextDecoder().decode(rest).includes('"reason":"slow"')).toBe(true);
     const id = [...text.matchAll(/^id: (.*)$/gm)].at(-1)?.[1];
     const again = (await open(id)).getReader();
-    let missed = '';
-    while (!missed.includes('"Schedule/unread-400"')) missed += await read(again);
+    const missed = await readUntil(again, '"Schedule/unread-400"');
     for (let i = 1; i <= 400; i++) expect(missed).toContain(`"Schedule/unread-${i}"`);
     expect(missed).not.toContain('"Schedule/read-');
     await again.cancel();
@@ -300,6 +314,7 @@ describe('failures', () => {
       { log: silentLog, key: new Uint8Array(32), maxStreams: 100, pollMs: 20 },
     );
     const reader = (await hub.open(listenerOf())).getReader();
+    await sleep(100);
     away = true;
     await sleep(100);
     await notices(3, 'while-away');
@@ -307,11 +322,59 @@ describe('failures', () => {
     await expect(hub.open(listenerOf())).rejects.toMatchObject({ status: 503 });
     expect(hub.size()).toBe(1);
     away = false;
-    let text = '';
-    while (!text.includes('while-away-3')) text += new TextDecoder().decode((await reader.read()).value);
-    expect(text).not.toContain('event: reset');
+    expect(await readUntil(reader, 'while-away-3')).not.toContain('event: reset');
     await hub.close();
   });
+
+  test('another database answers: streams begin again', async () => {
+    const { repository } = server.engine;
+    let system: string | undefined;
+    const query: typeof repository.query = async (statement) => {
+      const rows = await repository.query(statement);
+      // The second column of every statement of the hub's own.
+      return system === undefined ? rows : rows.map(([first, , ...rest]) => [first, system, ...rest]);
+    };
+    const hub = createHub(
+      { ...server.engine, repository: { ...repository, query } },
+      { log: silentLog, key: new Uint8Array(32), maxStreams: 100, pollMs: 20 },
+    );
+    const reader = (await hub.open(listenerOf())).getReader();
+    const first = await readUntil(reader, 'event: position');
+    await notices(1, 'old-database');
+    await readUntil(reader, 'old-database-1');
+    system = '1';
+    const [, id] = /^id: (.*)$/m.exec(await readUntil(reader, 'event: reset')) ?? [];
+    expect(id?.split('.')[1]).not.toBe(/^id: (.*)$/m.exec(first)?.[1]?.split('.')[1]);
+    await notices(1, 'new-database');
+    expect(await readUntil(reader, 'new-database-1')).not.toContain('old-database');
+    await hub.close();
+  });
+
+  test('a resource that cannot be understood is in nobody’s way', async () => {
+    const all = await serve();
+    const reader = await listenTo(all, '?practitioner=Practitioner/1', { token: 'all' });
+    await server.kairos.pool.query(
+      `insert into schedule (id, version, last_updated, method, content) values ('broken', 1, now(), 'PUT', '{"resourceType":"Schedule"}')`,
+    );
+    await server.kairos.pool.query(
+      `insert into outbox (topic, payload, status) values ('event', '{"type":"Schedule","id":"broken"}', 'done')`,
+    );
+    const { id } = await reader.until(({ event }) => event === 'reset');
+    const back = await listenTo(all, '', { token: 'all', lastEventId: id ?? '' });
+    await notices(1, 'after-broken');
+    await back.about('Schedule/after-broken-1');
+    expect(back.told('Schedule/broken')).toEqual([]);
+  });
+});
+
+test('that a stream stays open is no activity of the session', async () => {
+  const all = await serve({ checkMs: 40 });
+  await listenTo(all, '', { token: 'all' });
+  await sleep(400);
+  const [first, ...later] = all.inUse;
+  expect(first).toBe(true);
+  expect(later.length).toBeGreaterThan(2);
+  expect(new Set(later)).toEqual(new Set([false]));
 });
 
 describe('a stop', () => {

@@ -92,7 +92,7 @@ describe('the order of commits', () => {
   test('many writers, short and long; readers who stay, and one who is cut off again and again and comes back to either process', async () => {
     const expected = new Set<string>();
     const stay = await Promise.all([listen('first'), listen('second')]);
-    let writing = true;
+    const written = new AbortController();
     const writers = Promise.all(
       Array.from({ length: 8 }, async (_, w) => {
         const client = await connect();
@@ -105,9 +105,9 @@ describe('the order of commits', () => {
           if (keep) expected.add(`race-${w}-${i}-a`).add(`race-${w}-${i}-b`);
         }
       }),
-    ).then(() => void (writing = false));
+    ).then(() => written.abort());
     const pieces: StreamReader[] = [await listen('first')];
-    for (let turn = 0; writing; turn++) {
+    for (let turn = 0; !written.signal.aborted; turn++) {
       await sleep(Math.random() * 400);
       const last = pieces.at(-1);
       last?.close();

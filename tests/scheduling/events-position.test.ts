@@ -33,7 +33,7 @@ describe('positions', () => {
     expect(parseSnapshot('10:20:10,14,15')).toEqual({ next: 20n, running: [10n, 14n, 15n] });
     for (const text of ['10:20:10,14,15', '5:5:', '18446744073709551610:18446744073709551615:18446744073709551610'])
       expect(snapshotText(parseSnapshot(text))).toBe(text);
-    expect(() => parseSnapshot('')).toThrow();
+    expect(() => parseSnapshot('')).toThrow('no snapshot');
   });
 
   test('between two snapshots: all that the first saw, and of what the second sees what came up to there', () => {

@@ -271,4 +271,4 @@ export async function listenTo(
 }
 
 /** Long enough for what would be told to have been told. */
-export const settle = (): Promise<void> => sleep(700);
+export const settle = (): Promise<void> => sleep(450);

@@ -13,7 +13,7 @@ import { errorFields, type Log } from '../../platform/log.ts';
 import { OUTBOX_DAYS } from '../../platform/outbox.ts';
 import { readContents, type Contents } from './contents.ts';
 import { openBookmark, sealBookmark, type Bookmark, type Position } from './position.ts';
-import { readChanges, readPresent, type Present } from './read.ts';
+import { readChanges, readPresent, type Page, type Present } from './read.ts';
 import { FAREWELL_MS, openStream, pageText, type Listener, type Pace, type Stream } from './stream.ts';
 import { tell } from './tell.ts';
 
@@ -68,18 +68,15 @@ export function createHub(engine: Pick<Engine, 'repository' | 'baseUrl' | 'clock
   const nowSeconds = (): number => Math.floor(clock.now() / 1000);
   const bookmark = (position: Position): string =>
     sealBookmark(key, { position, era: present?.era ?? '00000000', at: nowSeconds() });
-  const polled = async (): Promise<void> => {
-    while (polling) await polling.catch(() => undefined);
-  };
   const textFor = (contents: Contents, { access, filter }: Stream, id: string): string =>
     pageText(tell(contents, { access, filter }, baseUrl), id);
 
   /** Who sees and asks for the same is told the same. */
-  const tellAll = async (joined: readonly Stream[], contents: Contents, to: Position): Promise<void> => {
+  const tellAll = async (all: readonly Stream[], contents: Contents, to: Position): Promise<void> => {
     const id = bookmark(to);
     const texts = new Map<string, string>();
     const breathe = breather();
-    for (const stream of joined) {
+    for (const stream of all) {
       const same = `${stream.access.key}\n${stream.filter.key}`;
       const text = texts.get(same) ?? textFor(contents, stream, id);
       texts.set(same, text);
@@ -88,28 +85,39 @@ export function createHub(engine: Pick<Engine, 'repository' | 'baseUrl' | 'clock
     }
   };
 
+  const tellPage = async (all: readonly Stream[], { changes, to }: Page): Promise<void> => {
+    try {
+      await tellAll(all, await readContents(engine, changes, all.some(filters)), to);
+    } catch (error) {
+      if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error;
+      // A resource that cannot be understood would be in the way of everything after it, for ever.
+      log.error('Events cannot be told', errorFields(error));
+      for (const stream of all) stream.place('reset', to);
+    }
+  };
+
+  /** Another database answers: one that was recovered from a backup, or took over, and knows nothing of where streams stood. */
+  const startOver = async (): Promise<void> => {
+    present = await readPresent(repository);
+    for (const stream of streams) {
+      if (stream.joined) stream.place('reset', present.position);
+      else stream.end('unavailable');
+    }
+  };
+
   /** One page for all who have joined. @returns whether there is more */
   const poll = async (): Promise<boolean> => {
     const known = (present ??= await readPresent(repository));
-    const { changes, to, more } = await readChanges(repository, known.position);
-    const joined = [...streams].filter((s) => s.joined);
-    if (changes.length > 0 && joined.length > 0)
-      await tellAll(joined, await readContents(engine, changes, joined.some(filters)), to);
-    else for (const stream of joined) stream.position = to;
-    present = { ...known, position: to };
-    return more;
-  };
-
-  /** After a failure nobody knows which database answers next: one that was recovered from a backup begins again. */
-  const recover = async (): Promise<void> => {
-    const known = present;
-    const found = await readPresent(repository);
-    if (!known || (found.era === known.era && found.position.next >= known.position.next)) return;
-    present = found;
-    for (const stream of streams) {
-      if (stream.joined) stream.place('reset', found.position);
-      else stream.end('unavailable');
+    const page = await readChanges(repository, known.position);
+    if (page.era !== known.era || page.to.next < known.position.next) {
+      await startOver();
+      return false;
     }
+    const joined = [...streams].filter((s) => s.joined);
+    if (page.changes.length > 0 && joined.length > 0) await tellPage(joined, page);
+    else for (const stream of joined) stream.position = page.to;
+    present = { ...known, position: page.to };
+    return page.more;
   };
 
   /** While anybody listens. */
@@ -120,7 +128,7 @@ export function createHub(engine: Pick<Engine, 'repository' | 'baseUrl' | 'clock
     while (streams.size > 0) {
       let more = false;
       try {
-        polling = failed ? recover() : poll().then((rest) => void (more = rest));
+        polling = poll().then((rest) => void (more = rest));
         await polling;
         failed = false;
       } catch (error) {
@@ -144,18 +152,19 @@ export function createHub(engine: Pick<Engine, 'repository' | 'baseUrl' | 'clock
   /** Tells what was missed, page by page as it is read, and joins the others where they stand. */
   const catchUp = async (stream: Stream): Promise<void> => {
     for (;;) {
-      await polled();
-      const until = present?.position;
-      if (!until || stream.ended) return;
-      if (stream.position === until) break;
-      const { changes, to, more } = await catchUpTurns(() => readChanges(repository, stream.position, until));
-      if (changes.length > 0) {
-        const contents = await readContents(engine, changes, filters(stream));
-        if (stream.ended) return;
-        stream.tell(textFor(contents, stream, bookmark(to)), to);
-        await stream.sink.room();
+      if (polling) {
+        await polling.catch(() => undefined);
+        continue;
       }
-      stream.position = more ? to : until;
+      const here = present;
+      if (!here || stream.ended) return;
+      const until = here.position;
+      if (stream.position === until) break;
+      const page = await catchUpTurns(() => readChanges(repository, stream.position, until));
+      if (page.era !== here.era) return stream.end('unavailable');
+      if (page.changes.length > 0) await tellPage([stream], page);
+      await stream.sink.room();
+      stream.position = page.more ? page.to : until;
     }
     stream.joined = true;
   };
@@ -190,7 +199,6 @@ export function createHub(engine: Pick<Engine, 'repository' | 'baseUrl' | 'clock
       start();
       try {
         const found = await readPresent(repository);
-        await polled();
         const { era, position } = (present ??= found);
         const isGood =
           from?.era === era && from.position.next <= found.position.next && nowSeconds() - from.at <= OLDEST_S;

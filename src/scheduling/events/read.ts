@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { asObject, asString } from '../../fhir/search/values.ts';
 import type { Repository } from '../../fhir/store/repository.ts';
-import { raw, sql } from '../../platform/database/sql.ts';
+import { join, raw, sql } from '../../platform/database/sql.ts';
 import { parseSnapshot, snapshotText, upTo, type Position } from './position.ts';
 
 /** What a writer left in the outbox: ids and times, no names. */
@@ -31,12 +31,17 @@ export interface Page {
   readonly to: Position;
   /** There may be more of what the snapshot sees. */
   readonly more: boolean;
+  /** Of the database that answered. */
+  readonly era: string;
 }
 
 type Store = Pick<Repository, 'query'>;
 
 /** Events in a page, and as many more as the last of its transactions wrote: those of one transaction stay together. */
 const PAGE = 500;
+
+/** The largest `integer`. */
+const MAX_VERSION = 2_147_483_647;
 
 /** @returns undefined for what this version of the program knows nothing of */
 function parseChange(payload: unknown): Change | undefined {
@@ -45,7 +50,7 @@ function parseChange(payload: unknown): Change | undefined {
   if (id === undefined) return undefined;
   switch (told['type']) {
     case 'Appointment':
-      return { type: 'Appointment', id, version: Number(told['version'] ?? 0) };
+      return { type: 'Appointment', id, version: Math.min(Math.max(Number(told['version']) || 1, 1), MAX_VERSION) };
     case 'Slot': {
       const text = (name: string): string => asString(told[name]) ?? '';
       const time = { schedule: text('schedule'), start: text('start'), end: text('end'), status: text('status') };
@@ -58,11 +63,19 @@ function parseChange(payload: unknown): Change | undefined {
   }
 }
 
+/** Which sequence of transactions ids belong to: another cluster, or a timeline after a recovery, gives them out again. */
+const ERA = raw(`(select system_identifier from pg_control_system()), left(pg_walfile_name(pg_current_wal_lsn()), 8)`);
+const eraOf = (system: unknown, timeline: unknown): string =>
+  createHash('sha256')
+    .update(`${String(system)} ${String(timeline)}`)
+    .digest('hex')
+    .slice(0, 8);
+
 /** @param until where to stop; undefined: at what is committed now */
 export async function readChanges(store: Store, from: Position, until?: Position): Promise<Page> {
   // `not visible in from`, said so that the index finds it however long the oldest transaction runs.
   const unseen = [sql`o.xid = any(${`{${from.running.join(',')}}`}::xid8[])`, sql`o.xid >= ${String(from.next)}::xid8`];
-  const [running, later] = unseen.map(
+  const events = unseen.map(
     (condition) => sql`
     (select o.xid, o.id, o.payload from outbox o
      where o.topic = 'event' and ${condition} and pg_visible_in_snapshot(o.xid, s.until)
@@ -70,15 +83,17 @@ export async function readChanges(store: Store, from: Position, until?: Position
   );
   const rows = await store.query(sql`
     with s as materialized (select coalesce(${until ? snapshotText(until) : null}::pg_snapshot, pg_current_snapshot()) as until)
-    select s.until, e.xid, e.payload from s left join lateral (
-      select * from (${running ?? raw('')} union all ${later ?? raw('')}) b
+    select s.until, ${ERA}, e.xid, e.payload from s left join lateral (
+      select * from (${join(events, ' union all ')}) b
       order by b.xid fetch first ${raw(String(PAGE))} rows with ties) e on true
     order by e.xid, e.id`);
-  const seen = parseSnapshot(String(rows[0]?.[0]));
-  const found = rows.filter(([, xid]) => xid !== null);
-  const changes = found.flatMap(([, , payload]) => parseChange(JSON.parse(String(payload))) ?? []);
+  const [snapshot, system, timeline] = rows[0] ?? [];
+  const seen = parseSnapshot(String(snapshot));
+  const found = rows.filter(([, , , xid]) => xid !== null);
+  const changes = found.flatMap(([, , , , payload]) => parseChange(JSON.parse(String(payload))) ?? []);
   const more = found.length >= PAGE;
-  return { changes, more, to: more ? upTo(from, seen, BigInt(String(found.at(-1)?.[1]))) : seen };
+  const to = more ? upTo(from, seen, BigInt(String(found.at(-1)?.[3]))) : seen;
+  return { changes, more, to, era: eraOf(system, timeline) };
 }
 
 export interface Present {
@@ -86,14 +101,8 @@ export interface Present {
   readonly era: string;
 }
 
-/** The present position, and the era that its ids belong to: another cluster, or a timeline after a recovery, is another era. */
 export async function readPresent(store: Store): Promise<Present> {
-  const rows = await store.query(sql`
-    select pg_current_snapshot(), (select system_identifier from pg_control_system()), left(pg_walfile_name(pg_current_wal_lsn()), 8)`);
+  const rows = await store.query(sql`select pg_current_snapshot(), ${ERA}`);
   const [snapshot, system, timeline] = rows[0] ?? [];
-  const era = createHash('sha256')
-    .update(`${String(system)} ${String(timeline)}`)
-    .digest('hex')
-    .slice(0, 8);
-  return { position: parseSnapshot(String(snapshot)), era };
+  return { position: parseSnapshot(String(snapshot)), era: eraOf(system, timeline) };
 }
