@@ -328,11 +328,11 @@ describe('failures', () => {
 
   test('another database answers: streams begin again', async () => {
     const { repository } = server.engine;
-    let system: string | undefined;
+    let system = '';
     const query: typeof repository.query = async (statement) => {
       const rows = await repository.query(statement);
       // The second column of every statement of the hub's own.
-      return system === undefined ? rows : rows.map(([first, , ...rest]) => [first, system, ...rest]);
+      return system === '' ? rows : rows.map(([first, , ...rest]) => [first, system, ...rest]);
     };
     const hub = createHub(
       { ...server.engine, repository: { ...repository, query } },
