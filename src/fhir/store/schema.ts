@@ -19,7 +19,7 @@ const relations = (source: SchemaSource): ResourceDeclaration[] =>
   source.resources.filter((r) => r.storage === 'relation');
 
 /** Tables of the domains have migrations written by hand. */
-const DOMAIN_TABLES = /^(?:auth|mail)_/;
+const DOMAIN_TABLES = /^(?:(?:auth|mail|scheduling)_|occupancy$)/;
 
 /** Triggers are written by hand too, on the types' tables as well. */
 const HAND_MADE = /^drop (?:trigger|function) /;

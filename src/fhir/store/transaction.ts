@@ -58,8 +58,10 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
   const reader = createReader(parts, runForClient);
   const hooked = (type: string): boolean => parts.resources.get(type)?.project !== undefined;
 
-  const project = async (changes: readonly Change[]): Promise<void> => {
-    for (const change of changes) await parts.resources.get(change.type)?.project?.(tx, change);
+  const project = async (changes: readonly Change[], { principal }: Rows): Promise<void> => {
+    if (changes.length === 0) return;
+    for (const [type, group] of Map.groupBy(changes, (change) => change.type))
+      await parts.resources.get(type)?.project?.(tx, group, principal);
   };
 
   /** Runs a replacing statement and checks that every row was still at the version before. */
@@ -112,6 +114,7 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
         writes
           .filter((w) => hooked(w.type))
           .map((w) => ({ kind: 'create', type: w.type, id: w.id, version: w.version, after: w.resource })),
+        access,
       );
     },
 
@@ -133,7 +136,7 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
         }
       }
       await demandWithin(writes, access);
-      await project(changes);
+      await project(changes, access);
     },
 
     async delete(entries, access) {
@@ -147,7 +150,7 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
           changes.push({ kind: 'delete', type, id, version, ...(was ? { before: was } : {}) });
         }
       }
-      await project(changes);
+      await project(changes, access);
     },
 
     async outbox({ topic, payload }) {
