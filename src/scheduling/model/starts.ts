@@ -1,0 +1,141 @@
+/**
+ * Where visits may start: instants whose wall clock lies on the grid, so that a label which clocks jump over never occurs, and one that
+ * they show twice is two real starts.
+ * @see https://profiles.ihe.net/ITI/Scheduling/ITI-115.html
+ */
+import type { Window } from './availability.ts';
+import { DAY, MINUTE } from './dates.ts';
+import { type Interval, merge, overlaps } from './interval.ts';
+import { freeLane, type Lane } from './lanes.ts';
+import type { Parameters } from './rules.ts';
+import { zoneNamed } from './zone.ts';
+
+type Layout = Pick<
+  Parameters,
+  'duration' | 'interval' | 'offset' | 'before' | 'after' | 'strictBuffers' | 'bufferIntoBreak'
+>;
+
+/** A visit that holds an actor's time, buffers included. Lane 0 holds all lanes. */
+export interface Taken extends Interval, Lane {
+  readonly actor: string;
+}
+
+export interface StartsInput {
+  readonly windows: readonly Window[];
+  readonly blocks: readonly Interval[];
+  readonly taken: readonly Taken[];
+  /** All of them are needed. */
+  readonly actors: readonly string[];
+  readonly parameters: Parameters;
+  /** Starts in `[from, to)` are asked for. */
+  readonly from: number;
+  readonly to: number;
+  /** By notice and horizon: starts in `[earliest, latest)` may be booked. */
+  readonly earliest: number;
+  readonly latest: number;
+}
+
+export const visitAt = (start: number, layout: Layout): Interval => ({
+  start,
+  end: start + layout.duration * MINUTE,
+});
+
+export const paddedAt = (start: number, layout: Layout): Interval => ({
+  start: start - layout.before * MINUTE,
+  end: start + (layout.duration + layout.after) * MINUTE,
+});
+
+/** Instants of the grid in `[from, last]`, ascending. */
+function* gridOf(window: Pick<Window, 'start' | 'origin' | 'zone'>, layout: Layout, from: number, last: number) {
+  const step = layout.interval * MINUTE;
+  if (!(step > 0)) return;
+  if (window.origin.kind === 'opening') {
+    const first = window.start + Math.max(0, Math.ceil((from - window.start) / step)) * step;
+    for (let start = first; start <= last; start += step) yield start;
+    return;
+  }
+  const zone = zoneNamed(window.zone);
+  const offset = (((layout.offset * MINUTE) % step) + step) % step;
+  // From change to change of the clock, and from midnight to midnight: in such a piece the grid is even.
+  for (let at = from; at <= last;) {
+    const ahead = zone.offsetAt(at);
+    const midnight = Math.floor((at + ahead) / DAY) * DAY - ahead;
+    const end = Math.min(zone.nextChange(at), midnight + DAY);
+    const first = midnight + offset + Math.ceil((at - midnight - offset) / step) * step;
+    for (let start = first; start < end && start <= last; start += step) yield start;
+    at = end;
+  }
+}
+
+/** Whether the visit, and with it the buffers that must, stays clear of the breaks. */
+const missesBreaks = (window: Pick<Window, 'breaks'>, start: number, layout: Layout): boolean => {
+  const visit = layout.bufferIntoBreak ? visitAt(start, layout) : paddedAt(start, layout);
+  return window.breaks.every((each) => !overlaps(each, visit));
+};
+
+function startsWithin(
+  window: Pick<Window, 'start' | 'end' | 'breaks' | 'origin' | 'zone'>,
+  layout: Layout,
+  span: Interval,
+) {
+  const [before, after] = layout.strictBuffers ? [layout.before, layout.after] : [0, 0];
+  const from = Math.max(window.start + before * MINUTE, span.start);
+  const last = Math.min(window.end - (layout.duration + after) * MINUTE, span.end - 1);
+  const starts: number[] = [];
+  for (const start of gridOf(window, layout, from, last)) {
+    if (missesBreaks(window, start, layout)) starts.push(start);
+  }
+  return starts;
+}
+
+/** Every start of a visit that the window has room for, ascending. A visit lasts its duration in elapsed time. */
+export const candidateStarts = (
+  window: Interval & Pick<Window, 'breaks' | 'origin' | 'zone'>,
+  layout: Layout,
+): number[] => startsWithin(window, layout, { start: -Infinity, end: Infinity });
+
+/** Answers, for spans asked for in ascending order, which of these have a moment in them. */
+function sweep<T extends Interval>(list: readonly T[]): (span: Interval) => readonly T[] {
+  const sorted = [...list].sort((a, b) => a.start - b.start);
+  let next = 0;
+  let open: T[] = [];
+  return (span) => {
+    for (let each = sorted[next]; each && each.start < span.end; each = sorted[++next]) open.push(each);
+    if (open.some((each) => each.end <= span.start)) open = open.filter((each) => each.end > span.start);
+    return open.length > 0 ? open.filter((each) => overlaps(each, span)) : open;
+  };
+}
+
+/** Starts with the capacities of the windows that have room for them, ascending. */
+function offered({ windows, parameters, from, to, earliest, latest }: StartsInput): [number, Set<number>][] {
+  const span = { start: Math.max(from, earliest), end: Math.min(to, latest) };
+  const capacities = new Map<number, Set<number>>();
+  for (const window of windows) {
+    const capacity = window.capacity ?? parameters.capacity;
+    for (const start of startsWithin(window, parameters, span)) {
+      const known = capacities.get(start);
+      if (known) known.add(capacity);
+      else capacities.set(start, new Set([capacity]));
+    }
+  }
+  return [...capacities].sort(([a], [b]) => a - b);
+}
+
+/**
+ * The starts that may be booked, ascending: in a window and on its grid, by notice and horizon, clear of blocks, and with a lane of every
+ * actor that is free for the whole visit and its buffers.
+ */
+export function freeStarts(input: StartsInput): readonly number[] {
+  const { parameters } = input;
+  const blocked = sweep(merge(input.blocks));
+  const actors = [...new Set(input.actors)].map((actor) => sweep(input.taken.filter((each) => each.actor === actor)));
+  const free: number[] = [];
+  for (const [start, capacities] of offered(input)) {
+    const padded = paddedAt(start, parameters);
+    if (blocked(parameters.strictBuffers ? padded : visitAt(start, parameters)).length > 0) continue;
+    const busy = actors.map((takenIn) => takenIn(padded)).filter((taken) => taken.length > 0);
+    const fits = (capacity: number): boolean => busy.every((taken) => freeLane(taken, capacity) !== undefined);
+    if ([...capacities].some(fits)) free.push(start);
+  }
+  return free;
+}
