@@ -7,7 +7,8 @@ export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as con
 export type Weekday = (typeof WEEKDAYS)[number];
 
 /** Who asks: patients (and who acts for them), or those who work here. */
-export type Channel = 'patient' | 'staff';
+export const CHANNELS = ['patient', 'staff'] as const;
+export type Channel = (typeof CHANNELS)[number];
 
 /** Wall-clock minutes; `end <= start` runs past midnight. */
 export interface Break {

@@ -94,6 +94,13 @@ export const candidateStarts = (
   layout: Layout,
 ): number[] => startsWithin(window, layout, { start: -Infinity, end: Infinity });
 
+export const isOnGrid = (window: Pick<Window, 'start' | 'origin' | 'zone'>, layout: Layout, start: number): boolean =>
+  start >= window.start && !gridOf(window, layout, start, start).next().done;
+
+/** Whether the window has room for a visit that starts then. */
+export const admits = (window: Window, layout: Layout, start: number): boolean =>
+  startsWithin(window, layout, { start, end: start + 1 }).includes(start);
+
 /** Answers, for spans asked for in ascending order, which of these have a moment in them. */
 function sweep<T extends Interval>(list: readonly T[]): (span: Interval) => readonly T[] {
   const sorted = [...list].sort((a, b) => a.start - b.start);
@@ -106,16 +113,14 @@ function sweep<T extends Interval>(list: readonly T[]): (span: Interval) => read
   };
 }
 
-/** Starts with the capacities of the windows that have room for them, ascending. */
-function offered({ windows, parameters, from, to, earliest, latest }: StartsInput): [number, Set<number>][] {
+/** Starts with the greatest capacity of the windows that have room for them, ascending: more tolerance never has less room. */
+function offered({ windows, parameters, from, to, earliest, latest }: StartsInput): [number, number][] {
   const span = { start: Math.max(from, earliest), end: Math.min(to, latest) };
-  const capacities = new Map<number, Set<number>>();
+  const capacities = new Map<number, number>();
   for (const window of windows) {
     const capacity = window.capacity ?? parameters.capacity;
     for (const start of startsWithin(window, parameters, span)) {
-      const known = capacities.get(start);
-      if (known) known.add(capacity);
-      else capacities.set(start, new Set([capacity]));
+      capacities.set(start, Math.max(capacity, capacities.get(start) ?? 0));
     }
   }
   return [...capacities].sort(([a], [b]) => a - b);
@@ -130,12 +135,11 @@ export function freeStarts(input: StartsInput): readonly number[] {
   const blocked = sweep(merge(input.blocks));
   const actors = [...new Set(input.actors)].map((actor) => sweep(input.taken.filter((each) => each.actor === actor)));
   const free: number[] = [];
-  for (const [start, capacities] of offered(input)) {
+  for (const [start, capacity] of offered(input)) {
     const padded = paddedAt(start, parameters);
     if (blocked(parameters.strictBuffers ? padded : visitAt(start, parameters)).length > 0) continue;
-    const busy = actors.map((takenIn) => takenIn(padded)).filter((taken) => taken.length > 0);
-    const fits = (capacity: number): boolean => busy.every((taken) => freeLane(taken, capacity) !== undefined);
-    if ([...capacities].some(fits)) free.push(start);
+    const fits = (takenIn: (typeof actors)[number]): boolean => freeLane(takenIn(padded), capacity) !== undefined;
+    if (actors.every(fits)) free.push(start);
   }
   return free;
 }
