@@ -32,11 +32,11 @@ export class Migration20261127000000_scheduling extends Migration {
       "expires" timestamptz not null)`);
     this.addSql(`create index on "scheduling_hold" ("expires")`);
     this.addSql(`create index on "scheduling_hold" ("patient")`);
-    // Hand-made Slots: time off, and openings beside the rules.
+    // Hand-made Slots: time off, time that others hold, and openings beside the rules.
     this.addSql(`create table "scheduling_time" (
       "slot" text collate "C" primary key,
       "schedule" text collate "C" not null,
-      "kind" text not null check ("kind" in ('block', 'opening')),
+      "kind" text not null check ("kind" in ('block', 'busy', 'opening')),
       "services" text[] collate "C",
       "during" tstzrange not null)`);
     this.addSql(`create index on "scheduling_time" using gist ("schedule", "during")`);
@@ -73,7 +73,7 @@ export class Migration20261127000000_scheduling extends Migration {
       returns text language plpgsql stable as $$
       declare found text; rows int; firm int;
       begin
-        if exists (select from "scheduling_time" t where t."schedule" = "scheduling_truth"."schedule" and t."kind" = 'block' and t."during" && span
+        if exists (select from "scheduling_time" t where t."schedule" = "scheduling_truth"."schedule" and t."kind" <> 'opening' and t."during" && span
                    and (t."services" is null or service is null or service = any (t."services"))) then
           return 'busy-unavailable';
         end if;
@@ -125,7 +125,7 @@ export class Migration20261127000000_scheduling extends Migration {
           from "slot" s
           join json_to_recordset(spans) p(schedule text, service text, before int, after int, capacity int, actors uuid[]) on s."schedule" = p.schedule
             and case when p.service is null then s."service" is null else s."service"[1] = p.service end
-          where s."id" = any (found) and not exists (select from "scheduling_time" t where t."slot" = s."id" and t."kind" = 'block')
+          where s."id" = any (found) and not exists (select from "scheduling_time" t where t."slot" = s."id" and t."kind" <> 'opening')
         ), changed as (
           update "slot" r set "status" = t.status, "version" = r."version" + 1, "last_updated" = at, "method" = 'PUT',
             "content" = "scheduling_slot_text"(r."content", t.status, t.over, r."version" + 1, at)
@@ -141,13 +141,24 @@ export class Migration20261127000000_scheduling extends Migration {
             'start', "scheduling_instant"("start"), 'end', "scheduling_instant"("end"), 'status', "status"), 'done' from changed;
       end $$`);
 
+    // Visits that a cap counts: all that were not cancelled.
+    this.addSql(`create function "scheduling_count"("kind" text, "provider" text, "of_service" text, "of_patient" text, "since" timestamptz, "upto" timestamptz)
+      returns bigint language sql stable as $$
+      select count(*) from "appointment" a
+        where a."date" >= since and a."date" < upto and a."status" in ('pending', 'booked', 'arrived', 'checked-in', 'fulfilled', 'noshow')
+          and (provider is null or a."practitioner" @> array[provider]) and (of_service is null or a."actor" @> array[of_service])
+          and (of_patient is null or a."patient" @> array[of_patient])
+          and (kind <> 'new-patient' or not exists (select from "appointment" e where e."patient" && a."patient" and (provider is null or e."practitioner" @> array[provider])
+               and e."date" < a."date" and e."status" in ('booked', 'arrived', 'checked-in', 'fulfilled')))
+          and not exists (select from "scheduling_hold" h where h."appointment" = a."id" and h."expires" <= now()) $$`);
+
     // Everything that a change of appointments does to other rows, in one round trip. KS001: somebody is taken; KS002: blocked; KS003: a cap is reached;
-    // KS009: the rules have changed since they were read.
+    // KS004: too many holds. A serialization failure with the hint `rules`: they have changed since they were read.
     this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql as $$
       declare r record; placed boolean; counted int; notes json[] := '{}';
       begin
         if (p->>'revision') is not null and (p->>'revision')::bigint <> (select "n" from "scheduling_revision") then
-          raise exception 'the rules have changed' using errcode = 'KS009';
+          raise exception 'the rules have changed' using errcode = 'serialization_failure', hint = 'rules';
         end if;
         if json_array_length(p->'leave') > 0 then
           delete from "occupancy" where "appointment" in (select json_array_elements_text(p->'leave'));
@@ -157,13 +168,7 @@ export class Migration20261127000000_scheduling extends Migration {
           for r in select * from json_to_recordset(p->'caps') c("key" text, "of" text, "practitioner" text, "service" text, "patient" text, "from" timestamptz, "upto" timestamptz, "most" int)
                    order by "key" loop
             perform pg_advisory_xact_lock(hashtextextended(r."key", 0));
-            select count(*) into counted from "appointment" a
-              where a."date" >= r."from" and a."date" < r."upto" and a."status" in ('pending', 'booked', 'arrived', 'checked-in', 'fulfilled', 'noshow')
-                and (r."practitioner" is null or a."practitioner" @> array[r."practitioner"]) and (r."service" is null or a."actor" @> array[r."service"])
-                and (r."patient" is null or a."patient" @> array[r."patient"])
-                and (r."of" <> 'new-patient' or not exists (select from "appointment" e where e."patient" && a."patient" and e."practitioner" && a."practitioner"
-                     and e."date" < a."date" and e."status" in ('booked', 'arrived', 'checked-in', 'fulfilled')))
-                and not exists (select from "scheduling_hold" h where h."appointment" = a."id" and h."expires" <= now());
+            counted := "scheduling_count"(r."of", r."practitioner", r."service", r."patient", r."from", r."upto");
             if counted > r."most" then
               raise exception 'a cap is reached' using errcode = 'KS003', detail = json_build_object('of', r."of", 'most', r."most", 'key', r."key");
             end if;
@@ -175,8 +180,9 @@ export class Migration20261127000000_scheduling extends Migration {
             select o."appointment", o."actor" from json_to_recordset(p->'rows') n(actor uuid, start timestamptz, "end" timestamptz)
               join "occupancy" o on o."actor" = n.actor and o."during" && tstzrange(n.start, n."end") and o."expires" <= now()
               order by o."actor" for update of o skip locked);
-          for r in select * from json_to_recordset(p->'visits') v(appointment text, schedules text[], service text, start timestamptz, "end" timestamptz) loop
-            if exists (select from "scheduling_time" t where t."schedule" = any (r.schedules) and t."kind" = 'block' and t."during" && tstzrange(r.start, r."end")
+          for r in select * from json_to_recordset(p->'visits') v(appointment text, schedules text[], slots text[], service text, start timestamptz, "end" timestamptz) loop
+            update "scheduling_time" set "kind" = 'opening' where "slot" = any (r.slots) and "kind" = 'busy';
+            if exists (select from "scheduling_time" t where t."schedule" = any (r.schedules) and t."kind" <> 'opening' and t."during" && tstzrange(r.start, r."end")
                        and (t."services" is null or r.service is null or r.service = any (t."services"))) then
               raise exception 'blocked' using errcode = 'KS002', detail = json_build_object('appointment', r.appointment);
             end if;
@@ -200,8 +206,15 @@ export class Migration20261127000000_scheduling extends Migration {
               notes := notes || json_build_object('appointment', r.appointment, 'actor', r.ref, 'force', r.force);
             end if;
           end loop;
-          insert into "scheduling_hold" select h.appointment, h.patient, h.expires
-            from json_to_recordset(p->'holds') h(appointment text, patient text, expires timestamptz);
+          for r in select * from json_to_recordset(p->'holds') h(appointment text, patient text, expires timestamptz, most int) order by h.patient loop
+            if r.most is not null and r.patient is not null then
+              perform pg_advisory_xact_lock(hashtextextended('hold ' || r.patient, 0));
+              if (select count(*) from "scheduling_hold" h where h."patient" = r.patient and h."expires" > now()) >= r.most then
+                raise exception 'too many holds' using errcode = 'KS004', detail = json_build_object('most', r.most);
+              end if;
+            end if;
+            insert into "scheduling_hold" values (r.appointment, r.patient, r.expires);
+          end loop;
         end if;
         if json_array_length(p->'leave') > 0 then
           -- Where an overbooked visit is now alone, the constraint guards it again.

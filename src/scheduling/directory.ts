@@ -153,9 +153,7 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     return extensionOf(which, TIMEZONE)?.valueCode ?? zoneOfOrganization(organization(local(which.partOf)), seen + 1);
   };
 
-  const services = [...store.HealthcareService.values()]
-    .map((k) => k.resource as HealthcareService)
-    .filter(isActive);
+  const services = [...store.HealthcareService.values()].map((k) => k.resource as HealthcareService).filter(isActive);
   const codesOf = (list: HealthcareService['type']): Set<string> =>
     new Set(list?.flatMap((c) => c.coding?.map((x) => `${x.system ?? ''}|${x.code ?? ''}`) ?? []));
 
@@ -204,8 +202,7 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     }
     // Of a room alone the site is known by what it is part of.
     const whole = site && SCARCE_PLACES.has(physicalType(site) ?? '') ? (location(local(site.partOf)) ?? site) : site;
-    const zoneName =
-      readAvailability(schedule)?.zone ?? zoneOfPlace(site) ?? zoneOfOrganization(organization(manager));
+    const zoneName = readAvailability(schedule)?.zone ?? zoneOfPlace(site) ?? zoneOfOrganization(organization(manager));
     const zone = zoneName === undefined ? undefined : zoneOf(zoneName);
     const entry: { -readonly [K in keyof ScheduleEntry]: ScheduleEntry[K] } = {
       reference,

@@ -165,7 +165,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
       reply = await route.handle(engine, ctx, { ...target, method: method as Method, query, header, body });
       if (pretty && typeof reply.body === 'string') reply = { ...reply, body: await prettyBody(reply.body) };
     } catch (error) {
-      const failure = toFhirError(error, { requestId });
+      const failure = await toFhirError(error, { requestId }).complete();
       if (ctx && interaction) {
         ctx.emit({
           interaction,

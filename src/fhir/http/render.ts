@@ -33,7 +33,7 @@ export const PREFLIGHT_HEADERS: Readonly<Record<string, string>> = {
 export const errorReply = (error: FhirError): Reply => ({
   status: error.status,
   headers: error.headers,
-  body: JSON.stringify(toOutcome(error.issues)),
+  body: JSON.stringify(toOutcome(error.issues, error.contained)),
 });
 
 /** The encoding to use, if the client takes one. */

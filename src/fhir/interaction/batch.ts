@@ -58,7 +58,7 @@ export async function batch(
         answers[entry.index] = replyEntry(short);
       } else throw replyTooLarge(engine);
     } catch (error) {
-      const failure = toFhirError(error, ctx);
+      const failure = await toFhirError(error, ctx).complete();
       if (entry.route)
         ctx.emit({ interaction: entry.route.interaction, outcome: failure.status === 403 ? 'denied' : 'failure' });
       answers[entry.index] = errorEntry(inEntry(entry.index, failure));

@@ -55,7 +55,7 @@ export function inEntry(index: number, error: FhirError): FhirError {
     ...issue,
     expression: issue.expression?.map(place) ?? [entry],
   }));
-  return new FhirError(error.status, issues, error.headers);
+  return new FhirError(error.status, issues, error.headers, error.contained);
 }
 
 /** Path and parameters of an entry's url, relative to the base. */
@@ -218,7 +218,7 @@ export const replyTooLarge = ({ limits }: Engine): FhirError =>
   ]);
 
 export const errorEntry = (error: FhirError): string =>
-  JSON.stringify({ response: { status: line(error.status), outcome: toOutcome(error.issues) } });
+  JSON.stringify({ response: { status: line(error.status), outcome: toOutcome(error.issues, error.contained) } });
 
 /** Events of an attempt that may be rolled back: told only when it counts. */
 export function withBufferedEvents(ctx: RequestContext): { readonly ctx: RequestContext; release(): void } {

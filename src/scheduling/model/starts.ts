@@ -113,9 +113,18 @@ function sweep<T extends Interval>(list: readonly T[]): (span: Interval) => read
   };
 }
 
-/** Starts with the greatest capacity of the windows that have room for them, ascending: more tolerance never has less room. */
-function offered({ windows, parameters, from, to, earliest, latest }: StartsInput): [number, number][] {
-  const span = { start: Math.max(from, earliest), end: Math.min(to, latest) };
+/** A start that windows have room for, and how many visits its actors may have at a time. */
+export interface Candidate {
+  readonly start: number;
+  readonly capacity: number;
+}
+
+/** Starts in a span with the greatest capacity of the windows that have room for them, ascending: more tolerance never has less room. */
+export function candidates(
+  windows: readonly Window[],
+  parameters: Layout & Pick<Parameters, 'capacity'>,
+  span: Interval,
+): Candidate[] {
   const capacities = new Map<number, number>();
   for (const window of windows) {
     const capacity = window.capacity ?? parameters.capacity;
@@ -123,23 +132,44 @@ function offered({ windows, parameters, from, to, earliest, latest }: StartsInpu
       capacities.set(start, Math.max(capacity, capacities.get(start) ?? 0));
     }
   }
-  return [...capacities].sort(([a], [b]) => a - b);
+  return [...capacities].map(([start, capacity]) => ({ start, capacity })).sort((a, b) => a.start - b.start);
 }
 
 /**
- * The starts that may be booked, ascending: in a window and on its grid, by notice and horizon, clear of blocks, and with a lane of every
- * actor that is free for the whole visit and its buffers.
+ * Of candidates in ascending order those that may be booked: clear of blocks, and with a lane of every actor that is free for the whole visit
+ * and its buffers.
  */
-export function freeStarts(input: StartsInput): readonly number[] {
-  const { parameters } = input;
-  const blocked = sweep(merge(input.blocks));
-  const actors = [...new Set(input.actors)].map((actor) => sweep(input.taken.filter((each) => each.actor === actor)));
+export function freeAmong(
+  offered: readonly Candidate[],
+  {
+    blocks,
+    taken,
+    actors,
+    parameters,
+  }: Pick<StartsInput, 'blocks' | 'taken' | 'actors'> & { readonly parameters: Layout },
+): readonly number[] {
+  const blocked = sweep(merge(blocks));
+  const busy = [...new Set(actors)]
+    .map((actor) => taken.filter((each) => each.actor === actor))
+    .filter((mine) => mine.length > 0)
+    .map(sweep);
   const free: number[] = [];
-  for (const [start, capacity] of offered(input)) {
+  for (const { start, capacity } of offered) {
     const padded = paddedAt(start, parameters);
-    if (blocked(parameters.strictBuffers ? padded : visitAt(start, parameters)).length > 0) continue;
-    const fits = (takenIn: (typeof actors)[number]): boolean => freeLane(takenIn(padded), capacity) !== undefined;
-    if (actors.every(fits)) free.push(start);
+    if (blocks.length > 0 && blocked(parameters.strictBuffers ? padded : visitAt(start, parameters)).length > 0)
+      continue;
+    const fits = (takenIn: (typeof busy)[number]): boolean => freeLane(takenIn(padded), capacity) !== undefined;
+    if (busy.every(fits)) free.push(start);
   }
   return free;
 }
+
+/** The starts that may be booked, ascending: in a window and on its grid, by notice and horizon, and free. */
+export const freeStarts = (input: StartsInput): readonly number[] =>
+  freeAmong(
+    candidates(input.windows, input.parameters, {
+      start: Math.max(input.from, input.earliest),
+      end: Math.min(input.to, input.latest),
+    }),
+    input,
+  );

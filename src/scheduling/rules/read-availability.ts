@@ -14,7 +14,8 @@ import {
 import { extensionOf, extensionsOf, minutesOfTime, type Extended } from '../extension.ts';
 import { AVAILABILITY, HOLIDAY } from '../urls.ts';
 
-const isWeekday = (code: string | undefined): code is Weekday => (WEEKDAYS as readonly (string | undefined)[]).includes(code);
+const isWeekday = (code: string | undefined): code is Weekday =>
+  (WEEKDAYS as readonly (string | undefined)[]).includes(code);
 
 const codes = (of: Extended, url: string): Weekday[] =>
   extensionsOf(of, url)

@@ -1,6 +1,14 @@
 /** The extension `scheduling-parameters` of a HealthcareService or Schedule as parameters of the model. @see https://hl7.org/fhir/R4/healthcareservice.html */
 import type { Duration, Extension, HealthcareService, Schedule } from '@medplum/fhirtypes';
-import { DEFAULT_PARAMETERS, WEEKDAYS, type Cap, type Channel, type Horizon, type Notice, type Parameters } from '../model/rules.ts';
+import {
+  DEFAULT_PARAMETERS,
+  WEEKDAYS,
+  type Cap,
+  type Channel,
+  type Horizon,
+  type Notice,
+  type Parameters,
+} from '../model/rules.ts';
 import { extensionOf, extensionsOf, minutesOf, minutesOfTime } from '../extension.ts';
 import { PARAMETERS } from '../urls.ts';
 
