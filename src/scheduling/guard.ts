@@ -4,6 +4,7 @@
  * @see https://hl7.org/fhir/R4/valueset-appointmentstatus.html
  */
 import type { Appointment } from '@medplum/fhirtypes';
+import type { Offer } from './directory.ts';
 import { extensionOf } from './extension.ts';
 import { latestCancel } from './model/policy.ts';
 import type { Channel } from './model/rules.ts';
@@ -24,6 +25,8 @@ export interface Guarded {
   /** The installation itself, or a system that acts for it: it may bring what happened elsewhere. */
   readonly isSystem: boolean;
   readonly now: number;
+  /** An operation books by the rules, whoever calls it. */
+  readonly mustBeOffered: boolean;
 }
 
 /** Longest hold that a patient may ask for. */
@@ -116,35 +119,46 @@ function demandCancelInTime({ was, channel, now }: Guarded): void {
   );
 }
 
-/** The time that a patient takes is one that is offered to patients. @returns whether only an opening can offer it */
-function demandOffered({ is, now }: Guarded): boolean {
-  const { offer, start, end } = is;
-  if (start === undefined || end === undefined) return false;
-  if (!offer)
-    throw ruleBroken(
-      'Patients book times of a Schedule: name a Slot, or the practitioner and the HealthcareService.',
-      'Appointment.participant',
-    );
-  const { parameters } = offer;
-  if (!parameters.channels.includes('patient'))
-    throw ruleBroken('This service is not booked by patients: ask the front desk.', 'Appointment.serviceType');
-  if (Math.abs(end - start - parameters.duration * MINUTE) > 1000)
+const ask = (channel: Channel): string => (channel === 'patient' ? 'ask the front desk' : 'give a reason to override');
+
+/** Patients book what is meant for them, and as the service has it. */
+function demandForPatients({ is }: Guarded, { parameters, entry }: Offer, length: number): void {
+  if (Math.abs(length - parameters.duration * MINUTE) > 1000)
     throw ruleBroken(`A visit of this service lasts ${parameters.duration} minutes.`, 'Appointment.end');
   if (is.status === 'booked' && parameters.mode !== 'booked')
     throw ruleBroken(
       `Patients ask for this service: send the appointment as ${parameters.mode}.`,
       'Appointment.status',
     );
-  const { earliest, latest } = bookable(offer, 'patient', now);
-  if (start < earliest)
-    throw ruleBroken('It is too late to book this time by yourself: ask the front desk.', 'Appointment.start');
-  if (start >= latest) throw ruleBroken('This time is too far ahead to be booked yet.', 'Appointment.start');
-  const missing = offer.entry.actors.find((a) => !is.actors.some((b) => b.reference === a.reference));
+  const missing = entry.actors.find((a) => !is.actors.some((b) => b.reference === a.reference));
   if (missing)
     throw ruleBroken(
       `${missing.reference} takes part in every visit of this Schedule: add it as a participant.`,
       'Appointment.participant',
     );
+}
+
+/** The time is one that is offered to whoever takes it. @returns whether only an opening can offer it */
+function demandOffered(change: Guarded): boolean {
+  const { is, now, channel } = change;
+  const { offer, start, end } = is;
+  if (start === undefined || end === undefined) return false;
+  if (!offer)
+    throw ruleBroken(
+      'It is not known whose time this is: name a Slot, or the practitioner and the HealthcareService.',
+      'Appointment.participant',
+    );
+  const { parameters } = offer;
+  if (!parameters.channels.includes(channel))
+    throw ruleBroken(
+      `This service is not booked by ${channel === 'patient' ? 'patients' : 'staff'}: ${ask(channel)}.`,
+      'Appointment.serviceType',
+    );
+  if (channel === 'patient') demandForPatients(change, offer, end - start);
+  const { earliest, latest } = bookable(offer, channel, now);
+  if (start < earliest) throw ruleBroken(`It is too late to book this time: ${ask(channel)}.`, 'Appointment.start');
+  if (start >= latest)
+    throw ruleBroken(`This time is too far ahead to be booked: ${ask(channel)}.`, 'Appointment.start');
   return candidateAt(offer, start) === undefined;
 }
 
@@ -171,12 +185,12 @@ export function guard(change: Guarded): boolean {
   demandTime(change);
   demandAccepted(change);
   const { was, is, channel } = change;
-  if (channel !== 'patient') return false;
-  demandOwnPart(change);
+  if (channel === 'patient') demandOwnPart(change);
   const moves = was?.holds === true && is.holds && isMoved(was, is);
   if (is.status === 'cancelled' || moves) demandCancelInTime(change);
   const takes =
     is.holds &&
     (!was?.holds || moves || (was.status === 'pending' && is.status === 'booked' && was.start !== is.start));
-  return takes ? demandOffered(change) : false;
+  const judged = channel === 'patient' || (change.mustBeOffered && is.overrideReason === undefined);
+  return takes && judged ? demandOffered(change) : false;
 }

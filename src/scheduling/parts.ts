@@ -10,7 +10,7 @@ export interface SchedulingParts {
   readonly directory: DirectorySource;
   readonly proposals: Proposals;
   readonly log: Log;
-  /** Offers of appointments that a use case has made itself, by the resource that is written. */
+  /** Offers of appointments that an operation books, by the resource that is written: these must be offered, unless overridden. */
   readonly offers: WeakMap<object, Offer>;
   /** What a transaction overbooked. */
   readonly overlaps: WeakMap<object, readonly Overlap[]>;

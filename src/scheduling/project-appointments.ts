@@ -163,6 +163,7 @@ export async function projectAppointments(
       channel,
       isSystem: by.kind === 'system',
       now,
+      mustBeOffered: parts.offers.has(afterResource),
     });
     if (open) await demandOpening(tx, after);
   }

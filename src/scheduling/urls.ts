@@ -8,6 +8,7 @@ export const PARAMETERS = `${OURS}/scheduling-parameters`;
 export const HOLIDAY = `${OURS}/holiday`;
 export const TIMEZONE = 'http://hl7.org/fhir/StructureDefinition/timezone';
 export const HOLD_EXPIRES = `${OURS}/hold-expires`;
+export const HOLD_RENEWED = `${OURS}/hold-renewed`;
 export const AWAITING_APPROVAL = `${OURS}/awaiting-approval`;
 export const OVERRIDE = `${OURS}/override`;
 export const RESCHEDULE_COUNT = `${OURS}/reschedule-count`;

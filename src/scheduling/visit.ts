@@ -56,15 +56,18 @@ function offerOf(offers: readonly Offer[], service: string | undefined, appointm
 
 /**
  * @param slots what is known of the Slots that it names
- * @param chosen the offer, where it is known
+ * @param known the offer, where it is known
  */
 export function visitOfAppointment(
   directory: Directory,
   baseUrl: string,
   appointment: Appointment,
   slots: ReadonlyMap<string, NamedSlot>,
-  chosen?: Offer,
+  known?: Offer,
 ): Visit {
+  // As it is now: the rules may have changed since somebody chose it.
+  const chosen =
+    known && directory.entry(known.entry.reference)?.offers.find((o) => o.serviceReference === known.serviceReference);
   const status = appointment.status as Status;
   const actors = new Map<string, Actor>();
   const patients = new Map<string, Actor>();
