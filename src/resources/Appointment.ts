@@ -3,6 +3,7 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Appointment',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/appointment'],
   sealed: {
     plain: [
       'status',

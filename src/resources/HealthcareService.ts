@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'HealthcareService',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/healthcare-service'],
   sealed: false,
 });

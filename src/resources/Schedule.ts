@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Schedule',
+  profiles: ['https://kairos.example/fhir/StructureDefinition/schedule'],
   sealed: false,
 });
