@@ -286,6 +286,7 @@ describe('codes and lengths of the rules of booking', () => {
     ['weekStart', { valueCode: 'monday' }],
     ['duration', { valueDuration: minutes(0) }],
     ['duration', { valueDuration: minutes(-5) }],
+    ['duration', { valueDuration: minutes(7.5) }],
     ['duration', { valueDuration: minutes(1, 'd') }],
     ['duration', { valueDuration: { value: 30 } }],
     ['duration', { valueDuration: { value: 30, unit: 'min' } }],
@@ -324,6 +325,37 @@ describe('codes and lengths of the rules of booking', () => {
     [0, [part('opensAt', { valueTime: '08:00:00' })]],
   ])('a horizon has one end at most (%i)', (faults, parts) => {
     expect(errors(parameters(group('horizon', ...parts)))).toHaveLength(faults);
+  });
+});
+
+describe('days of the calendar are whole', () => {
+  test.each([
+    [0, availability(group('dateOverride', part('date', { valueDate: '2026-12-24' })))],
+    [1, availability(group('dateOverride', part('date', { valueDate: '2026-12' })))],
+    [1, availability(group('dateOverride', part('date', { valueDate: '2026' })))],
+    [1, availability(window(part('weekOf', { valueDate: '2026-12' })))],
+    [1, parameters(group('horizon', part('until', { valueDate: '2027' })))],
+    [0, availability(part('period', { valuePeriod: { start: '2026-01-01', end: '2026-12-31' } }))],
+    [0, availability(part('period', { valuePeriod: { end: '2026-12-31' } }))],
+    [1, availability(part('period', { valuePeriod: { start: '2026' } }))],
+    [1, availability(part('period', { valuePeriod: { end: '2026-12' } }))],
+    [1, availability(part('period', { valuePeriod: { start: '2026-01-01T00:00:00Z' } }))],
+    [1, availability(window(part('period', { valuePeriod: { start: '2026-06' } })))],
+    [2, availability(part('period', { valuePeriod: { id: 'x' } }))],
+    [0, availability(group('notAvailableTime', part('during', { valuePeriod: { start: '2026-12-24' } })))],
+    [
+      0,
+      availability(
+        group(
+          'notAvailableTime',
+          part('during', { valuePeriod: { start: '2026-12-24T12:00:00Z', end: '2026-12-24T14:00:00Z' } }),
+        ),
+      ),
+    ],
+    [1, availability(group('notAvailableTime', part('during', { valuePeriod: { start: '2026-12' } })))],
+    [1, availability(group('notAvailableTime', part('during', { valuePeriod: { start: '2026-12-01', end: '2027' } })))],
+  ])('%i: %j', (faults, resource) => {
+    expect(errors(resource)).toHaveLength(faults);
   });
 });
 
