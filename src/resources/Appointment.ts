@@ -5,6 +5,7 @@ import type { UseContext } from '../operation-context.ts';
 export default (use: UseContext) =>
   defineResource({
     type: 'Appointment',
+    profiles: ['https://kairos.example/fhir/StructureDefinition/appointment'],
     sealed: {
       plain: [
         'status',

@@ -5,6 +5,7 @@ import type { UseContext } from '../operation-context.ts';
 export default (use: UseContext) =>
   defineResource({
     type: 'HealthcareService',
+    profiles: ['https://kairos.example/fhir/StructureDefinition/healthcare-service'],
     sealed: false,
     project: (tx, changes, by) => use().scheduling.rules(tx, changes, by),
   });

@@ -5,6 +5,7 @@ import type { UseContext } from '../operation-context.ts';
 export default (use: UseContext) =>
   defineResource({
     type: 'Schedule',
+    profiles: ['https://kairos.example/fhir/StructureDefinition/schedule'],
     sealed: false,
     project: (tx, changes, by) => use().scheduling.rules(tx, changes, by),
   });

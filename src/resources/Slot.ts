@@ -5,6 +5,7 @@ import type { UseContext } from '../operation-context.ts';
 export default (use: UseContext) =>
   defineResource({
     type: 'Slot',
+    profiles: ['https://kairos.example/fhir/StructureDefinition/slot'],
     sealed: false,
     indexes: [{ columns: ['schedule', 'start'], where: "status = 'free'" }, { columns: ['schedule', 'start'] }],
     defaultSort: ['start'],
