@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { ElementDefinition, Resource, StructureDefinition } from '@medplum/fhirtypes';
 import { describe, expect, test } from 'vitest';
+import { declareResources } from '../../src/operation-context.ts';
 import type { ResourceDeclaration } from '../../src/fhir/resource.ts';
 import healthcareService from '../../src/resources/HealthcareService.ts';
 import location from '../../src/resources/Location.ts';
@@ -43,7 +44,7 @@ function resourceOf(block: unknown, { extension, base }: (typeof PAGES)[number])
   return { ...base, extension: [{ url: OWN + extension, extension: Array.isArray(block) ? block : [block] }] };
 }
 
-const DECLARED: readonly ResourceDeclaration[] = [schedule, healthcareService, location, slot];
+const DECLARED: readonly ResourceDeclaration[] = declareResources([schedule, healthcareService, location, slot]);
 
 /** By the validator, and by the rules of the type's own. */
 const errors = (resource: object): readonly string[] =>

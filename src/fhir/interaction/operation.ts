@@ -63,7 +63,7 @@ async function parametersOf(engine: Engine, request: FhirRequest): Promise<Param
 
 export const operation: Handler = async (engine, ctx, request) => {
   const declaration = find(engine, request);
-  ctx.access.demand('operation', request.type, declaration.needs);
+  if (declaration.open !== true) ctx.access.demand('operation', request.type, declaration.needs);
   const parameters = await parametersOf(engine, request);
   const reply = await declaration.handle(engine, ctx, {
     ...(request.type === undefined ? {} : { type: request.type }),

@@ -182,8 +182,10 @@ export async function unblockTime(
     slots,
     start,
     end,
+    scope,
     dryRun,
   }: {
+    readonly scope: 'all' | 'location';
     readonly slots: readonly string[];
     readonly start: string | undefined;
     readonly end: string | undefined;
@@ -195,8 +197,9 @@ export async function unblockTime(
   if (slots.length === 0 && (start === undefined || end === undefined))
     throw badRequest('required', 'Name the Slots to remove, or start and end.', 'slot');
   const span = start !== undefined && end !== undefined ? spanIn(entry, start, end) : undefined;
+  const of = (await entriesOf(parts, entry, scope)).map((e) => e.reference);
   const rows = await engine.repository.query(
-    sql`select t.slot from scheduling_time t where t.schedule = ${entry.reference} and t.kind = 'block' and (
+    sql`select t.slot from scheduling_time t where t.schedule = any(${of}) and t.kind = 'block' and (
         t.slot = any(${slots.map((s) => s.replace('Slot/', ''))}::text[])
         or t.during <@ tstzrange(${span ? new Date(span.start).toISOString() : null}::timestamptz, ${span ? new Date(span.end).toISOString() : null}::timestamptz) and ${slots.length === 0})`,
   );
