@@ -8,6 +8,7 @@ import { loadDefinitions } from '../../src/fhir/definitions/registry.ts';
 import type { Engine, EngineLimits } from '../../src/fhir/engine.ts';
 import { parseQuery } from '../../src/fhir/http/url.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
+import { declareResources, type ResourceModule } from '../../src/operation-context.ts';
 import type { ResourceDeclaration } from '../../src/fhir/resource.ts';
 import { search } from '../../src/fhir/search/search.ts';
 import type { SearchTarget } from '../../src/fhir/search/contract.ts';
@@ -72,8 +73,8 @@ async function declarations(): Promise<Map<string, ResourceDeclaration>> {
   const folder = new URL('../../src/resources/', import.meta.url);
   const all = new Map<string, ResourceDeclaration>();
   for (const name of (await readdir(folder)).sort()) {
-    const { default: declaration } = (await import(new URL(name, folder).href)) as { default: ResourceDeclaration };
-    all.set(declaration.type, declaration);
+    const { default: declaration } = (await import(new URL(name, folder).href)) as { default: ResourceModule };
+    for (const declared of declareResources([declaration])) all.set(declared.type, declared);
   }
   return all;
 }

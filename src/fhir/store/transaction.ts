@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Resource } from '@medplum/fhirtypes';
 import type pg from 'pg';
 import type { Reply } from '../../platform/database/named-query.ts';
-import { runNamed, runOnce } from '../../platform/database/pool.ts';
+import { runNamed } from '../../platform/database/pool.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { createReader, type StoreParts } from './reader.ts';
 import { ConcurrentChange, type Change, type PreparedWrite, type Transaction } from './repository.ts';
@@ -41,11 +41,10 @@ function note(trouble: Trouble, error: unknown): void {
 }
 
 function createTransaction(parts: TransactionParts, client: pg.ClientBase, trouble: Trouble): Transaction {
-  // Statements of work that does several things at once wait for one another.
-  let last: Promise<unknown> = Promise.resolve();
-  const run = async (text: string, values: readonly unknown[]): Promise<Reply> => {
-    const reply = last.then(() => runNamed(client, text, values));
-    last = reply.catch((error: unknown) => note(trouble, error));
+  // Statements are sent as they come, and run in this order: what does not need the reply of one before does not wait for it.
+  const run = (text: string, values: readonly unknown[]): Promise<Reply> => {
+    const reply = runNamed(client, text, values);
+    reply.catch((error: unknown) => note(trouble, error));
     return reply;
   };
   const runForClient = async (text: string, values: readonly unknown[]): Promise<Reply['rows']> => {
@@ -96,26 +95,31 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
     ...reader,
 
     async insert(writes, access) {
-      for (const [type, group] of grouped(writes)) {
+      const insertOf = async (type: string, group: readonly PreparedWrite[]): Promise<void> => {
         const statements = parts.statements(type);
-        try {
-          await run(statements.insert, [writeRows(group, parts.content)]);
-        } catch (error) {
-          throw parts.refused(group, error);
-        }
         // An id that a client chose may have had versions: the new one must be the next. Asked after the insert, which
         // waited for whoever held the id.
         const chosen = group.filter((w) => w.method !== 'POST');
-        const gap = chosen.length > 0 ? await runForClient(statements.gap, [keyRows(chosen)]) : [];
-        if (gap[0]) throw new ConcurrentChange(`${type}/${gap[0][0]} was changed by another request`);
-      }
-      await demandWithin(writes, access);
-      await project(
-        writes
-          .filter((w) => hooked(w.type))
-          .map((w) => ({ kind: 'create', type: w.type, id: w.id, version: w.version, after: w.resource })),
-        access,
-      );
+        const inserted = run(statements.insert, [writeRows(group, parts.content)]);
+        const gaps = chosen.length > 0 ? runForClient(statements.gap, [keyRows(chosen)]) : undefined;
+        gaps?.catch(() => undefined);
+        try {
+          await inserted;
+        } catch (error) {
+          throw parts.refused(group, error);
+        }
+        const [gap] = (await gaps) ?? [];
+        if (gap) throw new ConcurrentChange(`${type}/${gap[0]} was changed by another request`);
+      };
+      const changes = writes
+        .filter((w) => hooked(w.type))
+        .map((w) => ({ kind: 'create', type: w.type, id: w.id, version: w.version, after: w.resource }) as const);
+      // All of it is on its way before the first reply is back. What comes first in this list is told first.
+      await inOrder([
+        ...[...grouped(writes)].map(([type, group]) => insertOf(type, group)),
+        demandWithin(writes, access),
+        project(changes, access),
+      ]);
     },
 
     async update(writes, before, access) {
@@ -168,6 +172,12 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
   return tx;
 }
 
+/** Waits for all, so that none goes on when the transaction is over; of several that failed, the first one says why. */
+async function inOrder(works: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(works)).find((outcome) => outcome.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
 type Outcome<T> = { readonly done: true; readonly value: T } | { readonly done: false; readonly error: unknown };
 
 /** One attempt. The connection goes back to the pool unless it broke. */
@@ -189,7 +199,7 @@ async function attempt<T>(
   let broken = false;
   const send = async (text: string): Promise<Reply | undefined> => {
     try {
-      return await runOnce(client, text);
+      return await runNamed(client, text);
     } catch (error) {
       broken ||= isBroken(error);
       note(trouble, error);
@@ -197,8 +207,10 @@ async function attempt<T>(
     }
   };
   try {
-    if (!(await send(begin))) return { done: false, error: clientError(trouble.error) };
+    // Not waited for: when it fails, so does all that follows.
+    const begun = send(begin);
     const value = await work(createTransaction(parts, client, trouble));
+    await begun;
     const committed = await send('commit');
     // After a failure that the work swallowed, `commit` answers ROLLBACK.
     if (committed?.command === 'COMMIT') return { done: true, value };
