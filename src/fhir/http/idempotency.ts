@@ -24,6 +24,8 @@ export type Once = (route: Route, ctx: RequestContext, request: FhirRequest, add
  * statement: they must never have all of them.
  */
 const AT_ONCE = 4;
+/** Bundles among them: they take long, and others must not wait for nothing but Bundles. */
+const BUNDLES_AT_ONCE = 2;
 
 const HEADER = 'http.Idempotency-Key';
 
@@ -117,6 +119,7 @@ function keptReply(
 export function createOnce(engine: Engine): Once {
   const { keptReplies, repository } = engine;
   const turns = createTurns(AT_ONCE);
+  const bundleTurns = createTurns(BUNDLES_AT_ONCE);
 
   /** The kept reply, if there is one. @throws FhirError 422 when it is another request's */
   const again = async ({ route, ctx, request, name, sameness }: KeyedRequest): Promise<Reply | undefined> => {
@@ -192,6 +195,8 @@ export function createOnce(engine: Engine): Once {
 
   return async (route, ctx, request, address) => {
     const keyed = await keyedRequest(engine, route, ctx, request, address);
-    return keyed ? turns(() => once(keyed)) : route.handle(engine, ctx, request);
+    if (!keyed) return route.handle(engine, ctx, request);
+    const inTurn = (): Promise<Reply> => turns(() => once(keyed));
+    return route.interaction === 'transaction' ? bundleTurns(inTurn) : inTurn();
   };
 }

@@ -31,6 +31,7 @@ export function createWithin(tx: Transaction, isolation: Isolation): Within {
   const nested = <T>(work: (tx: Transaction) => Promise<T>): Promise<T> => alone(() => tx.nested(work));
 
   const repository: Repository = {
+    isWithin: true,
     read: (...of) => alone(() => tx.read(...of)),
     vread: (...of) => alone(() => tx.vread(...of)),
     existing: (...of) => alone(() => tx.existing(...of)),

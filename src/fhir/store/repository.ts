@@ -115,6 +115,8 @@ export type Isolation = 'read committed' | 'serializable';
 export class ConcurrentChange extends Error {}
 
 export interface Repository extends Reader {
+  /** Everything runs in one transaction that is open already: nothing is gained by asking for several things at once, and what is locked stays so. */
+  readonly isWithin?: true;
   /**
    * Creates one resource with a new id of ours; concurrent creates share a statement where the type has no hooks and nothing limits the access.
    * @throws FhirError 403 when it is not within the access as it was written

@@ -72,6 +72,13 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       throw clientError(error);
     }
   };
+  const control = async (text: string, evenAborted = false): Promise<void> => {
+    try {
+      await inTurn(() => runOnce(client, text), evenAborted);
+    } catch (error) {
+      throw clientError(error);
+    }
+  };
   const reader = createReader(parts, runForClient);
   const hooked = (type: string): boolean => parts.resources.get(type)?.project !== undefined;
 
@@ -181,18 +188,18 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
 
     async nested(work) {
       const before = trouble.error;
-      await inTurn(() => runOnce(client, 'savepoint nested'));
+      await control('savepoint nested');
       try {
         const value = await work(tx);
-        await inTurn(() => runOnce(client, 'release savepoint nested'));
+        await control('release savepoint nested');
         return value;
       } catch (error) {
         if (isLost(trouble)) throw error;
-        await inTurn(() => runOnce(client, 'rollback to savepoint nested'), true);
+        await control('rollback to savepoint nested', true);
         trouble.error = before;
         trouble.aborted = false;
         // It stands until it is released; an outer one of the same name would be hidden by it.
-        await inTurn(() => runOnce(client, 'release savepoint nested'));
+        await control('release savepoint nested');
         throw error;
       }
     },

@@ -5,7 +5,9 @@ import { grantAll, type Access } from '../../../src/fhir/access.ts';
 import type { RequestContext } from '../../../src/fhir/context.ts';
 import type { Engine } from '../../../src/fhir/engine.ts';
 import type { Exchange } from '../../../src/fhir/http/edge.ts';
+import type { FhirRequest } from '../../../src/fhir/http/request.ts';
 import type { OperationDeclaration, OperationReply } from '../../../src/fhir/operation.ts';
+import type { Repository } from '../../../src/fhir/store/repository.ts';
 import { silentLog } from '../../../src/platform/log.ts';
 import { createMetrics } from '../../../src/platform/metrics.ts';
 import { createTestServer, type TestServer } from '../../support/server.ts';
@@ -20,7 +22,7 @@ export interface KeyedServer {
   readonly exchanges: Exchange[];
   /** What `POST $work` does from now on. */
   work(next: Work): void;
-  /** Rows of a statement, run by the owner of the tables. */
+  /** Rows of a statement, run by one who may do everything. */
   rows(statement: string): Promise<readonly (readonly unknown[])[]>;
   close(): Promise<void>;
 }
@@ -44,13 +46,19 @@ export function accessOf(header: (name: string) => string | undefined): Access {
   return { ...access, key: header('x-rights') ?? 'all' };
 }
 
+export interface KeyedOptions {
+  /** Stands in the place of the repository. */
+  readonly repository?: (own: Repository) => Repository;
+}
+
 /** @param beside opens a further process on the database of that one */
-export async function openKeyedServer(beside?: KeyedServer): Promise<KeyedServer> {
+export async function openKeyedServer(beside?: KeyedServer, options: KeyedOptions = {}): Promise<KeyedServer> {
   const roles = beside?.server.kairos.roles;
   const server = await createTestServer(roles ? { roles } : {});
   const exchanges: Exchange[] = [];
   let work: Work = () => Promise.reject(new Error('no work'));
-  const engine = { ...server.engine, operations: [...server.engine.operations, declaration(() => work)] };
+  const repository = options.repository?.(server.engine.repository) ?? server.engine.repository;
+  const engine = { ...server.engine, repository, operations: [...server.engine.operations, declaration(() => work)] };
   const app = buildApp(engine, {
     log: silentLog,
     metrics: createMetrics(),
@@ -64,12 +72,12 @@ export async function openKeyedServer(beside?: KeyedServer): Promise<KeyedServer
     exchanges,
     work: (next) => void (work = next),
     async rows(statement) {
-      const owner = new Client(server.kairos.roles.owner);
-      await owner.connect();
+      const superuser = new Client(server.kairos.roles.superuser);
+      await superuser.connect();
       try {
-        return (await owner.query<unknown[]>({ text: statement, rowMode: 'array' })).rows;
+        return (await superuser.query<unknown[]>({ text: statement, rowMode: 'array' })).rows;
       } finally {
-        await owner.end();
+        await superuser.end();
       }
     },
     close: () => server.close(),
@@ -97,4 +105,17 @@ export const bundle = (type: 'batch' | 'transaction', ...entry: readonly object[
 export const post = (resource: object, more: object = {}): object => ({
   resource,
   request: { method: 'POST', url: (resource as { resourceType: string }).resourceType, ...more },
+});
+
+/** A request to create a resource, as handlers see it. */
+export const creating = (resource: object): FhirRequest => ({
+  method: 'POST',
+  type: (resource as { resourceType: string }).resourceType,
+  id: undefined,
+  versionId: undefined,
+  compartmentType: undefined,
+  operation: undefined,
+  query: [],
+  header: () => undefined,
+  body: { kind: 'tree', value: resource },
 });

@@ -1,7 +1,9 @@
 /** A request that is repeated under its key has one effect and one answer. https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header-07 */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { create } from '../../../src/fhir/interaction/create.ts';
+import { sweepKeptReplies } from '../../../src/fhir/store/kept-reply.ts';
 import { createdId, issuesOf, patient, type Answer } from '../client.ts';
-import { bundle, newKey, openKeyedServer, post, replayed, told, type KeyedServer } from './keyed.ts';
+import { bundle, creating, newKey, openKeyedServer, post, replayed, told, type KeyedServer } from './keyed.ts';
 
 let keyed: KeyedServer;
 beforeAll(async () => void (keyed = await openKeyedServer()));
@@ -243,6 +245,19 @@ describe('what is kept', () => {
     expect(told(await keyed.send('POST', 'Patient', named('expiry'), key))).toEqual(told(next));
   });
 
+  test('rows that have expired are swept, others stay', async () => {
+    const key = newKey();
+    const first = await keyed.send('POST', 'Patient', patient(), key);
+    await keyed.rows(
+      `insert into idempotency (name, request, status, head_sealed, expires_at) select 'old-' || i, 'r', 200, 's', now() from generate_series(1, 1200) i`,
+    );
+    const { pool } = keyed.server.kairos;
+    expect(await sweepKeptReplies(pool, AbortSignal.abort())).toBe(0);
+    expect(await sweepKeptReplies(pool, new AbortController().signal)).toBeGreaterThanOrEqual(1200);
+    expect(told(await keyed.send('POST', 'Patient', patient(), key))).toEqual(told(first));
+    expect(await keyed.rows(`select count(*) from idempotency where expires_at <= now()`)).toEqual([['0']]);
+  });
+
   test('unreadable: neither key nor body nor headers stand in the table', async () => {
     const key = { 'Idempotency-Key': 'canary-key' };
     const made = await keyed.send('POST', 'Patient', patient({ name: [{ family: 'CanaryFamily' }] }), key);
@@ -267,18 +282,7 @@ describe('what is kept', () => {
 
   test('a reply too large to be kept is refused, and nothing done', async () => {
     keyed.work(async (engine, ctx) => {
-      const { create } = await import('../../../src/fhir/interaction/create.ts');
-      await create(engine, ctx, {
-        method: 'POST',
-        type: 'Patient',
-        id: undefined,
-        versionId: undefined,
-        compartmentType: undefined,
-        operation: undefined,
-        query: [],
-        header: () => undefined,
-        body: { kind: 'tree', value: named('large') },
-      });
+      await create(engine, ctx, creating(named('large')));
       return { status: 200, body: `"${'x'.repeat(engine.limits.bundleBytes)}"` };
     });
     expect((await keyed.send('POST', '$work', undefined, newKey())).status).toBe(413);
