@@ -168,8 +168,7 @@ export async function projectAppointments(
     if (open) await demandOpening(tx, after);
   }
   try {
-    const overlaps = await run(tx, applyOf(directory, all));
-    if (overlaps.length > 0) parts.overlaps.set(tx, overlaps);
+    parts.overlaps.set(tx, await run(tx, applyOf(directory, all)));
   } catch (error) {
     if (maybeStale(error)) await parts.directory.renewed(directory.revision);
     throw refusalOf(parts, error, all, channel);

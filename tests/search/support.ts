@@ -12,11 +12,13 @@ import { declareResources, type ResourceModule } from '../../src/operation-conte
 import type { ResourceDeclaration } from '../../src/fhir/resource.ts';
 import { search } from '../../src/fhir/search/search.ts';
 import type { SearchTarget } from '../../src/fhir/search/contract.ts';
+import { createKeptReplies } from '../../src/fhir/store/kept-reply.ts';
 import { createRepository } from '../../src/fhir/store/postgres-repository.ts';
 import { prepareWrite } from '../../src/fhir/store/prepare.ts';
 import { searchLayout } from '../../src/fhir/store/search-layout.ts';
 import { loadTerminology } from '../../src/fhir/terminology/terminology.ts';
 import { openClient, openPool } from '../../src/platform/database/pool.ts';
+import { createKeys } from '../../src/platform/keys.ts';
 import { createTestDatabase } from '../support/database.ts';
 
 export const BASE = 'http://localhost:8080/fhir/R4';
@@ -127,6 +129,7 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
     clock: { now: () => NOW },
     baseUrl: BASE,
     validateReferences: false,
+    keptReplies: createKeptReplies(createKeys(new Uint8Array(32).fill(7))),
     cursorKey: new Uint8Array(32).fill(7),
   };
   const context = (access: Access = everything): RequestContext => ({

@@ -9,7 +9,7 @@ import type { Reply } from '../../platform/database/named-query.ts';
 import { runNamed } from '../../platform/database/pool.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { createReader, type StoreParts } from './reader.ts';
-import { ConcurrentChange, type Change, type PreparedWrite, type Transaction } from './repository.ts';
+import { ConcurrentChange, type Change, type Isolation, type PreparedWrite, type Transaction } from './repository.ts';
 import { notAllowed, type Rows } from '../access.ts';
 import { clientError, isBroken, isRetryable } from './sqlstate.ts';
 import { keyRows, replaced, writeRows, type WriteStatements } from './statement.ts';
@@ -33,6 +33,8 @@ function grouped<T extends { readonly type: string; readonly id: string }>(entri
 /** What went wrong with the session, whatever the work made of it. */
 interface Trouble {
   error?: unknown;
+  /** A statement failed: PostgreSQL takes no further one before a rollback. */
+  aborted: boolean;
 }
 
 /** The first failure, unless a later one decides what becomes of the transaction. */
@@ -40,16 +42,34 @@ function note(trouble: Trouble, error: unknown): void {
   if (trouble.error === undefined || isRetryable(error) || isBroken(error)) trouble.error = error;
 }
 
+/** Nothing within the transaction can be mended any more: it must run again, or its connection is gone. */
+const isLost = ({ error }: Trouble): boolean => error !== undefined && (isRetryable(error) || isBroken(error));
+
 function createTransaction(parts: TransactionParts, client: pg.ClientBase, trouble: Trouble): Transaction {
   // Statements are sent as they come, and run in this order: what does not need the reply of one before does not wait for it.
-  const run = (text: string, values: readonly unknown[]): Promise<Reply> => {
-    const reply = runNamed(client, text, values);
-    reply.catch((error: unknown) => note(trouble, error));
-    return reply;
+  const sent = async (send: () => Promise<Reply>, evenAborted = false): Promise<Reply> => {
+    // The reason says more than that the transaction is aborted.
+    if (trouble.aborted && !evenAborted) throw clientError(trouble.error);
+    try {
+      return await send();
+    } catch (error) {
+      if (trouble.aborted && !evenAborted) throw clientError(trouble.error);
+      note(trouble, error);
+      trouble.aborted = true;
+      throw error;
+    }
   };
+  const run = (text: string, values: readonly unknown[]): Promise<Reply> => sent(() => runNamed(client, text, values));
   const runForClient = async (text: string, values: readonly unknown[]): Promise<Reply['rows']> => {
     try {
       return (await run(text, values)).rows;
+    } catch (error) {
+      throw clientError(error);
+    }
+  };
+  const control = async (text: string, evenAborted = false): Promise<void> => {
+    try {
+      await sent(() => runNamed(client, text), evenAborted);
     } catch (error) {
       throw clientError(error);
     }
@@ -168,6 +188,24 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       const { text, values } = compile(statement);
       return runForClient(text, values);
     },
+
+    async nested(work) {
+      const before = trouble.error;
+      await control('savepoint nested');
+      try {
+        const value = await work(tx);
+        await control('release savepoint nested');
+        return value;
+      } catch (error) {
+        if (isLost(trouble)) throw error;
+        await control('rollback to savepoint nested', true);
+        trouble.error = before;
+        trouble.aborted = false;
+        // It stands until it is released; an outer one of the same name would be hidden by it.
+        await control('release savepoint nested');
+        throw error;
+      }
+    },
   };
   return tx;
 }
@@ -227,11 +265,11 @@ async function attempt<T>(
 
 export async function runTransaction<T>(
   parts: TransactionParts,
-  isolation: 'read committed' | 'serializable',
+  isolation: Isolation,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   for (let tries = 0; ; tries++) {
-    const trouble: Trouble = {};
+    const trouble: Trouble = { aborted: false };
     const outcome = await attempt(parts, `begin isolation level ${isolation}`, work, trouble);
     if (outcome.done) return outcome.value;
     if (!isRetryable(trouble.error)) throw outcome.error;
