@@ -134,6 +134,30 @@ describe('on days when clocks change', () => {
     expect(windowsOf(calendar([rule('02:00', '02:45')]), autumn)).toHaveLength(1);
   });
 
+  test('a break in the fold is both times that are shown', () => {
+    const breaks = [{ start: at('01:00'), end: at('01:30') }];
+    const [window] = windowsOf(calendar([rule('00:00', '06:00', { breaks })]), autumn);
+    expect(window?.breaks.map((each) => (each.end - each.start) / HOUR)).toEqual([1.5]);
+  });
+
+  test('time off covers both midnights of Havana', () => {
+    const days = [
+      { from: '2026-11-01', until: '2026-11-01' },
+      { from: '2026-10-31', until: '2026-10-31' },
+    ];
+    const of = calendar([], { zone: 'America/Havana', notAvailable: days });
+    const [before, after] = blocksBetween(of, Date.UTC(2026, 9, 30), Date.UTC(2026, 10, 3));
+    expect(before?.end).toBe(Date.UTC(2026, 10, 1, 5));
+    expect(after?.start).toBe(Date.UTC(2026, 10, 1, 4));
+  });
+
+  test('recurring time off is as long as the day has it', () => {
+    const recurrence = { days: WEEKDAYS, start: at('01:00'), end: at('01:30'), everyWeeks: 1 };
+    const of = calendar([], { notAvailable: [{ from: autumn, until: autumn, recurrence }] });
+    const [block] = blocksBetween(of, instant('2026-11-01 00:00'), instant('2026-11-02 00:00'));
+    expect(block && (block.end - block.start) / HOUR).toBe(1.5);
+  });
+
   test('a night has an hour less or more', () => {
     const night = (date: string): number => {
       const [window] = windowsOf(calendar([rule('22:00', '06:00')]), date);
@@ -141,6 +165,24 @@ describe('on days when clocks change', () => {
     };
     expect([night('2026-03-07'), night('2026-10-31'), night('2026-06-10')]).toEqual([7, 9, 8]);
   });
+});
+
+test('windows, breaks and time off are in order, whatever that of the rules', () => {
+  const breaks = [{ start: at('15:00'), end: at('15:10') }, lunch];
+  const of = calendar([rule('18:00', '19:00'), rule('09:00', '17:00', { breaks })], {
+    notAvailable: [{ from: '2026-06-11' }, { from: '2026-06-10', until: '2026-06-10' }],
+  });
+  const ascending = (list: readonly { start: number }[]): boolean =>
+    list.every(({ start }, i) => i === 0 || start > (list[i - 1]?.start ?? Infinity));
+  const [from, to] = [instant('2026-06-10 00:00'), instant('2026-06-13 00:00')];
+  const lists = [
+    windowsOf(of, '2026-06-10'),
+    windowsOf(of, '2026-06-10')[0]?.breaks ?? [],
+    windowsBetween(of, from, to),
+    blocksBetween(of, from, to),
+  ];
+  expect(lists.map((list) => list.length)).toEqual([2, 2, 6, 2]);
+  expect(lists.map(ascending)).toEqual([true, true, true, true]);
 });
 
 describe('overrides and holidays', () => {
@@ -222,6 +264,16 @@ describe('windowsBetween', () => {
     );
     expect(written(window?.breaks ?? [])).toContain('2026-06-10 12:00 to 2026-06-10 12:30');
     expect(written(window?.breaks ?? [])).toContain('2026-06-11 12:00 to 2026-06-11 12:30');
+  });
+
+  test('finds hours of a zone whose date is three days back', () => {
+    const of = calendar([rule('23:59', '23:59', { days: ['sun'], zone: 'Pacific/Pago_Pago' })], {
+      zone: 'Pacific/Kiritimati',
+    });
+    const moment = instant('2026-06-10 00:58', 'Pacific/Kiritimati');
+    expect(written(windowsBetween(of, moment, moment + 1), 'Pacific/Pago_Pago')).toEqual([
+      '2026-06-07 23:59 to 2026-06-08 23:59',
+    ]);
   });
 
   test('of a span of nothing is nothing', () => {
@@ -335,10 +387,27 @@ describe('time off', () => {
 });
 
 test('what is wrong with a calendar is said, and nothing of one that is right', () => {
-  const right = calendar([
-    rule('09:00', '17:00', { breaks: [lunch] }),
-    rule('22:00', '06:00', { breaks: [{ start: at('01:00'), end: at('02:00') }] }),
-  ]);
+  const atBothEnds = [
+    { start: at('09:00'), end: at('09:15') },
+    { start: at('16:45'), end: at('17:00') },
+  ];
+  const pastMidnight = [
+    { start: at('23:30'), end: at('00:30') },
+    { start: at('05:00'), end: at('06:00') },
+  ];
+  const right = calendar(
+    [
+      rule('09:00', '17:00', { breaks: atBothEnds, capacity: 32, everyWeeks: 2, weekOf: '2026-06-08' }),
+      rule('22:00', '06:00', { breaks: pastMidnight, capacity: 1, zone: 'Asia/Tokyo' }),
+      rule('00:00', '24:00', { from: '2026-06-10', until: '2026-06-10', breaks: [lunch] }),
+      rule('08:00', '08:00', { breaks: [{ start: at('07:00'), end: at('08:00') }] }),
+    ],
+    {
+      from: '2026-06-10',
+      until: '2026-06-10',
+      notAvailable: [{ from: '2026-06-10' }, { until: 5 }, { from: '2026-06-10', until: 5 }, { from: 5, until: 6 }],
+    },
+  );
   expect([...calendarProblems(right)]).toEqual([]);
   const wrong: [Calendar, RegExp][] = [
     [calendar([], { zone: 'Mars/Olympus' }), /no time zone Mars/],

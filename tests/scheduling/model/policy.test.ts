@@ -36,6 +36,17 @@ describe('minimum notice', () => {
   });
 });
 
+test('where midnight is shown twice, a date begins with the first', () => {
+  const havana = zoneNamed('America/Havana');
+  const [now, first] = [instant('2026-10-31 12:00', havana.name), Date.UTC(2026, 10, 1, 4)];
+  expect([havana.format(first), havana.format(first + HOUR)]).toEqual([
+    '2026-11-01T00:00:00-04:00',
+    '2026-11-01T00:00:00-05:00',
+  ]);
+  expect(earliestStart(now, days(1), havana)).toBe(first);
+  expect(capPeriod({ per: 'day' }, now, havana, 'mon').end).toBe(first);
+});
+
 describe('horizon', () => {
   const now = instant('2026-06-10 07:59');
 
@@ -101,9 +112,15 @@ describe('caps count over', () => {
 
 test('what is wrong with parameters is said, and nothing of those that are right', () => {
   expect(problemsOf(parameters())).toEqual([]);
-  expect(
-    problemsOf(parameters({ horizon: { until: '2027-01-01' }, capacity: 32, offset: 29, lateCancel: days(1) })),
-  ).toEqual([]);
+  const right: Partial<Parameters>[] = [
+    { horizon: { until: '2027-01-01' }, capacity: 32, offset: 29, lateCancel: days(1) },
+    { duration: 1440, interval: 1440, before: 1440, after: 1440, capacity: 1 },
+    { duration: 1, interval: 1, lateCancel: elapsed(0), selfCheckInMs: 0, noShowAfterMs: 0, holdMinutes: 1 },
+    { channels: ['staff'], caps: [{ of: 'new-patient', per: 'day', limit: 1 }] },
+    { horizon: { days: 1, opensAt: 0 } },
+    { horizon: { days: 2, opensAt: 1439 } },
+  ];
+  for (const more of right) expect(problemsOf(parameters(more)), JSON.stringify(more)).toEqual([]);
   const patient = (notice: Notice): Partial<Parameters> => ({ notice: { patient: notice, staff: elapsed(0) } });
   const wrong: [Partial<Parameters>, RegExp][] = [
     [{ duration: 0 }, /duration must be longer/],
@@ -114,9 +131,9 @@ test('what is wrong with parameters is said, and nothing of those that are right
     [{ offset: -1 }, /offset/],
     [{ before: -5 }, /buffers must not be negative/],
     [{ after: 1441 }, /buffers must not be longer/],
-    [{ capacity: 0 }, /capacity/],
-    [{ capacity: 33 }, /capacity/],
-    [{ capacity: 1.5 }, /capacity/],
+    [{ capacity: 0 }, /capacity must be between 1 and 32/],
+    [{ capacity: 33 }, /capacity must be between 1 and 32/],
+    [{ capacity: 1.5 }, /capacity must be between 1 and 32/],
     [{ channels: [] }, /channel/],
     [{ channels: ['staff', 'staff'] }, /channel/],
     [patient(elapsed(-1)), /minimumNotice of patient must not be negative/],
@@ -128,7 +145,7 @@ test('what is wrong with parameters is said, and nothing of those that are right
     [{ selfCheckInMs: -1 }, /selfCheckIn/],
     [{ noShowAfterMs: -1 }, /noShowAfter/],
     [{ holdMinutes: 0 }, /holdMinutes/],
-    [{ caps: [{ of: 'patient', per: 'week', limit: 0 }] }, /the cap of patient per week/],
+    [{ caps: [{ of: 'patient', per: 'week', limit: 0 }] }, /the cap of patient per week must be 1 or more/],
   ];
   for (const [more, problem] of wrong) {
     const found = problemsOf(parameters(more));

@@ -117,6 +117,9 @@ test('a refusal says why, and what is legal instead', () => {
     reason: 'booked does not go to arrived, unless staff does it',
     legal: ['cancelled'],
   });
+  expect(judgeMove('booked', 'waitlist', { ...FACTS, channel: 'patient' })).toMatchObject({
+    reason: 'booked does not go to waitlist',
+  });
   expect(judgeMove(undefined, 'fulfilled', FACTS)).toMatchObject({ reason: 'a new appointment cannot be fulfilled' });
   expect(judgeMove('entered-in-error', 'booked', FACTS)).toEqual({
     ok: false,

@@ -27,12 +27,12 @@ function offsetReader(name: string): (instant: number) => number {
 }
 
 describe('all zones, 2020 to 2040', () => {
-  test('offsets are those of Intl, every ten days and on both sides of every change', () => {
+  test('offsets are those of Intl, every 25 days and on both sides of every change', () => {
     let changes = 0;
     for (const name of ZONES) {
       const [zone, read] = [zoneNamed(name), offsetReader(name)];
       const instants: number[] = [];
-      for (let moment = FROM; moment < TO; moment += 10 * DAY) instants.push(moment);
+      for (let moment = FROM; moment < TO; moment += 25 * DAY) instants.push(moment);
       for (let change = zone.nextChange(FROM); change < TO; change = zone.nextChange(change)) {
         instants.push(change - 1, change);
         changes++;
