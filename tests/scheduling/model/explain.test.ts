@@ -86,6 +86,12 @@ describe('reasons', () => {
     const hours = [{ start: at('10:00'), end: at('11:00'), breaks: [] }];
     expect(codes(question({ overrides: [{ date: '2026-06-10', hours }] }), '2026-06-10 09:00')).toEqual(['override']);
     expect(codes(question({ overrides: [{ date: '2026-06-10', hours }] }), '2026-06-10 10:00')).toEqual([]);
+    const both = [
+      { date: '2026-06-10', hours: [] },
+      { date: '2026-06-10', hours },
+    ];
+    const text = '2026-06-10 has hours of its own, and this is outside them';
+    expect(only(question({ overrides: both }), '2026-06-10 09:00')).toEqual({ rule: 'override', text });
   });
 
   test('a season', () => {
@@ -127,6 +133,52 @@ describe('reasons', () => {
     const two = [...taken, ...taken].map((each, i) => ({ ...each, lane: i + 1, capacity: 2 }));
     const full = question({}, { taken: two, parameters: parameters({ capacity: 2 }) });
     expect(only(full, '2026-06-10 10:00')?.text).toMatch(/^all 2 places are taken/);
+  });
+
+  test('of several visits, the one that it would meet itself', () => {
+    const visit = (start: string, end: string) => ({
+      start: instant(`2026-06-10 ${start}`),
+      end: instant(`2026-06-10 ${end}`),
+      actor: 'doctor',
+      lane: 1,
+      capacity: 1,
+    });
+    const taken = [visit('09:30', '10:00'), visit('10:10', '10:30')];
+    const input = question({}, { taken, parameters: parameters({ before: 10 }) });
+    expect(only(input, '2026-06-10 10:00')).toMatchObject({ rule: 'taken', text: 'taken: 10:10 to 10:30' });
+  });
+
+  test('nothing beside what it is: what fits is no reason', () => {
+    const short = question({}, { parameters: parameters({ duration: 20 }) });
+    expect(codes(short, '2026-06-10 16:40')).toEqual(['grid']);
+    const loose = question({}, { parameters: parameters({ before: 15, after: 15 }) });
+    expect(codes(loose, '2026-06-10 09:05')).toEqual(['grid']);
+    const strict = question(
+      {},
+      { parameters: parameters({ duration: 20, before: 15, after: 5, strictBuffers: true }) },
+    );
+    expect(codes(strict, '2026-06-10 09:15')).toEqual(['grid']);
+    expect(codes(strict, '2026-06-10 16:35')).toEqual(['grid']);
+    expect(codes(question(), '2026-06-10 17:00')).toEqual(['outside-hours']);
+    const one = {
+      start: instant('2026-06-13 09:00'),
+      end: instant('2026-06-13 10:00'),
+      actor: 'doctor',
+      lane: 1,
+      capacity: 2,
+    };
+    expect(codes(question({}, { taken: [one], parameters: parameters({ capacity: 2 }) }), '2026-06-13 09:00')).toEqual([
+      'outside-hours',
+    ]);
+  });
+
+  test('of several windows, the nearest to having room', () => {
+    const rules = [rule('09:00', '10:30'), rule('09:30', '12:00')];
+    const input = question({ rules }, { parameters: parameters({ duration: 60 }) });
+    expect(codes(input, '2026-06-10 10:10')).toEqual(['grid']);
+    expect(
+      codes(question({ rules: rules.toReversed() }, { parameters: input.parameters }), '2026-06-10 10:10'),
+    ).toEqual(['grid']);
   });
 
   test('notice and horizon', () => {

@@ -60,14 +60,14 @@ const anyParameters = fc
     bufferIntoBreak: fc.boolean(),
     capacity: fc.integer({ min: 1, max: 4 }),
   })
-  .map(({ offset, ...more }) => parameters({ ...more, offset: offset % more.interval }));
+  .map(parameters);
 
 const meet = (a: Interval, b: Interval): boolean =>
   a.start < b.end && b.start < a.end && a.start < a.end && b.start < b.end;
 
 function onGrid(window: Window, { offset, interval }: { offset: number; interval: number }, start: number): boolean {
   if (window.origin.kind === 'opening') return (start - window.start) % (interval * MINUTE) === 0;
-  return (zoneNamed(window.zone).localOf(start).minutes - offset + interval) % interval === 0;
+  return (zoneNamed(window.zone).localOf(start).minutes - offset) % interval === 0;
 }
 
 /** The sentence of the specification, word for word. */
