@@ -11,7 +11,7 @@ import {
   zoneNamed,
   zoneOf,
 } from '../../../src/scheduling/model/zone.ts';
-import { MINUTE } from './calendars.ts';
+import { HOUR, MINUTE } from './calendars.ts';
 
 const ZONES = Intl.supportedValuesOf('timeZone');
 const [FROM, TO] = [Date.UTC(2020, 0, 1), Date.UTC(2040, 0, 1)];
@@ -131,6 +131,21 @@ describe('single zones', () => {
     expect(zone.instantOf('2011-12-30', 0, 'start')).toBe(jump);
     expect(zone.instantOf('2011-12-30', 720, 'end')).toBe(jump);
     expect(zone.localOf(jump - 1).date).toBe('2011-12-29');
+  });
+
+  test('changes near the ends of what is looked up at once are found', () => {
+    // 1935-02-28 and 2004-11-03, each within days of a change of its zone.
+    const [early, late] = [-2 * 2 ** 39, 2 * 2 ** 39];
+    const cordoba = zoneNamed('America/Cordoba');
+    const offsets = [early - HOUR, early, early + HOUR, early + DAY].map((moment) => cordoba.offsetAt(moment) / HOUR);
+    expect(offsets).toEqual([-3, -3, -3, -4]);
+    const paulo = zoneNamed('America/Sao_Paulo');
+    const jump = Date.UTC(2004, 10, 2, 3);
+    expect(paulo.nextChange(jump - 1)).toBe(jump);
+    expect(paulo.instantOf('2004-11-02', 30, 'start')).toBe(jump);
+    expect([late - 1, late].map((moment) => paulo.offsetAt(moment) / HOUR)).toEqual([-2, -2]);
+    // The next change is beyond the end.
+    expect(paulo.nextChange(late - 1)).toBe(paulo.nextChange(late));
   });
 
   test('far from our years the offset goes on, and nothing throws', () => {
