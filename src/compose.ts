@@ -6,6 +6,7 @@ import { createPasswords } from './auth/accounts/password.ts';
 import type { AuthParts } from './auth/parts.ts';
 import { oauthUris } from './auth/smart/oauth-uris.ts';
 import { openIdentity, type Identity, type IdentityOptions } from './compose-auth.ts';
+import { createJobs, type Jobs } from './compose-jobs.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
 import type { Engine } from './fhir/engine.ts';
@@ -25,6 +26,7 @@ import { migrate } from './platform/database/migrate.ts';
 import { openDatabase, type OpenDatabase } from './platform/database/open.ts';
 import { openClient, openPool, poolNamed } from './platform/database/pool.ts';
 import { loadFolder } from './platform/folder.ts';
+import { observeJobs } from './platform/job-metrics.ts';
 import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
@@ -47,6 +49,7 @@ export interface Kairos {
   readonly identity: AuthParts;
   /** The authorization server and its pages. */
   readonly auth: Identity;
+  readonly jobs: Jobs;
   readonly log: Log;
   readonly metrics: Metrics;
   /** From now on `/readyz` says no. */
@@ -135,8 +138,11 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     pool,
     openClient: () => openClient(app, 'kairos lane', statementTimeoutMs),
   });
+  const log = createLog(config.logLevel);
+  const jobs = createJobs({ config, roles: database.roles, pool, log });
   let auth: Identity | undefined;
   const close = async (): Promise<void> => {
+    await jobs.close();
     await auth?.close();
     await repository.close();
     await pool.end();
@@ -172,7 +178,6 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       cursorKey: keys.derive('page links'),
     };
     await loadConformance(engine);
-    const log = createLog(config.logLevel);
     const identity: AuthParts = {
       pool,
       keys,
@@ -192,6 +197,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     joined.context = { identity };
     const metrics = createMetrics();
     observePool(metrics, pool);
+    observeJobs(metrics, { database: pool, counts: async () => (await jobs.queue()).counts() });
     let stopping = false;
     const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
     auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), options.auth);
@@ -204,7 +210,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       accessOf: options.accessOf ?? auth.accessOf,
     });
     const unready = (): void => void (stopping = true);
-    return { config, engine, app: http, store, database, pool, keys, identity, auth, log, metrics, unready, close };
+    return { config, engine, app: http, store, database, pool, keys, identity, auth, jobs, log, metrics, unready, close };
   } catch (error) {
     await close();
     throw error;

@@ -130,10 +130,10 @@ describe('outbox', () => {
   test('a row that nobody can handle is put off, and is dead after ten tries; done rows are forgotten after a week', async () => {
     const { pool } = kairos;
     const row = { id: await addToOutbox(pool, 'nobody', {}), topic: 'nobody', payload: {} };
-    await postponeOutbox(pool, { ...row, attempts: 9 });
+    await postponeOutbox(pool, { ...row, attempts: 9 }, 'nobody');
     expect(await outboxStatus(pool, row.id)).toBe('pending');
     expect(await claimOutbox(pool, 10)).toEqual([]);
-    await postponeOutbox(pool, { ...row, attempts: 10 });
+    await postponeOutbox(pool, { ...row, attempts: 10 }, 'nobody');
     expect(await outboxStatus(pool, row.id)).toBe('dead');
     const done = await addToOutbox(pool, 'done', {});
     await finishOutbox(pool, done);

@@ -18,8 +18,8 @@ export interface SchemaSource {
 const relations = (source: SchemaSource): ResourceDeclaration[] =>
   source.resources.filter((r) => r.storage === 'relation');
 
-/** Tables of the domains have migrations written by hand. */
-const DOMAIN_TABLES = /^(?:auth|mail)_/;
+/** Tables of the domains, and what is known of jobs, have migrations written by hand. */
+const DOMAIN_TABLES = /^(?:auth|mail|job)_/;
 
 /** Triggers are written by hand too, on the types' tables as well. */
 const HAND_MADE = /^drop (?:trigger|function) /;
