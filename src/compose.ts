@@ -200,7 +200,10 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     observeJobs(metrics, { database: pool, counts: async () => (await jobs.queue()).counts() });
     let stopping = false;
     const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
-    auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), options.auth);
+    auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), {
+      openBoard: async () => (await jobs.queue()).board(),
+      ...options.auth,
+    });
     const http = buildApp(engine, {
       log,
       metrics,
@@ -210,7 +213,22 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       accessOf: options.accessOf ?? auth.accessOf,
     });
     const unready = (): void => void (stopping = true);
-    return { config, engine, app: http, store, database, pool, keys, identity, auth, jobs, log, metrics, unready, close };
+    return {
+      config,
+      engine,
+      app: http,
+      store,
+      database,
+      pool,
+      keys,
+      identity,
+      auth,
+      jobs,
+      log,
+      metrics,
+      unready,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -68,11 +68,14 @@ async function retry({ jobs, pool }: Kairos): Promise<string> {
 await runCommand(async () => {
   const [command, name, ...more] = process.argv.slice(2);
   const isRight =
-    more.length === 0 && (command === 'run' ? name !== undefined : name === undefined && /^(?:status|retry)$/.test(command ?? ''));
+    more.length === 0 &&
+    (command === 'run' ? name !== undefined : name === undefined && /^(?:status|retry)$/.test(command ?? ''));
   if (!isRight) throw new StartError(USAGE);
   const kairos = await openKairos(loadProcessConfig(), { say: (text) => process.stderr.write(`${text}\n`) });
   try {
-    console.log(await (command === 'run' ? run(kairos, name ?? '') : command === 'retry' ? retry(kairos) : status(kairos)));
+    console.log(
+      await (command === 'run' ? run(kairos, name ?? '') : command === 'retry' ? retry(kairos) : status(kairos)),
+    );
   } finally {
     await kairos.close();
   }

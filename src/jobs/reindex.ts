@@ -13,7 +13,11 @@ async function reportDrift({ store, database }: JobContext, type: string, { log,
   else log.debug('Search columns agree with the resources', { type, count: sampled });
 }
 
-async function refresh({ store, database }: JobContext, type: string, { log, signal, progress: tell }: JobRun): Promise<void> {
+async function refresh(
+  { store, database }: JobContext,
+  type: string,
+  { log, signal, progress: tell }: JobRun,
+): Promise<void> {
   let total = { changed: 0, seen: 0 };
   for await (const progress of reindex(store, database, type)) {
     total = progress;

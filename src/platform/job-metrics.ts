@@ -56,8 +56,18 @@ export function observeJobs(metrics: Metrics, parts: JobMetricsParts): void {
       const value = read(runs);
       return value === undefined ? [] : [[{ job: runs.name }, value] as const];
     });
-  metrics.gauge('job_runs_total', 'Runs that have ended, by job.', ofJobs((r) => r.runs), 'counter');
-  metrics.gauge('job_failures_total', 'Runs that have failed, by job.', ofJobs((r) => r.failures), 'counter');
+  metrics.gauge(
+    'job_runs_total',
+    'Runs that have ended, by job.',
+    ofJobs((r) => r.runs),
+    'counter',
+  );
+  metrics.gauge(
+    'job_failures_total',
+    'Runs that have failed, by job.',
+    ofJobs((r) => r.failures),
+    'counter',
+  );
   metrics.gauge(
     'job_duration_seconds',
     'Time that the last run took, by job.',

@@ -56,7 +56,18 @@ function jobRow(
   ];
 }
 
-const HEAD = ['job', 'when', 'next', 'last success', 'last failure', 'runs', 'failures', 'running', 'waiting', 'failed'];
+const HEAD = [
+  'job',
+  'when',
+  'next',
+  'last success',
+  'last failure',
+  'runs',
+  'failures',
+  'running',
+  'waiting',
+  'failed',
+];
 const NONE: JobLook = { running: 0, waiting: 0, failed: 0, next: undefined, progress: [] };
 
 const progressText = ({ done, total }: Progress): string =>

@@ -1,13 +1,6 @@
 /** Both ends of the queue on both backends: who adds jobs fails at once when the backend is away, who works waits for it. @see https://docs.bullmq.io/guide/connections */
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  createPostgresBackend,
-  Queue,
-  Worker,
-  type Job,
-  type PostgresPoolConfig,
-  type Processor,
-} from 'bullmq';
+import { createPostgresBackend, Queue, Worker, type Job, type PostgresPoolConfig, type Processor } from 'bullmq';
 import pg from 'pg';
 import type { JobPayload } from './job.ts';
 import { errorFields, type Log } from './log.ts';
@@ -164,7 +157,10 @@ export function makeWorker(
     runRetryDelay: 2_000,
   };
   if (connection.kind === 'redis') {
-    const worker = new Worker<JobPayload>(QUEUE_NAME, process, { connection: workerOptions(connection.url), ...options });
+    const worker = new Worker<JobPayload>(QUEUE_NAME, process, {
+      connection: workerOptions(connection.url),
+      ...options,
+    });
     worker.on('error', error).on('failed', failed);
     return worker;
   }

@@ -18,6 +18,7 @@ import {
   type QueueConnection,
   type WorkerTiming,
 } from './queue-connection.ts';
+import type { JobBoard } from './queue-board.ts';
 import { buryFailed, jobIdOf, processor } from './queue-process.ts';
 import { countJobs, lookAt, retryFailed, type QueueCounts, type QueueLook } from './queue-look.ts';
 import { everySoOften, restoreSchedules, settleSent } from './queue-sweep.ts';
@@ -32,15 +33,13 @@ export interface JobQueue {
   /** Makes the jobs of outbox rows, and notes that. */
   relay(rows: readonly OutboxRow[]): Promise<void>;
   /** Registers the schedules of these jobs, removes those of others, and runs what comes. */
-  work<Context>(
-    jobs: readonly JobDeclaration<Context>[],
-    context: Context,
-    options?: WorkOptions,
-  ): Promise<JobWorker>;
+  work<Context>(jobs: readonly JobDeclaration<Context>[], context: Context, options?: WorkOptions): Promise<JobWorker>;
   counts(): Promise<QueueCounts>;
   look(): Promise<QueueLook>;
   /** Failed jobs are tried once more. @returns how many */
   retry(): Promise<number>;
+  /** For administrators; loaded when it is first asked for. */
+  board(): Promise<JobBoard>;
   close(): Promise<void>;
 }
 
@@ -96,6 +95,7 @@ export interface QueueParts {
 export async function openQueue({ connection, jobs, database, log }: QueueParts): Promise<JobQueue> {
   const closed = new AbortController();
   const queue = makeQueue(connection, log, closed.signal);
+  let board: Promise<JobBoard> | undefined;
   const close = (): Promise<void> => {
     closed.abort();
     return ended(queue.close());
@@ -180,6 +180,7 @@ export async function openQueue({ connection, jobs, database, log }: QueueParts)
     counts: () => answered(countJobs(queue)),
     look: () => answered(lookAt(queue)),
     retry: () => retryFailed(queue),
+    board: () => (board ??= import('./queue-board.ts').then(({ openBoard }) => openBoard(queue))),
     close,
   };
 }
