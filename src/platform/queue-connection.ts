@@ -60,6 +60,8 @@ function postgresOptions(connection: pg.ClientConfig): PostgresPoolConfig {
     max: 3,
     application_name: 'kairos queue',
     connectionTimeoutMillis: ANSWER_MS,
+    // A connection that is dead without a word must not hold a worker.
+    query_timeout: 15_000,
     Client: GuardedClient,
   };
 }
@@ -80,6 +82,7 @@ const workerOptions = (url: string) => ({ url, retryStrategy, maxRetriesPerReque
 export type AnyQueue = Pick<
   Queue,
   | 'add'
+  | 'clean'
   | 'close'
   | 'getJob'
   | 'getJobCounts'

@@ -80,7 +80,7 @@ export async function lookAt(queue: AnyQueue): Promise<QueueLook> {
 }
 
 /**
- * Those of outbox rows come again with their rows. Of a schedule only the newest run is worth another try; older ones are forgotten.
+ * Of a schedule only the newest run is worth another try, and those of outbox rows come again with their rows: what is left is forgotten.
  * @returns how many are tried
  */
 export async function retryFailed(queue: AnyQueue): Promise<number> {
@@ -90,13 +90,11 @@ export async function retryFailed(queue: AnyQueue): Promise<number> {
   let count = 0;
   for (const job of newest) {
     if (outboxIdOf(job) !== undefined) continue;
-    if (job.repeatJobKey && seen.has(job.repeatJobKey)) {
-      await job.remove();
-      continue;
-    }
+    if (job.repeatJobKey && seen.has(job.repeatJobKey)) continue;
     if (job.repeatJobKey) seen.add(job.repeatJobKey);
     await job.retry('failed', { resetAttemptsMade: true });
     count++;
   }
+  await queue.clean(0, MOST, 'failed');
   return count;
 }

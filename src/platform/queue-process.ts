@@ -23,8 +23,8 @@ export interface ProcessParts<Context> {
   readonly log: Log;
   /** Aborted when the worker stops. */
   readonly stopping: AbortSignal;
-  /** What runs now. */
-  readonly running: Set<Promise<void>>;
+  /** What runs now, by the id of the job in the queue. */
+  readonly running: Map<string, Promise<void>>;
 }
 
 function progressOf(job: Job<JobPayload>): JobRun['progress'] {
@@ -111,8 +111,9 @@ export function processor<Context>(parts: ProcessParts<Context>): Processor<JobP
       () => undefined,
       () => undefined,
     );
-    running.add(settled);
-    void settled.then(() => running.delete(settled));
+    const id = job.id ?? '';
+    running.set(id, settled);
+    void settled.then(() => running.get(id) === settled && running.delete(id));
     return run;
   };
 }

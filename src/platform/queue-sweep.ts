@@ -83,15 +83,18 @@ export interface SettleParts {
   readonly queue: AnyQueue;
   readonly database: pg.Pool;
   readonly checkMs: number;
+  /** Whether this process runs the job, whatever its queue knows. */
+  readonly isRunning: (jobId: string) => boolean;
 }
 
 /** Looks after the rows whose jobs should be in the queue. @returns how many of them had been lost */
-export async function settleSent({ queue, database, checkMs }: SettleParts): Promise<number> {
+export async function settleSent({ queue, database, checkMs, isRunning }: SettleParts): Promise<number> {
   let count = 0;
   for (;;) {
     const rows = await claimSent(database, BATCH, checkMs);
     const lost: string[] = [];
     for (const { id } of rows) {
+      if (isRunning(jobIdOf(id))) continue;
       const state = await queue.getJobState(jobIdOf(id));
       if (state === 'unknown') lost.push(id);
       else if (state === 'completed') await finishOutbox(database, id);

@@ -131,7 +131,7 @@ export async function openQueue({ connection, jobs, database, log }: QueueParts)
       for (const job of declared) byName.set(job.name, job);
       const stopping = new AbortController();
       const notes = keepNotes(database, log);
-      const running = new Set<Promise<void>>();
+      const running = new Map<string, Promise<void>>();
       const schedules = { queue, jobs: declared, optionsOf: jobOptions };
       sweepMs.value = options.sweepMs ?? SWEEP_MS;
       await answered(restoreSchedules(schedules, true));
@@ -157,23 +157,26 @@ export async function openQueue({ connection, jobs, database, log }: QueueParts)
       worker.run().catch((error: unknown) => log.error('The worker failed', errorFields(error)));
       const endSweeps = everySoOften(sweepMs.value, log, async () => {
         const schedulesLost = await restoreSchedules(schedules, false);
-        const jobsLost = await settleSent({ queue, database, checkMs: sweepMs.value });
+        const isRunning = (id: string): boolean => running.has(id);
+        const jobsLost = await settleSent({ queue, database, checkMs: sweepMs.value, isRunning });
         if (schedulesLost + jobsLost > 0)
           log.warn('The queue had lost jobs: they are made again', { count: schedulesLost + jobsLost });
       });
+      const end = async (): Promise<void> => {
+        stopping.abort();
+        const closed = worker.close();
+        await ended(endSweeps());
+        await ended(Promise.all(running.values()), DRAIN_MS);
+        // Waits for ever where a connection is away.
+        await ended(closed);
+        await notes.flush();
+      };
+      let closing: Promise<void> | undefined;
       return {
         async idle() {
           while (await working(queue)) await sleep(100);
         },
-        async close() {
-          stopping.abort();
-          const closing = worker.close();
-          await endSweeps();
-          await ended(Promise.all(running), DRAIN_MS);
-          // Waits for ever where a connection is away.
-          await ended(closing);
-          await notes.flush();
-        },
+        close: () => (closing ??= end()),
       };
     },
 
