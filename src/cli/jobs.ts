@@ -1,4 +1,4 @@
-/** `npm run jobs -- status | run <name> | retry`: what jobs do, from the command line, beside a running server or without one. See docs/operations.md. */
+/** `npm run jobs -- status | run <name> | retry`: what jobs do, from the command line, beside a running server or without one. See docs/jobs.md. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openKairos, type Kairos } from '../compose.ts';
 import { startWorker } from '../compose-worker.ts';

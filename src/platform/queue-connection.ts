@@ -176,8 +176,3 @@ export function makeWorker(
   worker.on('error', error).on('failed', failed);
   return worker;
 }
-
-/** Where the queue is, without what opens it. */
-export function placeOf(connection: QueueConnection): string {
-  return connection.kind === 'postgres' ? 'PostgreSQL' : `Redis at ${new URL(connection.url).host}`;
-}

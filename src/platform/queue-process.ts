@@ -123,14 +123,16 @@ export const buryFailed =
   ({ database, notes, log }: Pick<ProcessParts<never>, 'database' | 'notes' | 'log'>) =>
   (job: Job<JobPayload> | undefined, error: Error): void => {
     if (!job?.finishedOn) return;
-    // Its workers died; nobody has noted it yet.
-    if (job.deferredFailure !== undefined) {
-      notes.failed(job.name, 0, error.message);
+    const hasStalled = job.deferredFailure !== undefined;
+    const reason = hasStalled ? 'Its worker died each time' : reasonOf(error);
+    if (hasStalled) {
+      // Nobody has noted it yet.
+      notes.failed(job.name, 0, reason);
       log.error('Job given up: its worker died each time', { job: job.name, attempt: job.attemptsMade });
     }
     const outboxId = outboxIdOf(job);
     if (outboxId === undefined) return;
-    buryOutbox(database, outboxId, reasonOf(error)).catch((failure: unknown) =>
+    buryOutbox(database, outboxId, reason).catch((failure: unknown) =>
       log.warn('An outbox row could not be given up: the sweep does it', errorFields(failure)),
     );
   };
