@@ -1,6 +1,6 @@
 /** Takes side effects from the outbox and enqueues the jobs that their topics name. */
 import type { JobDeclaration } from '../platform/job.ts';
-import { claimOutbox, postponeOutbox } from '../platform/outbox.ts';
+import { claimOutbox, postponeOutbox, releaseOutbox } from '../platform/outbox.ts';
 import type { JobContext } from '../job-context.ts';
 
 const BATCH = 200;
@@ -16,7 +16,14 @@ export default {
       const messages = await claimOutbox(database, BATCH);
       more = messages.length === BATCH;
       const known = messages.filter((m) => jobNames.has(m.topic));
-      if (known.length > 0) await relay(known);
+      if (known.length > 0)
+        await relay(known).catch(async (error: unknown) => {
+          await releaseOutbox(
+            database,
+            known.map((m) => m.id),
+          );
+          throw error;
+        });
       for (const message of messages) {
         if (jobNames.has(message.topic)) continue;
         log.error('No job bears the topic of an outbox row', { topic: message.topic, attempt: message.attempts });

@@ -26,19 +26,28 @@ const toRow = ([id, topic, payload, attempts]: readonly (string | null)[]): Outb
 });
 
 /**
- * Takes up to `count` waiting rows for a minute: a relay that dies leaves them to the next one. `available_at` is rounded to
+ * Takes up to `count` waiting rows for a quarter of a minute: a relay that dies leaves them to the next one. `available_at` is rounded to
  * milliseconds, so that of a row just written may lie a little ahead.
  */
 export async function claimOutbox(database: pg.Pool, count: number): Promise<OutboxRow[]> {
   const { rows } = await poolNamed(
     database,
-    `update outbox set attempts = attempts + 1, available_at = now() + interval '1 minute'
+    `update outbox set attempts = attempts + 1, available_at = now() + interval '15 s'
      where id in (select id from outbox where status = 'pending' and available_at <= now() + interval '1 ms'
                   order by available_at, id limit $1 for update skip locked)
      returning id, topic, payload, attempts`,
     [count],
   );
   return rows.map(toRow).sort((a, b) => Number(a.id) - Number(b.id));
+}
+
+/** Gives claimed rows back: they could not be relayed now. */
+export async function releaseOutbox(database: pg.Pool, ids: readonly string[]): Promise<void> {
+  await poolNamed(
+    database,
+    `update outbox set attempts = attempts - 1, available_at = now() where id = any ($1::bigint[]) and status = 'pending'`,
+    [ids],
+  );
 }
 
 /** Their jobs are in the queue. @param checkMs how long they are believed to be there without a look */

@@ -77,7 +77,13 @@ function shownError(error: unknown): Error {
 
 export function processor<Context>(parts: ProcessParts<Context>): Processor<JobPayload> {
   const { jobs, context, database, notes, log, stopping, running } = parts;
+  const giveBack = async (job: Job<JobPayload>, token: string | undefined): Promise<never> => {
+    await job.moveToWait(token);
+    throw new WaitingError();
+  };
   const work = async (job: Job<JobPayload>, token: string | undefined): Promise<void> => {
+    // A worker that was about to take one takes it although it stops.
+    if (stopping.aborted) return giveBack(job, token);
     const declaration = jobs.get(job.name);
     // Of a newer version that runs beside this one: it is tried again, perhaps there.
     if (!declaration) throw new Error(`There is no job ${job.name}`);
@@ -95,11 +101,8 @@ export function processor<Context>(parts: ProcessParts<Context>): Processor<JobP
       notes.succeeded(job.name, took());
       log.debug('Job done', { job: job.name, durationMs: Math.round(took()) });
     } catch (error) {
-      if (stopping.aborted) {
-        // It was told to end, and has not failed: another worker, or the next start, runs it.
-        await job.moveToWait(token);
-        throw new WaitingError();
-      }
+      // It was told to end, and has not failed: another worker, or the next start, runs it.
+      if (stopping.aborted) return giveBack(job, token);
       notes.failed(job.name, took(), reasonOf(error));
       log.error('Job failed', { job: job.name, attempt: job.attemptsMade + 1, ...errorFields(error) });
       throw shownError(error);

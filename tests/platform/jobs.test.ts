@@ -110,6 +110,18 @@ describe.each(hasRedis ? ['PostgreSQL', 'Redis'] : ['PostgreSQL'])('jobs with a 
     await expect.poll(() => runsOf('slow')).toMatchObject({ runs: 1, failures: 0, lastFailed: undefined });
   });
 
+  test('C10: a job that comes again after its row is done does nothing', async () => {
+    let runs = 0;
+    const worker = await start([job('plain', () => void runs++)]);
+    const row = await ask('plain');
+    await settled(row, 'done');
+    // As a relay that was too late would; the queue has forgotten the first.
+    await loseEverything();
+    await queue.relay([{ id: row, topic: 'plain', payload: {}, attempts: 2 }]);
+    await worker.idle();
+    expect([runs, await outboxStatus(kairos.pool, row)]).toEqual([1, 'done']);
+  });
+
   test('what runs says how far it is, and the table tells', async () => {
     const gate = Promise.withResolvers<void>();
     const counting = job('counting', async ({ progress }) => {
@@ -120,7 +132,7 @@ describe.each(hasRedis ? ['PostgreSQL', 'Redis'] : ['PostgreSQL'])('jobs with a 
     await ask('counting');
     await expect.poll(() => status([relay, counting]), { timeout: 10_000 }).toContain('counting  250 of 1,000');
     const text = await status([relay, counting]);
-    expect(text).toMatch(new RegExp(`^Queue   ${backend}: [12] running, 0 waiting, 0 failed$`, 'm'));
+    expect(text).toMatch(new RegExp(`^Queue   ${backend}: [12] running, \\d waiting, 0 failed$`, 'm'));
     expect(text).toMatch(/^counting +on demand +- +- +- +0 +0 +1 +0 +0$/m);
     expect(text).toMatch(/^relay-outbox +every 0.2 s +(?:now|in 0 s) +\d s ago +- +\d+ +0 +\d +\d +0$/m);
     gate.resolve();
