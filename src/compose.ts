@@ -10,9 +10,16 @@ import { createJobs, type Jobs } from './compose-jobs.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
 import type { Engine } from './fhir/engine.ts';
-import type { ResourceDeclaration } from './fhir/resource.ts';
-import { declareOperations, type OperationContext, type OperationModule } from './operation-context.ts';
+import {
+  declareOperations,
+  declareResources,
+  type OperationContext,
+  type OperationModule,
+  type ResourceModule,
+  type UseContext,
+} from './operation-context.ts';
 import { plainContent } from './fhir/store/content.ts';
+import { createKeptReplies } from './fhir/store/kept-reply.ts';
 import { createRepository } from './fhir/store/postgres-repository.ts';
 import type { StoreParts } from './fhir/store/reader.ts';
 import { searchLayout } from './fhir/store/search-layout.ts';
@@ -30,6 +37,7 @@ import { observeJobs } from './platform/job-metrics.ts';
 import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
+import { createScheduling, type Scheduling } from './scheduling/scheduling.ts';
 import { StartError } from './platform/start-error.ts';
 
 /** Connections beside those of the lanes: more of them lengthen the tail on two cores without more throughput. */
@@ -47,6 +55,7 @@ export interface Kairos {
   readonly keys: Keys;
   /** What everything in `auth/` is made of. */
   readonly identity: AuthParts;
+  readonly scheduling: Scheduling;
   /** The authorization server and its pages. */
   readonly auth: Identity;
   readonly jobs: Jobs;
@@ -117,13 +126,18 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const opening = options.database ? Promise.resolve(options.database) : openDatabase(config, options.say);
   // The server comes up in a process of its own while this one reads the definitions.
   opening.catch(() => undefined);
-  const [declarations, modules] = await Promise.all([
-    loadFolder<ResourceDeclaration>(folder('resources')),
+  const [types, modules] = await Promise.all([
+    loadFolder<ResourceModule>(folder('resources')),
     loadFolder<OperationModule>(folder('operations')),
   ]);
   const definitions = loadDefinitions();
   const terminology = loadTerminology();
-  const resources = new Map(declarations.map((d) => [d.type, d]));
+  const joined: { context?: OperationContext } = {};
+  const use: UseContext = () => {
+    if (!joined.context) throw new Error('A declaration was used before everything was joined');
+    return joined.context;
+  };
+  const resources = new Map(declareResources(types, use).map((d) => [d.type, d]));
   const publicUrl = publicUrlOf(config);
   const baseUrl = `${publicUrl}/fhir/R4`;
   const issuer = `${publicUrl}/oauth`;
@@ -155,11 +169,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       ...(options.say ? { say: options.say } : {}),
     });
     const keys = await installationKeys(config, pool);
-    const joined: { context?: OperationContext } = {};
-    const operations = declareOperations(modules, () => {
-      if (!joined.context) throw new Error('An operation was called before everything was joined');
-      return joined.context;
-    });
+    const operations = declareOperations(modules, use);
     const engine: Engine = {
       definitions,
       resources,
@@ -175,6 +185,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       baseUrl,
       validateReferences: config.validateReferences,
       oauthUris: oauthUris({ issuer, publicUrl, settings: config.identity }),
+      keptReplies: createKeptReplies(keys),
       cursorKey: keys.derive('page links'),
     };
     await loadConformance(engine);
@@ -194,7 +205,8 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       fhirBase: baseUrl,
       engine,
     };
-    joined.context = { identity };
+    const scheduling = createScheduling(engine, { keys, log });
+    joined.context = { identity, scheduling };
     const metrics = createMetrics();
     observePool(metrics, pool);
     observeJobs(metrics, { database: pool, counts: async () => (await jobs.queue()).counts() });
@@ -222,6 +234,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       pool,
       keys,
       identity,
+      scheduling,
       auth,
       jobs,
       log,

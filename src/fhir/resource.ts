@@ -1,5 +1,6 @@
 /** The declaration of a resource type: one file in `src/resources/` is all that a type needs. */
 import type { Resource } from '@medplum/fhirtypes';
+import type { Principal } from './access.ts';
 import type { Issue } from './outcome.ts';
 import type { Change, Transaction } from './store/repository.ts';
 
@@ -50,8 +51,11 @@ export interface ResourceDeclaration {
   readonly raw?: true;
   /** Rules beyond structure, bindings, invariants and profiles. Pure. */
   check?(resource: Resource): readonly Issue[];
-  /** Rows kept in a domain's tables, written in the same transaction as every change. */
-  project?(tx: Transaction, change: Change): Promise<void>;
+  /**
+   * What changes of the type do to other rows, and rules that need to know who makes which change of what: in the same transaction, after the
+   * rows of the type are written. @throws FhirError where a change must not be: nothing of the transaction remains
+   */
+  project?(tx: Transaction, changes: readonly Change[], by: Principal): Promise<void>;
 }
 
 /** Fills in what most types share. */
