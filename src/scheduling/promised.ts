@@ -57,8 +57,8 @@ async function zoneToday(parts: SchedulingParts, appointment: Appointment): Prom
   const directory = await parts.directory.current();
   const people = appointment.participant.map((p) => directory.resolve(p.actor?.reference ?? ''));
   const places = new Set(people.filter((p) => p.startsWith('Location/')));
-  const entries = people.flatMap((p) => directory.of(p)).filter((e) => places.has(`Location/${e.location?.id ?? ''}`));
-  return entries[0]?.zone?.name;
+  const entry = people.flatMap((p) => directory.of(p)).find((e) => places.has(`Location/${e.location?.id ?? ''}`));
+  return entry?.zone?.name;
 }
 
 /** Puts a Task for the front desk on the list for each broken promise, once for each start. @returns how many were added */
