@@ -117,14 +117,15 @@ export class Migration20261127000000_scheduling extends Migration {
         if found is null then return; end if;
         perform from "slot" where "id" = any (found) order by "id" for no key update;
         with truth as (
-          select distinct on (s."id") s."id",
+          select s."id",
             "scheduling_truth"(s."schedule", p.service, tstzrange(s."start", s."end"),
               tstzrange(s."start" - make_interval(secs => p.before), s."end" + make_interval(secs => p.after)), p.actors, p.capacity) as status,
             exists (select from "occupancy" o where o."actor" = any (p.actors) and o."override" and o."during" && tstzrange(s."start", s."end"))
               or exists (select from "occupancy" o where o."actor" = any (p.actors) and not o."override" and o."during" && tstzrange(s."start", s."end") and o."lane" > p.capacity) as over
           from "slot" s
-          join json_to_recordset(spans) p(schedule text, service text, before int, after int, capacity int, actors uuid[]) on s."schedule" = p.schedule
-            and case when p.service is null then s."service" is null else s."service"[1] = p.service end
+          join (select distinct on (x.schedule, x.service) x.* from json_to_recordset(spans)
+                x(schedule text, service text, before int, after int, capacity int, actors uuid[]) order by x.schedule, x.service) p
+            on s."schedule" = p.schedule and case when p.service is null then s."service" is null else s."service"[1] = p.service end
           where s."id" = any (found) and not exists (select from "scheduling_time" t where t."slot" = s."id" and t."kind" <> 'opening')
         ), changed as (
           update "slot" r set "status" = t.status, "version" = r."version" + 1, "last_updated" = at, "method" = 'PUT',

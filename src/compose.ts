@@ -18,6 +18,7 @@ import {
   type UseContext,
 } from './operation-context.ts';
 import { plainContent } from './fhir/store/content.ts';
+import { createKeptReplies } from './fhir/store/kept-reply.ts';
 import { createRepository } from './fhir/store/postgres-repository.ts';
 import type { StoreParts } from './fhir/store/reader.ts';
 import { searchLayout } from './fhir/store/search-layout.ts';
@@ -177,6 +178,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       baseUrl,
       validateReferences: config.validateReferences,
       oauthUris: oauthUris({ issuer, publicUrl, settings: config.identity }),
+      keptReplies: createKeptReplies(keys),
       cursorKey: keys.derive('page links'),
     };
     await loadConformance(engine);
