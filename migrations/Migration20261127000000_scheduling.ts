@@ -77,14 +77,14 @@ export class Migration20261127000000_scheduling extends Migration {
                    and (t."services" is null or service is null or service = any (t."services"))) then
           return 'busy-unavailable';
         end if;
-        if capacity = 1 then
+        if "scheduling_truth"."capacity" = 1 then
           select count(*), count(*) filter (where not o."tentative") into rows, firm from "occupancy" o
             where o."actor" = any (actors) and o."during" && padded and (o."expires" is null or o."expires" > now());
           return case when rows = 0 then 'free' when firm > 0 then 'busy' else 'busy-tentative' end;
         end if;
         if exists (select from unnest(actors) a where not exists (
-            select from generate_series(1, capacity) l where not exists (
-              select from "occupancy" o where o."actor" = a and o."during" && padded and o."lanes" && "scheduling_lanes"(l, capacity)
+            select from generate_series(1, "scheduling_truth"."capacity") l where not exists (
+              select from "occupancy" o where o."actor" = a and o."during" && padded and o."lanes" && "scheduling_lanes"(l, "scheduling_truth"."capacity")
                 and (o."expires" is null or o."expires" > now())))) then
           return case when exists (select from "occupancy" o where o."actor" = any (actors) and o."during" && padded and not o."tentative")
             then 'busy' else 'busy-tentative' end;
