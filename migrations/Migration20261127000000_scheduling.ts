@@ -6,6 +6,9 @@ import { Migration } from '@mikro-orm/migrations';
  */
 export class Migration20261127000000_scheduling extends Migration {
   override up(): void {
+    // Plans are kept for as long as a connection lives, and may be made when the tables are still empty.
+    const indexed = 'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off';
+
     this.addSql(`alter table "slot" add "service" text[] collate "C" null`);
     this.addSql(
       `create index "slot_service_gin" on "slot" using gin ("service") with (gin_pending_list_limit = 1024) where "service" is not null`,
@@ -104,7 +107,7 @@ export class Migration20261127000000_scheduling extends Migration {
       from json_each(content::json) with ordinality k(key, value, n) where k.key <> 'overbooked' $$`);
 
     // Brings the Slots that a change may concern to their true status. The candidates are locked first, in order: what is looked at then is settled.
-    this.addSql(`create function "scheduling_restate"("spans" json) returns void language plpgsql as $$
+    this.addSql(`create function "scheduling_restate"("spans" json) returns void language plpgsql ${indexed} as $$
       declare found text[]; at timestamptz := date_trunc('milliseconds', clock_timestamp());
       begin
         select array_agg(distinct s."id") into found
@@ -155,7 +158,7 @@ export class Migration20261127000000_scheduling extends Migration {
 
     // Everything that a change of appointments does to other rows, in one round trip. KS001: somebody is taken; KS002: blocked; KS003: a cap is reached;
     // KS004: too many holds. A serialization failure with the hint `rules`: they have changed since they were read.
-    this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql as $$
+    this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql ${indexed} as $$
       declare r record; placed boolean; counted int; notes json[] := '{}';
       begin
         if (p->>'revision') is not null and (p->>'revision')::bigint <> (select "n" from "scheduling_revision") then

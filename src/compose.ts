@@ -35,7 +35,7 @@ import { loadFolder } from './platform/folder.ts';
 import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
-import { createScheduling } from './scheduling/scheduling.ts';
+import { createScheduling, type Scheduling } from './scheduling/scheduling.ts';
 import { StartError } from './platform/start-error.ts';
 
 /** Connections beside those of the lanes: more of them lengthen the tail on two cores without more throughput. */
@@ -53,6 +53,7 @@ export interface Kairos {
   readonly keys: Keys;
   /** What everything in `auth/` is made of. */
   readonly identity: AuthParts;
+  readonly scheduling: Scheduling;
   /** The authorization server and its pages. */
   readonly auth: Identity;
   readonly log: Log;
@@ -215,7 +216,22 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       accessOf: options.accessOf ?? auth.accessOf,
     });
     const unready = (): void => void (stopping = true);
-    return { config, engine, app: http, store, database, pool, keys, identity, auth, log, metrics, unready, close };
+    return {
+      config,
+      engine,
+      app: http,
+      store,
+      database,
+      pool,
+      keys,
+      identity,
+      scheduling,
+      auth,
+      log,
+      metrics,
+      unready,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

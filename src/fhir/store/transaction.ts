@@ -45,12 +45,21 @@ function note(trouble: Trouble, error: unknown): void {
 /** Nothing within the transaction can be mended any more: it must run again, or its connection is gone. */
 const isLost = ({ error }: Trouble): boolean => error !== undefined && (isRetryable(error) || isBroken(error));
 
+/** Statements that do not wait for one another leave together: a write to the socket costs more than a short statement. */
+function gather({ connection }: pg.ClientBase): void {
+  const stream = connection?.stream;
+  if (!stream || stream.writableCorked > 0) return;
+  stream.cork();
+  setImmediate(() => stream.uncork());
+}
+
 function createTransaction(parts: TransactionParts, client: pg.ClientBase, trouble: Trouble): Transaction {
   // Statements are sent as they come, and run in this order: what does not need the reply of one before does not wait for it.
   const sent = async (send: () => Promise<Reply>, evenAborted = false): Promise<Reply> => {
     // The reason says more than that the transaction is aborted.
     if (trouble.aborted && !evenAborted) throw clientError(trouble.error);
     try {
+      gather(client);
       return await send();
     } catch (error) {
       if (trouble.aborted && !evenAborted) throw clientError(trouble.error);
@@ -246,6 +255,7 @@ async function attempt<T>(
   };
   try {
     // Not waited for: when it fails, so does all that follows.
+    gather(client);
     const begun = send(begin);
     const value = await work(createTransaction(parts, client, trouble));
     await begun;

@@ -1,11 +1,10 @@
-/** Weekly hours, seasons, overrides, holidays and time off. Scheduling semantics D5.2 and D6 to D9. */
+/** Weekly hours, seasons, overrides and holidays. Scheduling semantics D5.2 and D6 to D9. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { blocksBetween, rulesOn, windowsBetween, windowsOf } from '../../../src/scheduling/model/availability.ts';
-import { calendarProblems } from '../../../src/scheduling/model/calendar-problems.ts';
 import { merge, overlaps } from '../../../src/scheduling/model/interval.ts';
 import { type Calendar, type Weekday, WEEKDAYS } from '../../../src/scheduling/model/rules.ts';
-import { addDays, zoneNamed } from '../../../src/scheduling/model/zone.ts';
+import { addDays } from '../../../src/scheduling/model/zone.ts';
 import { at, calendar, HOUR, instant, rule, written } from './calendars.ts';
 
 const hoursOf = (of: Calendar, date: string, service?: string): string[] =>
@@ -138,24 +137,6 @@ describe('on days when clocks change', () => {
     const breaks = [{ start: at('01:00'), end: at('01:30') }];
     const [window] = windowsOf(calendar([rule('00:00', '06:00', { breaks })]), autumn);
     expect(window?.breaks.map((each) => (each.end - each.start) / HOUR)).toEqual([1.5]);
-  });
-
-  test('time off covers both midnights of Havana', () => {
-    const days = [
-      { from: '2026-11-01', until: '2026-11-01' },
-      { from: '2026-10-31', until: '2026-10-31' },
-    ];
-    const of = calendar([], { zone: 'America/Havana', notAvailable: days });
-    const [before, after] = blocksBetween(of, Date.UTC(2026, 9, 30), Date.UTC(2026, 10, 3));
-    expect(before?.end).toBe(Date.UTC(2026, 10, 1, 5));
-    expect(after?.start).toBe(Date.UTC(2026, 10, 1, 4));
-  });
-
-  test('recurring time off is as long as the day has it', () => {
-    const recurrence = { days: WEEKDAYS, start: at('01:00'), end: at('01:30'), everyWeeks: 1 };
-    const of = calendar([], { notAvailable: [{ from: autumn, until: autumn, recurrence }] });
-    const [block] = blocksBetween(of, instant('2026-11-01 00:00'), instant('2026-11-02 00:00'));
-    expect(block && (block.end - block.start) / HOUR).toBe(1.5);
   });
 
   test('a night has an hour less or more', () => {
@@ -316,134 +297,4 @@ describe('windowsBetween', () => {
       { numRuns: 300 },
     );
   });
-});
-
-describe('time off', () => {
-  const [from, to] = [instant('2026-06-01 00:00'), instant('2026-07-01 00:00')];
-  const blocked = (notAvailable: Calendar['notAvailable'], service?: string): string[] =>
-    written(blocksBetween(calendar([], { notAvailable }), from, to, service));
-
-  test('dates are whole local days, the last one included', () => {
-    expect(blocked([{ from: '2026-06-10', until: '2026-06-11' }])).toEqual(['2026-06-10 00:00 to 2026-06-12 00:00']);
-    const [day] = blocksBetween(
-      calendar([], { notAvailable: [{ from: '2026-03-08', until: '2026-03-08' }] }),
-      instant('2026-03-01 00:00'),
-      to,
-    );
-    expect(day && (day.end - day.start) / HOUR).toBe(23);
-  });
-
-  test('instants are half-open', () => {
-    const off = { from: instant('2026-06-10 10:00'), until: instant('2026-06-10 11:30') };
-    expect(blocked([off])).toEqual(['2026-06-10 10:00 to 2026-06-10 11:30']);
-    const of = calendar([], { notAvailable: [off] });
-    expect(blocksBetween(of, off.until, off.until + HOUR)).toEqual([]);
-    expect(blocksBetween(of, off.until - 1, off.until)).toHaveLength(1);
-    expect(blocksBetween(of, off.from - HOUR, off.from)).toEqual([]);
-  });
-
-  test('a side left out is open', () => {
-    const [block] = blocksBetween(calendar([], { notAvailable: [{ from: '2026-06-10' }] }), from, to);
-    expect(block).toMatchObject({ start: instant('2026-06-10 00:00'), end: Infinity });
-  });
-
-  test('recurs on its days and at its times, within its span', () => {
-    const recurrence = { days: ['tue', 'thu'] as const, start: at('13:00'), end: at('15:00'), everyWeeks: 1 };
-    expect(blocked([{ from: '2026-06-04', until: '2026-06-11', recurrence }])).toEqual([
-      '2026-06-04 13:00 to 2026-06-04 15:00',
-      '2026-06-09 13:00 to 2026-06-09 15:00',
-      '2026-06-11 13:00 to 2026-06-11 15:00',
-    ]);
-  });
-
-  test('recurs every second week from that of its start', () => {
-    const recurrence = { days: ['mon'] as const, start: at('13:00'), end: at('15:00'), everyWeeks: 2 };
-    expect(blocked([{ from: '2026-06-03', recurrence }])).toEqual([
-      '2026-06-15 13:00 to 2026-06-15 15:00',
-      '2026-06-29 13:00 to 2026-06-29 15:00',
-    ]);
-  });
-
-  test('recurs past midnight, also out of the day before the span that is asked for', () => {
-    const recurrence = { days: ['sun'] as const, start: at('22:00'), end: at('04:00'), everyWeeks: 1 };
-    expect(blocked([{ until: '2026-06-06', recurrence }])).toEqual(['2026-05-31 22:00 to 2026-06-01 04:00']);
-    expect(blocked([{ from: from + HOUR, until: from + 2 * HOUR, recurrence }])).toEqual([
-      '2026-06-01 01:00 to 2026-06-01 02:00',
-    ]);
-  });
-
-  test('of some services is no time off from others', () => {
-    const off = { from: '2026-06-10', until: '2026-06-10', services: ['HealthcareService/a'], description: 'Course' };
-    expect(blocked([off], 'HealthcareService/a')).toHaveLength(1);
-    expect(blocked([off], 'HealthcareService/b')).toEqual([]);
-    expect(blocked([off])).toEqual([]);
-    expect(blocksBetween(calendar([], { notAvailable: [off] }), from, to, 'HealthcareService/a')[0]?.why).toBe(off);
-  });
-
-  test('goes by the zone of the calendar', () => {
-    const of = calendar([], { zone: 'Asia/Tokyo', notAvailable: [{ from: '2026-06-10', until: '2026-06-10' }] });
-    expect(blocksBetween(of, from, to)[0]?.start).toBe(zoneNamed('Asia/Tokyo').instantOf('2026-06-10', 0, 'start'));
-  });
-});
-
-test('what is wrong with a calendar is said, and nothing of one that is right', () => {
-  const atBothEnds = [
-    { start: at('09:00'), end: at('09:15') },
-    { start: at('16:45'), end: at('17:00') },
-  ];
-  const pastMidnight = [
-    { start: at('23:30'), end: at('00:30') },
-    { start: at('05:00'), end: at('06:00') },
-  ];
-  const right = calendar(
-    [
-      rule('09:00', '17:00', { breaks: atBothEnds, capacity: 32, everyWeeks: 2, weekOf: '2026-06-08' }),
-      rule('22:00', '06:00', { breaks: pastMidnight, capacity: 1, zone: 'Asia/Tokyo' }),
-      rule('00:00', '24:00', { from: '2026-06-10', until: '2026-06-10', breaks: [lunch] }),
-      rule('08:00', '08:00', { breaks: [{ start: at('07:00'), end: at('08:00') }] }),
-    ],
-    {
-      from: '2026-06-10',
-      until: '2026-06-10',
-      notAvailable: [{ from: '2026-06-10' }, { until: 5 }, { from: '2026-06-10', until: 5 }, { from: 5, until: 6 }],
-    },
-  );
-  expect([...calendarProblems(right)]).toEqual([]);
-  const wrong: [Calendar, RegExp][] = [
-    [calendar([], { zone: 'Mars/Olympus' }), /no time zone Mars/],
-    [calendar([], { from: '2026-02-01', until: '2026-01-01' }), /season ends before/],
-    [calendar([rule('09:00', '17:00'), rule('09:00', '17:00')]), /same id/],
-    [calendar([rule('09:00', '17:00', { days: [] })]), /on no day/],
-    [calendar([rule('09:00', '17:00', { zone: 'Nowhere' })]), /no time zone Nowhere/],
-    [calendar([rule('09:00', '17:00', { from: '2026-02-01', until: '2026-01-01' })]), /ends before it begins/],
-    [calendar([rule('09:00', '17:00', { everyWeeks: 2 })]), /needs weekOf/],
-    [calendar([rule('09:00', '17:00', { everyWeeks: 0 })]), /1 or more/],
-    [calendar([rule('09:00', '17:00', { capacity: 33 })]), /capacity/],
-    [calendar([rule('09:00', '25:00')]), /from 00:00 to 24:00/],
-    [
-      calendar([rule('09:00', '17:00', { breaks: [{ start: at('16:30'), end: at('17:30') }] })]),
-      /16:30 to 17:30 is not inside/,
-    ],
-    [calendar([rule('09:00', '17:00', { breaks: [{ start: at('08:00'), end: at('08:30') }] })]), /not inside/],
-    [calendar([rule('09:00', '17:00', { breaks: [{ start: at('12:00'), end: at('12:00') }] })]), /is empty/],
-    [
-      calendar([], { overrides: [{ date: '2026-06-10', hours: [{ start: 0, end: 60, breaks: [], capacity: 0 }] }] }),
-      /override of 2026-06-10/,
-    ],
-    [
-      calendar([], { notAvailable: [{ id: 'a', from: '2026-06-10', until: '2026-06-09' }] }),
-      /time off a: it ends before/,
-    ],
-    [calendar([], { notAvailable: [{ from: 5, until: 5 }] }), /ends before/],
-    [
-      calendar([], { notAvailable: [{ recurrence: { days: ['mon'], start: 0, end: 60, everyWeeks: 2 } }] }),
-      /needs a start/,
-    ],
-    [calendar([], { notAvailable: [{ recurrence: { days: [], start: 0, end: 60, everyWeeks: 1 } }] }), /on no day/],
-  ];
-  for (const [of, problem] of wrong) {
-    const found = [...calendarProblems(of)];
-    expect(found, String(problem)).toHaveLength(1);
-    expect(found[0]).toMatch(problem);
-  }
 });
