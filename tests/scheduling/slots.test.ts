@@ -69,3 +69,36 @@ test('a Slot of a group is busy when the last place is taken, and free again wit
   expect(gone.status, gone.text).toBe(200);
   expect(await statusOf(slot)).toBe('free');
 });
+
+test('who names a Slot that somebody else has taken comes too late, and is told other times', async () => {
+  const slot = await slotAt('grey', 'visit', '09:00', '09:30');
+  const wanted = (who: string, status = 'booked'): object => ({
+    resourceType: 'Appointment',
+    status,
+    start: at('09:00'),
+    end: at('09:30'),
+    slot: [{ reference: `Slot/${slot}` }],
+    participant: [
+      { actor: { reference: `Patient/${who}` }, required: 'required', status: 'accepted' },
+      { actor: { reference: 'Practitioner/grey' }, required: 'required', status: 'accepted' },
+    ],
+  });
+  const won = await clinic.ann('POST', 'Appointment', wanted('ann'));
+  expect(won.status, won.text).toBe(201);
+  const lost = await clinic.bob('POST', 'Appointment', wanted('bob'));
+  expect(lost.status, lost.text).toBe(409);
+  expect(lost.body['contained']).toHaveLength(3);
+  const bundled = await clinic.bob('POST', '', {
+    resourceType: 'Bundle',
+    type: 'transaction',
+    entry: [{ resource: wanted('bob'), request: { method: 'POST', url: 'Appointment' } }],
+  });
+  expect(bundled.status, bundled.text).toBe(409);
+  // The same is said of one that never was; and what else is wrong is still a mistake.
+  const never = { ...wanted('bob'), slot: [{ reference: 'Slot/never' }] };
+  expect((await clinic.bob('POST', 'Appointment', never)).status).toBe(409);
+  const mistaken = { ...never, reasonReference: [{ reference: 'Condition/never' }, { reference: 'Procedure/never' }] };
+  expect(
+    (await clinic.bob('POST', 'Appointment', { ...mistaken, basedOn: [{ reference: 'ServiceRequest/never' }] })).status,
+  ).toBe(422);
+});
