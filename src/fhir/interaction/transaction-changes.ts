@@ -275,9 +275,12 @@ export async function writeAll(
   access: Access,
   { creates, inserts, updates }: Pick<Ready, 'creates' | 'inserts' | 'updates'>,
 ): Promise<void> {
-  if (creates.length > 0) await tx.insert(creates, access.to('create'));
-  if (inserts.length > 0) await tx.insert(inserts, access.to('update'));
-  if (updates.length > 0) await tx.update(updates, NO_RESOURCES, access.to('update'));
+  // A visit that is cancelled and one that is booked in its place are one change to the calendar.
+  await tx.together(async () => {
+    if (creates.length > 0) await tx.insert(creates, access.to('create'));
+    if (inserts.length > 0) await tx.insert(inserts, access.to('update'));
+    if (updates.length > 0) await tx.update(updates, NO_RESOURCES, access.to('update'));
+  });
 }
 
 export async function runChanges(tx: Transaction, access: Access, ready: Ready): Promise<Applied> {
