@@ -1,7 +1,7 @@
 /** The declaration of a resource type: one file in `src/resources/` is all that a type needs. */
 import type { Resource } from '@medplum/fhirtypes';
 import type { Principal } from './access.ts';
-import type { Issue } from './outcome.ts';
+import type { FhirError, Issue } from './outcome.ts';
 import type { Query } from './search/contract.ts';
 import type { Change, Transaction } from './store/repository.ts';
 
@@ -54,6 +54,8 @@ export interface ResourceDeclaration {
   advise?(query: Query, now: number): readonly Issue[];
   /** Rules beyond structure, bindings, invariants and profiles. Pure. */
   check?(resource: Resource): readonly Issue[];
+  /** What it means that these references (`Type/id`) lead nowhere; undefined: a mistake, as everywhere. */
+  missing?(resource: Resource, targets: readonly string[]): FhirError | undefined;
   /**
    * What changes of the type do to other rows, and rules that need to know who makes which change of what: in the same transaction, after the
    * rows of the type are written. @throws FhirError where a change must not be: nothing of the transaction remains

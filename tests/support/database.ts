@@ -32,6 +32,6 @@ export async function createTestDatabase(from?: string): Promise<TestDatabase> {
   };
 }
 
-/** A connection as a URL, for a process; the host is a folder of sockets. */
+/** A connection as a URL; the host is a folder of sockets. */
 export const urlOf = ({ user, password, host, port, database }: pg.ClientConfig): string =>
   `postgres://${encodeURIComponent(user ?? '')}:${encodeURIComponent(typeof password === 'string' ? password : '')}@localhost/${database ?? ''}?host=${encodeURIComponent(host ?? '')}&port=${port ?? 5432}`;
