@@ -32,6 +32,18 @@ export default {
       'Declarations are composed, never compose.',
     ),
     layer(
+      'domains-keep-apart',
+      '^src/(auth|scheduling)/',
+      '^src/(?!$1/|fhir/|platform/)',
+      'A domain knows the core and the platform, not another domain, nor who composes it.',
+    ),
+    layer(
+      'scheduling-model-is-pure',
+      '^src/scheduling/model/',
+      '^(?!src/scheduling/model/|node_modules/temporal-polyfill/)',
+      'The model computes; it reads, writes and waits for nothing.',
+    ),
+    layer(
       'nobody-imports-composition',
       '^src/(?!cli/|main|worker|app|compose)',
       '^src/(main|worker|app|compose|cli/)',
@@ -52,7 +64,7 @@ export default {
     layer(
       'bullmq-stays-in-the-queue',
       '^src/(?!platform/queue|worker)',
-      'node_modules/(bullmq|ioredis)',
+      'node_modules/(bullmq|ioredis|@bull-board)',
       'BullMQ: queue only.',
     ),
     layer('no-barrels', '^src', '/index\\.ts$', 'No index re-exports.'),

@@ -6,12 +6,20 @@ import { createPasswords } from './auth/accounts/password.ts';
 import type { AuthParts } from './auth/parts.ts';
 import { oauthUris } from './auth/smart/oauth-uris.ts';
 import { openIdentity, type Identity, type IdentityOptions } from './compose-auth.ts';
+import { createJobs, type Jobs } from './compose-jobs.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
 import type { Engine } from './fhir/engine.ts';
-import type { ResourceDeclaration } from './fhir/resource.ts';
-import { declareOperations, type OperationContext, type OperationModule } from './operation-context.ts';
+import {
+  declareOperations,
+  declareResources,
+  type OperationContext,
+  type OperationModule,
+  type ResourceModule,
+  type UseContext,
+} from './operation-context.ts';
 import { plainContent } from './fhir/store/content.ts';
+import { createKeptReplies } from './fhir/store/kept-reply.ts';
 import { createRepository } from './fhir/store/postgres-repository.ts';
 import type { StoreParts } from './fhir/store/reader.ts';
 import { searchLayout } from './fhir/store/search-layout.ts';
@@ -25,10 +33,12 @@ import { migrate } from './platform/database/migrate.ts';
 import { openDatabase, type OpenDatabase } from './platform/database/open.ts';
 import { openClient, openPool, poolNamed } from './platform/database/pool.ts';
 import { loadFolder } from './platform/folder.ts';
+import { observeJobs } from './platform/job-metrics.ts';
 import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
 import { createHub, type Hub } from './scheduling/events/hub.ts';
+import { createScheduling, type Scheduling } from './scheduling/scheduling.ts';
 import { StartError } from './platform/start-error.ts';
 
 /** Connections beside those of the lanes: more of them lengthen the tail on two cores without more throughput. */
@@ -46,8 +56,10 @@ export interface Kairos {
   readonly keys: Keys;
   /** What everything in `auth/` is made of. */
   readonly identity: AuthParts;
+  readonly scheduling: Scheduling;
   /** The authorization server and its pages. */
   readonly auth: Identity;
+  readonly jobs: Jobs;
   readonly log: Log;
   readonly metrics: Metrics;
   /** From now on `/readyz` says no. */
@@ -115,13 +127,18 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const opening = options.database ? Promise.resolve(options.database) : openDatabase(config, options.say);
   // The server comes up in a process of its own while this one reads the definitions.
   opening.catch(() => undefined);
-  const [declarations, modules] = await Promise.all([
-    loadFolder<ResourceDeclaration>(folder('resources')),
+  const [types, modules] = await Promise.all([
+    loadFolder<ResourceModule>(folder('resources')),
     loadFolder<OperationModule>(folder('operations')),
   ]);
   const definitions = loadDefinitions();
   const terminology = loadTerminology();
-  const resources = new Map(declarations.map((d) => [d.type, d]));
+  const joined: { context?: OperationContext } = {};
+  const use: UseContext = () => {
+    if (!joined.context) throw new Error('A declaration was used before everything was joined');
+    return joined.context;
+  };
+  const resources = new Map(declareResources(types, use).map((d) => [d.type, d]));
   const publicUrl = publicUrlOf(config);
   const baseUrl = `${publicUrl}/fhir/R4`;
   const issuer = `${publicUrl}/oauth`;
@@ -136,10 +153,13 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     pool,
     openClient: () => openClient(app, 'kairos lane', statementTimeoutMs),
   });
+  const log = createLog(config.logLevel);
+  const jobs = createJobs({ config, roles: database.roles, pool, log });
   let auth: Identity | undefined;
   let events: Hub | undefined;
   const close = async (): Promise<void> => {
     await events?.close();
+    await jobs.close();
     await auth?.close();
     await repository.close();
     await pool.end();
@@ -152,11 +172,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       ...(options.say ? { say: options.say } : {}),
     });
     const keys = await installationKeys(config, pool);
-    const joined: { context?: OperationContext } = {};
-    const operations = declareOperations(modules, () => {
-      if (!joined.context) throw new Error('An operation was called before everything was joined');
-      return joined.context;
-    });
+    const operations = declareOperations(modules, use);
     const engine: Engine = {
       definitions,
       resources,
@@ -172,10 +188,10 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       baseUrl,
       validateReferences: config.validateReferences,
       oauthUris: oauthUris({ issuer, publicUrl, settings: config.identity }),
+      keptReplies: createKeptReplies(keys),
       cursorKey: keys.derive('page links'),
     };
     await loadConformance(engine);
-    const log = createLog(config.logLevel);
     const identity: AuthParts = {
       pool,
       keys,
@@ -192,12 +208,17 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       fhirBase: baseUrl,
       engine,
     };
-    joined.context = { identity };
+    const scheduling = createScheduling(engine, { keys, log });
+    joined.context = { identity, scheduling };
     const metrics = createMetrics();
     observePool(metrics, pool);
+    observeJobs(metrics, { database: pool, counts: async () => (await jobs.queue()).counts() });
     let stopping = false;
     const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
-    auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), options.auth);
+    auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), {
+      openBoard: async () => (await jobs.queue()).board(),
+      ...options.auth,
+    });
     const hub = createHub(engine, { log, key: keys.derive('event positions'), maxStreams: config.eventStreams });
     events = hub;
     const http = buildApp(engine, {
@@ -214,7 +235,23 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       // They would keep the socket open for ever.
       void hub.close();
     };
-    return { config, engine, app: http, store, database, pool, keys, identity, auth, log, metrics, unready, close };
+    return {
+      config,
+      engine,
+      app: http,
+      store,
+      database,
+      pool,
+      keys,
+      identity,
+      scheduling,
+      auth,
+      jobs,
+      log,
+      metrics,
+      unready,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -6,11 +6,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { loadDefinitions } from '../fhir/definitions/registry.ts';
-import type { ResourceDeclaration } from '../fhir/resource.ts';
 import { migrationFile, schemaDifference } from '../fhir/store/schema.ts';
 import { searchLayout } from '../fhir/store/search-layout.ts';
 import { migrate } from '../platform/database/migrate.ts';
 import { openEmbeddedPostgres } from '../platform/embedded-postgres.ts';
+import { declareResources, type ResourceModule } from '../operation-context.ts';
 import { loadFolder } from '../platform/folder.ts';
 import { migrationsFolder, projectFolder } from '../platform/paths.ts';
 
@@ -19,7 +19,7 @@ const folder = await mkdtemp(path.join(os.tmpdir(), 'kairos-migration-'));
 const database = await openEmbeddedPostgres(folder, { durable: false });
 try {
   await migrate(database, { queue: false });
-  const resources = await loadFolder<ResourceDeclaration>(path.join(projectFolder, 'src/resources'));
+  const resources = declareResources(await loadFolder<ResourceModule>(path.join(projectFolder, 'src/resources')));
   const statements = await schemaDifference(database.owner, { resources, layout: searchLayout(loadDefinitions(), '') });
   if (statements.length === 0) {
     console.log('The database matches the declarations: no migration is needed.');

@@ -57,6 +57,7 @@ export const accessPredicate = (sql: Sql): AccessPredicate => sql as AccessPredi
 /** Rows that one act is allowed on. */
 export interface Rows {
   readonly act: Act;
+  readonly principal: Principal;
   reach(type: string): Reach;
   /** Equal keys mean equal predicates on the type: reads may then share one statement. */
   key(type: string): string;
@@ -81,8 +82,9 @@ export interface Access {
   to(act: Act): Rows;
 }
 
-const everything = (act: Act): Rows => ({
+const everything = (act: Act, principal: Principal): Rows => ({
   act,
+  principal,
   reach: () => 'all',
   key: () => 'all',
   rows: () => accessPredicate(raw('true')),
@@ -90,8 +92,9 @@ const everything = (act: Act): Rows => ({
   admits: () => true,
 });
 
-const nothing = (act: Act): Rows => ({
+const nothing = (act: Act, principal: Principal): Rows => ({
   act,
+  principal,
   reach: () => 'none',
   key: () => 'none',
   rows: () => accessPredicate(raw('false')),
@@ -99,30 +102,30 @@ const nothing = (act: Act): Rows => ({
   admits: () => false,
 });
 
-const byAct = (rows: (act: Act) => Rows): Readonly<Record<Act, Rows>> => ({
-  create: rows('create'),
-  read: rows('read'),
-  get: rows('get'),
-  update: rows('update'),
-  delete: rows('delete'),
-  search: rows('search'),
-  refer: rows('refer'),
-});
+type ByAct = Readonly<Record<Act, Rows>>;
 
-const EVERYTHING = byAct(everything);
-const NOTHING = byAct(nothing);
+const byAct = (rows: (act: Act, principal: Principal) => Rows, principal: Principal): ByAct => ({
+  create: rows('create', principal),
+  read: rows('read', principal),
+  get: rows('get', principal),
+  update: rows('update', principal),
+  delete: rows('delete', principal),
+  search: rows('search', principal),
+  refer: rows('refer', principal),
+});
 
 /** Sees and may do everything. */
-export const grantAll = (principal: Principal): Access => ({
-  principal,
-  key: 'all',
-  demand: () => undefined,
-  to: (act) => EVERYTHING[act],
-});
+export function grantAll(principal: Principal): Access {
+  const rows = byAct(everything, principal);
+  return { principal, key: 'all', demand: () => undefined, to: (act) => rows[act] };
+}
+
+const STRANGER: Principal = { kind: 'anonymous', name: 'nobody' };
+const NOTHING = byAct(nothing, STRANGER);
 
 /** Nobody yet: stands in the place of an access that was refused. */
 export const NOBODY: Access = {
-  principal: { kind: 'anonymous', name: 'nobody' },
+  principal: STRANGER,
   key: 'none',
   demand() {
     throw new FhirError(403, [errorIssue('forbidden', 'This is not allowed.')]);

@@ -3,13 +3,13 @@
  * known parameters, often enough and of the declared type.
  * @see https://hl7.org/fhir/R4/operations.html#request
  */
-import type { CodeableConcept, Coding, Resource } from '@medplum/fhirtypes';
+import type { CodeableConcept, Coding, Duration, Identifier, Reference, Resource, Timing } from '@medplum/fhirtypes';
 import type { OperationDef, OperationParameterDef } from './definitions/model.ts';
 import type { Engine } from './engine.ts';
 import type { RequestContext } from './context.ts';
 import type { OperationDeclaration, OperationReply, OperationRequest } from './operation.ts';
+import { fromParameter, fromText, isObject, tokensOf, type Token } from './operation-values.ts';
 import { badRequest, FhirError } from './outcome.ts';
-import { FORMAT_HINTS, FORMATS } from './validation/formats.ts';
 
 /** One value: `type` as sent, `Uri`, `Coding`, or `Resource`. */
 interface Given {
@@ -26,7 +26,17 @@ export interface OperationInput {
   boolean(name: string): boolean | undefined;
   coding(name: string): Coding | undefined;
   codeableConcept(name: string): CodeableConcept | undefined;
+  codeableConcepts(name: string): readonly CodeableConcept[];
+  /** With a `reference` (relative when it is ours) or an `identifier`, to a type that the parameter is for. */
+  reference(name: string): Reference | undefined;
+  references(name: string): readonly Reference[];
+  /** Of a parameter whose search type is token. */
+  tokens(name: string): readonly Token[];
+  identifier(name: string): Identifier | undefined;
+  duration(name: string): Duration | undefined;
+  timing(name: string): Timing | undefined;
   resource(name: string): Resource | undefined;
+  resources(name: string): readonly Resource[];
 }
 
 /** Carries the place in a paged reply; only our own `next` links have it. */
@@ -34,114 +44,6 @@ export const PAGE_PARAMETER = '_cursor';
 
 /** Parameters of every interaction; they don't belong to the operation unless it declares them. */
 const GENERAL = new Set(['_format', '_pretty', '_summary', '_elements', PAGE_PARAMETER]);
-
-/** Types that stand for one another on the wire: clients mix them, and no meaning is lost. */
-const FAMILIES: readonly (readonly string[])[] = [
-  ['uri', 'url', 'canonical', 'oid', 'uuid'],
-  ['string', 'code', 'id', 'markdown'],
-  ['integer', 'positiveInt', 'unsignedInt'],
-  ['date', 'dateTime', 'instant'],
-];
-
-const capital = (s: string): string => s.charAt(0).toUpperCase() + s.slice(1);
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** JavaScript's type of a primitive's JSON; undefined for complex types. */
-function jsonType(type: string, engine: Engine): 'string' | 'number' | 'boolean' | undefined {
-  if (engine.definitions.type(type)?.kind !== 'primitive') return undefined;
-  if (type === 'boolean') return 'boolean';
-  return ['integer', 'positiveInt', 'unsignedInt', 'decimal'].includes(type) ? 'number' : 'string';
-}
-
-const wrongType = (definition: OperationParameterDef, found: string): FhirError =>
-  badRequest(
-    'value',
-    `Parameter ${definition.name} is ${found}: send value${capital(definition.type ?? '')}.`,
-    definition.name,
-  );
-
-/** The value as JSON would hold it. @throws FhirError 400 when the text is not a value of the type */
-function fromText(text: string, definition: OperationParameterDef, engine: Engine): unknown {
-  const type = definition.type ?? '';
-  const json = jsonType(type, engine);
-  if (json === undefined) {
-    throw badRequest(
-      'value',
-      `Parameter ${definition.name} is a ${type || 'group'}: send it by POST in a Parameters resource.`,
-      definition.name,
-    );
-  }
-  const regex = engine.definitions.type(type)?.regex;
-  const fits = FORMATS[type] ?? ((t: string) => regex === undefined || new RegExp(`^(?:${regex})$`, 'u').test(t));
-  if (text === '' || !fits(text)) {
-    const hint = FORMAT_HINTS[type];
-    throw badRequest(
-      'value',
-      `Parameter ${definition.name} is not a ${type}${hint === undefined ? '' : `: send ${hint}`}.`,
-      definition.name,
-    );
-  }
-  if (json === 'boolean') return text === 'true';
-  if (json === 'string') return text;
-  const number = Number(text);
-  if (type !== 'decimal' && Math.abs(number) > 2_147_483_647) {
-    throw badRequest('value', `Parameter ${definition.name} is beyond the 32 bits of an ${type}.`, definition.name);
-  }
-  return number;
-}
-
-/** A parameter of the Parameters resource. @throws FhirError 400 */
-function fromParameter(
-  sent: Readonly<Record<string, unknown>>,
-  definition: OperationParameterDef,
-  engine: Engine,
-): unknown {
-  const key = Object.keys(sent).find((k) => k.startsWith('value') || k === 'resource' || k === 'part');
-  const value = key === undefined ? undefined : sent[key];
-  if (key === undefined || value === undefined) {
-    throw badRequest(
-      'required',
-      `Parameter ${definition.name} has no value: send value${capital(definition.type ?? '')}.`,
-      definition.name,
-    );
-  }
-  const type = definition.type ?? '';
-  const kind = engine.definitions.type(type)?.kind;
-  if (kind === 'resource' || type === 'Resource') {
-    if (key !== 'resource' || !isObject(value)) {
-      throw badRequest(
-        'value',
-        `Parameter ${definition.name} is a resource: send it as \`resource\`.`,
-        definition.name,
-      );
-    }
-    if (type !== 'Resource' && value.resourceType !== type) {
-      throw badRequest('value', `Parameter ${definition.name} must be a ${type}.`, definition.name);
-    }
-    return value;
-  }
-  if (definition.type === undefined) {
-    if (key !== 'part')
-      throw badRequest(
-        'value',
-        `Parameter ${definition.name} is a group: send its parts as \`part\`.`,
-        definition.name,
-      );
-    return value;
-  }
-  const accepted = FAMILIES.find((f) => f.includes(type)) ?? [type];
-  if (!accepted.some((t) => key === `value${capital(t)}`)) throw wrongType(definition, `sent as ${key.slice(0, 40)}`);
-  const json = jsonType(type, engine);
-  if (json === undefined) {
-    if (!isObject(value)) throw wrongType(definition, 'not an object');
-    return value;
-  }
-  if (typeof value !== json) throw wrongType(definition, `not a ${type}`);
-  if (json !== 'boolean') fromText(String(value), definition, engine);
-  return value;
-}
 
 /** What was sent in the body's Parameters, by entry. @throws FhirError 400 when the resource is no Parameters */
 function entriesOf(parameters: unknown): readonly Readonly<Record<string, unknown>>[] {
@@ -243,15 +145,14 @@ function readOperationInput(engine: Engine, url: string, request: OperationReque
     const value = first(name);
     return typeof value === 'string' ? value : undefined;
   };
+  const texts = (name: string): readonly string[] => all(name).filter((v) => typeof v === 'string');
   // Objects were checked above against the type that the OperationDefinition declares.
-  const object = <T>(name: string): T | undefined => {
-    const value = first(name);
-    return isObject(value) ? (value as T) : undefined;
-  };
+  const objects = <T>(name: string): readonly T[] => all(name).filter(isObject) as readonly T[];
+  const object = <T>(name: string): T | undefined => objects<T>(name)[0];
   return {
     names: new Set(given.map((g) => g.name)),
     text,
-    texts: (name) => all(name).filter((v) => typeof v === 'string'),
+    texts,
     integer: (name) => {
       const value = first(name);
       return typeof value === 'number' ? value : undefined;
@@ -262,7 +163,15 @@ function readOperationInput(engine: Engine, url: string, request: OperationReque
     },
     coding: (name) => object<Coding>(name),
     codeableConcept: (name) => object<CodeableConcept>(name),
+    codeableConcepts: (name) => objects<CodeableConcept>(name),
+    reference: (name) => object<Reference>(name),
+    references: (name) => objects<Reference>(name),
+    tokens: (name) => texts(name).flatMap(tokensOf),
+    identifier: (name) => object<Identifier>(name),
+    duration: (name) => object<Duration>(name),
+    timing: (name) => object<Timing>(name),
     resource: (name) => object<Resource>(name),
+    resources: (name) => objects<Resource>(name),
   };
 }
 

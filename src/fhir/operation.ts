@@ -35,5 +35,7 @@ export interface OperationDeclaration {
   readonly needs: readonly Act[];
   /** Operations that change nothing may also be called by GET. */
   readonly affectsState: boolean;
+  /** Anybody may call it, signed in or not: it tells no more than what is offered to all, and asks for itself about the rest. */
+  readonly open?: true;
   handle(engine: Engine, ctx: RequestContext, request: OperationRequest): Promise<OperationReply>;
 }

@@ -2,7 +2,7 @@
  * Errors and OperationOutcomes: thrown once as FhirError, rendered once at the edge.
  * @see https://hl7.org/fhir/R4/operationoutcome.html
  */
-import type { OperationOutcome } from '@medplum/fhirtypes';
+import type { OperationOutcome, Resource } from '@medplum/fhirtypes';
 
 /** Codes of http://hl7.org/fhir/issue-type that the server uses. */
 export type IssueCode =
@@ -59,12 +59,25 @@ export class FhirError extends Error {
   readonly issues: readonly Issue[];
   /** Headers for the reply, such as Retry-After or Allow. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Resources that help to mend it, such as other times; each has an id of its own. */
+  readonly contained: readonly Resource[];
 
-  constructor(status: number, issues: readonly Issue[], headers: Readonly<Record<string, string>> = {}) {
+  constructor(
+    status: number,
+    issues: readonly Issue[],
+    headers: Readonly<Record<string, string>> = {},
+    contained: readonly Resource[] = [],
+  ) {
     super(issues[0]?.diagnostics ?? `HTTP ${status}`);
     this.status = status;
     this.issues = issues;
     this.headers = headers;
+    this.contained = contained;
+  }
+
+  /** What it takes to tell it in full, once the work that failed is over. */
+  complete(): Promise<FhirError> {
+    return Promise.resolve(this);
   }
 }
 
@@ -74,9 +87,10 @@ export const badRequest = (code: IssueCode, diagnostics: string, expression?: st
 export const notFound = (type: string, id: string): FhirError =>
   new FhirError(404, [errorIssue('not-found', `${type}/${id} is not known here.`)]);
 
-export function toOutcome(issues: readonly Issue[]): OperationOutcome {
+export function toOutcome(issues: readonly Issue[], contained: readonly Resource[] = []): OperationOutcome {
   return {
     resourceType: 'OperationOutcome',
+    ...(contained.length > 0 ? { contained: [...contained] } : {}),
     issue: issues.map((i) => ({
       severity: i.severity,
       code: i.code,

@@ -1,25 +1,30 @@
 /** A planned meeting of actors at a time. @see https://hl7.org/fhir/R4/appointment.html */
 import { defineResource } from '../fhir/resource.ts';
+import type { UseContext } from '../operation-context.ts';
 
-export default defineResource({
-  type: 'Appointment',
-  sealed: {
-    plain: [
-      'status',
-      'date',
-      'actor',
-      'patient',
-      'practitioner',
-      'location',
-      'service-type',
-      'service-category',
-      'specialty',
-      'appointment-type',
-      'slot',
-      'part-status',
-    ],
-  },
-  defaultSort: ['date'],
-  // IHE Scheduling: Bundle.total shall be present.
-  total: 'accurate',
-});
+export default (use: UseContext) =>
+  defineResource({
+    type: 'Appointment',
+    profiles: ['https://kairos.example/fhir/StructureDefinition/appointment'],
+    sealed: {
+      plain: [
+        'status',
+        'date',
+        'actor',
+        'patient',
+        'practitioner',
+        'location',
+        'service-type',
+        'service-category',
+        'specialty',
+        'appointment-type',
+        'slot',
+        'part-status',
+      ],
+    },
+    defaultSort: ['date'],
+    // IHE Scheduling: Bundle.total shall be present.
+    total: 'accurate',
+    missing: (resource, targets) => use().scheduling.missing(resource, targets),
+    project: (tx, changes, by) => use().scheduling.appointments(tx, changes, by),
+  });

@@ -1,7 +1,11 @@
 /** A service offered at a location. @see https://hl7.org/fhir/R4/healthcareservice.html */
 import { defineResource } from '../fhir/resource.ts';
+import type { UseContext } from '../operation-context.ts';
 
-export default defineResource({
-  type: 'HealthcareService',
-  sealed: false,
-});
+export default (use: UseContext) =>
+  defineResource({
+    type: 'HealthcareService',
+    profiles: ['https://kairos.example/fhir/StructureDefinition/healthcare-service'],
+    sealed: false,
+    project: (tx, changes, by) => use().scheduling.rules(tx, changes, by),
+  });

@@ -1,8 +1,11 @@
 /** A place where services are provided. @see https://hl7.org/fhir/R4/location.html */
 import { defineResource } from '../fhir/resource.ts';
+import type { UseContext } from '../operation-context.ts';
 
-export default defineResource({
-  type: 'Location',
-  profiles: ['https://kairos.example/fhir/StructureDefinition/location'],
-  sealed: false,
-});
+export default (use: UseContext) =>
+  defineResource({
+    type: 'Location',
+    profiles: ['https://kairos.example/fhir/StructureDefinition/location'],
+    sealed: false,
+    project: (tx, changes, by) => use().scheduling.rules(tx, changes, by),
+  });

@@ -3,6 +3,7 @@ import type { Organization } from '@medplum/fhirtypes';
 import { CHART_TEMPLATE, parseChartTemplate } from '../auth/ehr/chart-url.ts';
 import { errorIssue, type Issue } from '../fhir/outcome.ts';
 import { defineResource } from '../fhir/resource.ts';
+import type { UseContext } from '../operation-context.ts';
 
 /** People follow what the template gives: it must be one that can only lead to its own host. */
 function chartTemplates(organization: Organization): readonly Issue[] {
@@ -18,9 +19,11 @@ function chartTemplates(organization: Organization): readonly Issue[] {
   });
 }
 
-export default defineResource({
-  type: 'Organization',
-  profiles: ['https://kairos.example/fhir/StructureDefinition/organization'],
-  sealed: false,
-  check: (resource) => (resource.resourceType === 'Organization' ? chartTemplates(resource) : []),
-});
+export default (use: UseContext) =>
+  defineResource({
+    type: 'Organization',
+    profiles: ['https://kairos.example/fhir/StructureDefinition/organization'],
+    sealed: false,
+    check: (resource) => (resource.resourceType === 'Organization' ? chartTemplates(resource) : []),
+    project: (tx, changes, by) => use().scheduling.rules(tx, changes, by),
+  });

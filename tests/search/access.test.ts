@@ -17,6 +17,7 @@ const limited: Access = {
   demand: () => undefined,
   to: (act) => ({
     act,
+    principal: { kind: 'user', name: 'limited' },
     reach: () => 'some',
     key: () => 'limited',
     rows: (_type, alias) => accessPredicate(raw(`${alias}.id not like 'secret%'`)),

@@ -20,6 +20,7 @@ export const access: Rows = grantAll({ kind: 'system', name: 'test' }).to('read'
 /** Sees only rows of one status. */
 export const onlyStatus = (status: string): Rows => ({
   act: 'read',
+  principal: { kind: 'user', name: 'limited' },
   reach: (type) => (type === 'Slot' ? 'some' : 'none'),
   key: () => `status ${status}`,
   rows: (_type, alias) => accessPredicate(raw(`${alias}.status = '${status}'`)),

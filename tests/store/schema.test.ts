@@ -9,6 +9,7 @@ import { createRepository } from '../../src/fhir/store/postgres-repository.ts';
 import { drift, reindex, type ReindexProgress } from '../../src/fhir/store/reindex.ts';
 import { plainContent } from '../../src/fhir/store/content.ts';
 import { migrationFile, schemaDifference } from '../../src/fhir/store/schema.ts';
+import { declareResources, type ResourceModule } from '../../src/operation-context.ts';
 import { applyMigrations } from '../../src/platform/database/orm.ts';
 import { openClient } from '../../src/platform/database/pool.ts';
 import { loadFolder } from '../../src/platform/folder.ts';
@@ -17,12 +18,12 @@ import { access, openStore, slot, write, type TestStore } from './open-store.ts'
 
 let store: TestStore;
 let folder: string;
-let resources: ResourceDeclaration[];
+let resources: readonly ResourceDeclaration[];
 
 beforeAll(async () => {
   store = await openStore();
   folder = await mkdtemp(path.join(os.tmpdir(), 'kairos-schema-'));
-  resources = await loadFolder<ResourceDeclaration>(path.join(projectFolder, 'src/resources'));
+  resources = declareResources(await loadFolder<ResourceModule>(path.join(projectFolder, 'src/resources')));
 });
 afterAll(async () => {
   await store.close();

@@ -1,5 +1,5 @@
 /** The access of those who have not said who they are: the directory, and nothing else. */
-import type { Access } from '../../fhir/access.ts';
+import type { Access, Principal } from '../../fhir/access.ts';
 import type { Engine } from '../../fhir/engine.ts';
 import { unauthorized } from '../../fhir/http/challenge.ts';
 import { meaningOf } from '../../fhir/search/run.ts';
@@ -9,14 +9,15 @@ import { rowsByAct } from './rows.ts';
 
 export function anonymousAccess(engine: Engine): Access {
   const meaning = meaningOf(engine, engine.clock.now());
+  const principal: Principal = { kind: 'anonymous', name: 'anonymous' };
   return {
-    principal: { kind: 'anonymous', name: 'anonymous' },
+    principal,
     key: 'anonymous',
     demand(interaction, type) {
       if (!ANONYMOUS.has(interaction)) throw unauthorized();
       if (interaction !== 'capabilities' && (type === undefined || DIRECTORY[type] === undefined)) throw unauthorized();
     },
-    to: rowsByAct(meaning, (type, act) => {
+    to: rowsByAct(principal, meaning, (type, act) => {
       const open = DIRECTORY_ACTS.has(act) && act !== 'refer' ? directory(engine, meaning, type) : undefined;
       return open ? [open] : [];
     }),

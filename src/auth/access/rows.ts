@@ -1,5 +1,13 @@
 /** Alternatives of conditions as the rows of an act: in SQL at any alias, and judged on resources. Made when a type is first asked for. */
-import { accessPredicate, ACTS, type Act, type AccessPredicate, type Reach, type Rows } from '../../fhir/access.ts';
+import {
+  accessPredicate,
+  ACTS,
+  type Act,
+  type AccessPredicate,
+  type Principal,
+  type Reach,
+  type Rows,
+} from '../../fhir/access.ts';
 import { conditionsHold, conditionsSql } from '../../fhir/search/own-condition.ts';
 import type { Meaning } from '../../fhir/search/kind.ts';
 import { and, or, raw } from '../../platform/database/sql.ts';
@@ -27,7 +35,12 @@ function typeRows(alternatives: readonly Alternative[]): TypeRows {
   return { reach, key, alternatives, written: new Map() };
 }
 
-function createRows(act: Act, meaning: Meaning, alternativesOf: (type: string) => readonly Alternative[]): Rows {
+function createRows(
+  act: Act,
+  principal: Principal,
+  meaning: Meaning,
+  alternativesOf: (type: string) => readonly Alternative[],
+): Rows {
   const types = new Map<string, TypeRows>();
   const of = (type: string): TypeRows => {
     let known = types.get(type);
@@ -36,6 +49,7 @@ function createRows(act: Act, meaning: Meaning, alternativesOf: (type: string) =
   };
   return {
     act,
+    principal,
     reach: (type) => of(type).reach,
     key: (type) => of(type).key,
     rows(type, alias) {
@@ -60,10 +74,13 @@ function createRows(act: Act, meaning: Meaning, alternativesOf: (type: string) =
 
 /** The rows of every act. @param alternativesOf those of a type; none: no row */
 export function rowsByAct(
+  principal: Principal,
   meaning: Meaning,
   alternativesOf: (type: string, act: Act) => readonly Alternative[],
 ): (act: Act) => Rows {
-  const all = new Map(ACTS.map((act) => [act, createRows(act, meaning, (type) => alternativesOf(type, act))]));
+  const all = new Map(
+    ACTS.map((act) => [act, createRows(act, principal, meaning, (type) => alternativesOf(type, act))]),
+  );
   return (act) => {
     const rows = all.get(act);
     if (!rows) throw new Error(`There is no act ${act}`);

@@ -30,7 +30,7 @@ export function tokenAccess(engine: Engine, granted: Granted, principal: Princip
   const letters = lettersByType(granted);
   const self = selfOf(granted);
   const meaning = meaningOf(engine, engine.clock.now());
-  const to = rowsByAct(meaning, (type, act) => alternatives(engine, meaning, granted, type, act));
+  const to = rowsByAct(principal, meaning, (type, act) => alternatives(engine, meaning, granted, type, act));
   const has = (type: string | undefined, letter: Letter): boolean =>
     type === undefined
       ? letters.values().some((some) => some.has(letter))

@@ -142,6 +142,8 @@ const compactParameter = (p: OperationDefinitionParameter): OperationParameterDe
   min: p.min ?? 0,
   max: p.max === '*' ? Infinity : Number(p.max ?? 1),
   ...(p.type ? { type: p.type } : {}),
+  ...(p.type === 'Reference' && p.targetProfile ? { targets: p.targetProfile.map(lastSegment) } : {}),
+  ...(p.searchType === 'token' ? { token: true as const } : {}),
   ...(p.binding?.strength === 'required' && p.binding.valueSet ? { valueSet: withoutVersion(p.binding.valueSet) } : {}),
   parts: (p.part ?? []).map(compactParameter),
 });

@@ -79,6 +79,10 @@ export interface OperationParameterDef {
   readonly min: number;
   readonly max: number;
   readonly type?: string;
+  /** Types that a Reference may lead to; none given: any. */
+  readonly targets?: readonly string[];
+  /** A string of the form `system|code`. */
+  readonly token?: true;
   /** Required binding. */
   readonly valueSet?: string;
   readonly parts: readonly OperationParameterDef[];

@@ -118,6 +118,7 @@ export function compactProfiles(profiles: readonly StructureDefinition[]): Profi
           return { url, version };
         }),
       type: sd.type ?? '',
+      ...(sd.context ? { contexts: sd.context.map((c) => c.expression ?? '') } : {}),
       root: toRule(root, urls),
     };
   });

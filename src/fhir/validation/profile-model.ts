@@ -48,6 +48,8 @@ export interface Profile {
   readonly standsFor: readonly { readonly url: string; readonly version: string }[];
   /** Resource type or datatype. */
   readonly type: string;
+  /** Extensions: the types that may have it. */
+  readonly contexts?: readonly string[];
   readonly root: ElementRule;
 }
 

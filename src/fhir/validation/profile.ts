@@ -20,11 +20,25 @@ export interface ProfileCheck {
   readonly profiles: Profiles;
   readonly findings: Findings;
   readonly env: Environment;
+  /** What the messages name as asking: the profile, or an extension. */
+  readonly subject?: string;
 }
+
+const subjectOf = (check: ProfileCheck): string => check.subject ?? 'The profile';
 
 export interface Profiles {
   /** By canonical URL, with or without version; also by the URL of a profile that it stands for. */
   find(canonical: string): Profile | undefined;
+  /** Whether the URL is one that only we define. */
+  owns(url: string): boolean;
+}
+
+const namespace = (url: string): string => url.slice(0, url.lastIndexOf('/') + 1);
+
+/** URL of an extension (or of anything that has one). */
+export function urlOf(value: unknown): string | undefined {
+  const url = typeof value === 'object' && value !== null && 'url' in value ? value.url : undefined;
+  return typeof url === 'string' ? url : undefined;
 }
 
 export function createProfiles(file: ProfilesFile): Profiles {
@@ -35,7 +49,8 @@ export function createProfiles(file: ProfilesFile): Profiles {
       byUrl.set(`${url}|${version}`, profile);
     }
   }
-  return { find: (canonical) => byUrl.get(canonical) };
+  const namespaces = new Set(file.map((profile) => namespace(profile.url)));
+  return { find: (canonical) => byUrl.get(canonical), owns: (url) => namespaces.has(namespace(url)) };
 }
 
 /** Whether the value holds everything that the pattern has. @see https://hl7.org/fhir/R4/elementdefinition-definitions.html#ElementDefinition.pattern_x_ */
@@ -90,10 +105,11 @@ function discriminates(check: ProfileCheck, slice: Slice, { kind, path }: Discri
 
 function count(check: ProfileCheck, rule: ElementRule, found: number, what: string): void {
   const { findings } = check;
+  const subject = subjectOf(check);
   if (rule.min !== undefined && found < rule.min) {
     findings.error(
       'required',
-      `The profile asks for ${rule.min === 1 ? '' : `at least ${rule.min} times `}${what}: add it.`,
+      `${subject} asks for ${rule.min === 1 ? '' : `at least ${rule.min} times `}${what}: add it.`,
       rule.name,
     );
   }
@@ -101,11 +117,17 @@ function count(check: ProfileCheck, rule: ElementRule, found: number, what: stri
     findings.error(
       'structure',
       rule.max === 0
-        ? `The profile does not allow ${what}: remove it.`
-        : `The profile allows ${what} at most ${rule.max} time${rule.max === 1 ? '' : 's'}, not ${found}: remove some.`,
+        ? `${subject} does not allow ${what}: remove it.`
+        : `${subject} allows ${what} at most ${rule.max} time${rule.max === 1 ? '' : 's'}, not ${found}: remove some.`,
       rule.name,
     );
   }
+}
+
+/** The text that put an item into none of the slices. */
+function foundInstead(check: ProfileCheck, discriminators: readonly Discriminator[], item: Node): string {
+  const [first] = discriminators.flatMap(({ path }) => nodesAt(check, item, path));
+  return typeof first?.value === 'string' ? `, not ${first.value.slice(0, 64)}` : '';
 }
 
 /** Children of a node that a rule speaks of, with counts and slices. */
@@ -128,7 +150,10 @@ function checkChildren(check: ProfileCheck, parent: Node, rule: ElementRule): vo
         counts.set(slice, (counts.get(slice) ?? 0) + 1);
         checkNode(check, item, slice.rule);
       } else if (closed) {
-        check.findings.error('structure', `The profile allows here only ${list(slices.map((s) => s.name))}.`);
+        check.findings.error(
+          'structure',
+          `${subjectOf(check)} allows here only ${list(slices.map((s) => s.name))}${foundInstead(check, discriminators, item)}.`,
+        );
       }
     }
     if (repeats) path.pop();
@@ -146,7 +171,10 @@ function checkTypes(check: ProfileCheck, item: Node, types: NonNullable<ElementR
   const type = types.find((t) => t.code === item.type);
   if (!type) {
     if (types.length === 0) return true;
-    check.findings.error('value', `The profile allows here only ${list(types.map((t) => t.code))}, not ${item.type}.`);
+    check.findings.error(
+      'value',
+      `${subjectOf(check)} allows here only ${list(types.map((t) => t.code))}, not ${item.type}.`,
+    );
     return false;
   }
   const target = type.targets && referencedType(item.value);
@@ -157,10 +185,12 @@ function checkTypes(check: ProfileCheck, item: Node, types: NonNullable<ElementR
   ) {
     check.findings.error(
       'value',
-      `The profile allows here only references to ${list(type.targets)}, not ${target}.`,
+      `${subjectOf(check)} allows here only references to ${list(type.targets)}, not ${target}.`,
       'reference',
     );
   }
+  // Our own extensions are held against their definitions wherever they stand.
+  if (item.type === 'Extension' && check.profiles.owns(urlOf(item.value) ?? '')) return true;
   for (const url of type.profiles ?? []) {
     const profile = check.profiles.find(url);
     if (profile) checkNode(check, item, profile.root);
@@ -174,10 +204,10 @@ function checkNode(check: ProfileCheck, item: Node, rule: ElementRule): void {
   if (findings.full) return;
   if (rule.types && !checkTypes(check, item, rule.types)) return;
   if (rule.fixed !== undefined && item.value !== undefined && !isEqual(item.value, rule.fixed))
-    findings.error('value', `The profile asks for ${JSON.stringify(rule.fixed)} here.`);
+    findings.error('value', `${subjectOf(check)} asks for ${JSON.stringify(rule.fixed)} here.`);
   // A slice's own pattern is what put the value into the slice.
   if (rule.pattern !== undefined && item.value !== undefined && !matchesPattern(item.value, rule.pattern))
-    findings.error('value', `The profile asks for ${JSON.stringify(rule.pattern)} here.`);
+    findings.error('value', `${subjectOf(check)} asks for ${JSON.stringify(rule.pattern)} here.`);
   if (rule.binding)
     checkBinding(check.terminology, { type: item.type, binding: rule.binding, known: new Set() }, item.value, findings);
   for (const child of rule.children) checkChildren(check, item, child);
@@ -209,4 +239,10 @@ export function checkProfile(check: ProfileCheck, profile: Profile, resource: No
     return;
   }
   checkNode(check, resource, profile.root);
+}
+
+/** The rules of an extension's definition on an extension. */
+export function checkExtensionProfile(check: ProfileCheck, profile: Profile, extension: Node): void {
+  const name = profile.url.slice(namespace(profile.url).length);
+  checkNode({ ...check, subject: `The extension ${name}` }, extension, profile.root);
 }

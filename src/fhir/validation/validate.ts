@@ -10,7 +10,8 @@ import type { Issue } from '../outcome.ts';
 import { isResourceId, RESOURCE_ID_HINT } from '../resource-id.ts';
 import { Findings, MAX_ISSUES } from './findings.ts';
 import { createPlans, createRuleCompiler } from './plan.ts';
-import { checkProfile, createProfiles, type Profiles } from './profile.ts';
+import { checkOwnExtensions } from './extension.ts';
+import { checkProfile, createProfiles, type ProfileCheck, type Profiles } from './profile.ts';
 import type { ProfilesFile } from './profile-model.ts';
 import { containedTypes } from './reference-rules.ts';
 import { EXCHANGE_TYPES } from './schema.ts';
@@ -51,8 +52,10 @@ export function createValidator(
   const rule = createRuleCompiler(definitions);
   const plans = createPlans(definitions, rule);
   let own: Profiles | undefined;
+  const loaded = (): Profiles => (own ??= createProfiles(options.profiles ?? loadProfiles()));
   const profiles: Profiles = {
-    find: (canonical) => (own ??= createProfiles(options.profiles ?? loadProfiles())).find(canonical),
+    find: (canonical) => loaded().find(canonical),
+    owns: (url) => loaded().owns(url),
   };
   const compiled = new Map<string, StructureCheck>();
   const structure = (type: string): StructureCheck => {
@@ -87,9 +90,8 @@ export function createValidator(
     }
   };
 
-  const checkProfiles = (walk: Walk, claimed: unknown, asked: readonly string[]): void => {
-    const { findings, env } = walk;
-    const check = { definitions, terminology, rule, profiles, findings, env };
+  const checkProfiles = (check: ProfileCheck, claimed: unknown, asked: readonly string[]): void => {
+    const { findings, env } = check;
     const done = new Set<string>();
     const hold = (canonical: string, demanded: boolean): void => {
       const [url = ''] = canonical.split('|');
@@ -164,19 +166,24 @@ export function createValidator(
       findings.error('value', `${shownValue(id)} is no id: it must be ${RESOURCE_ID_HINT}.`, 'id');
     const resource = node(value, type);
     const isContained = container !== undefined && property === 'contained';
+    const env = { resource, rootResource: isContained ? container.env.rootResource : resource };
+    const check: ProfileCheck = { definitions, terminology, rule, profiles, findings, env };
     const walk: Walk = {
       definitions,
       terminology,
       plans,
       types,
       findings,
-      env: { resource, rootResource: isContained ? container.env.rootResource : resource },
+      env,
       contained: isContained ? container.contained : containedTypes(value),
       nested: (inner, name) => checkResource(inner, findings, walk, name),
+      extensions: (inner, parent, name) => {
+        checkOwnExtensions(check, inner, parent, name);
+      },
     };
     checkProperties(walk, plans(type), value);
     const claimed = isTree(value['meta']) ? value['meta']['profile'] : undefined;
-    if (claimed !== undefined || asked.length > 0) checkProfiles(walk, claimed, asked);
+    if (claimed !== undefined || asked.length > 0) checkProfiles(check, claimed, asked);
   };
 
   return {

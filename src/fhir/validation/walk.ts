@@ -30,6 +30,8 @@ export interface Walk {
   readonly contained: ContainedType;
   /** Checks a resource inside of this one. */
   nested(value: unknown, property: string): void;
+  /** Checks the extensions of an element of the type `parent` that are ours against their definitions. */
+  extensions(values: readonly unknown[], parent: string, property: string): void;
 }
 
 export const isTree = (value: unknown): value is Tree =>
@@ -221,6 +223,7 @@ export function checkProperties(walk: Walk, plan: TypePlan, value: Tree): void {
           else checkComplex(walk, property, item[i]);
           path.pop();
         }
+        if (property.type === 'Extension') walk.extensions(item, plan.type, name);
       }
     } else if (property.resource) walk.nested(item, name);
     else checkComplex(walk, property, item);

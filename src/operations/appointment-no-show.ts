@@ -1,0 +1,24 @@
+/** The patient did not come. @see https://hl7.org/fhir/R4/valueset-appointmentstatus.html */
+import { defineOperation } from '../fhir/operation-parameters.ts';
+import type { UseContext } from '../operation-context.ts';
+import { appointmentReply } from '../scheduling/use/answer.ts';
+import { step } from '../scheduling/use/steps.ts';
+
+export default (use: UseContext) =>
+  defineOperation({
+    code: 'no-show',
+    url: 'https://kairos.example/fhir/OperationDefinition/appointment-no-show',
+    system: false,
+    type: false,
+    instance: true,
+    resourceTypes: ['Appointment'],
+    needs: ['update'],
+    affectsState: true,
+    async handle(engine, ctx, request, input) {
+      const parts = use().scheduling.within(engine);
+      return appointmentReply(
+        ctx.access,
+        await step(parts, ctx, request.id ?? '', 'noshow', input.codeableConcept('reason')),
+      );
+    },
+  });

@@ -1,0 +1,192 @@
+/**
+ * What changes of appointments do to the rows of time, as the one statement that the database runs for them. The constraint there decides every race.
+ * @see https://www.postgresql.org/docs/18/ddl-constraints.html#DDL-CONSTRAINTS-EXCLUSION
+ */
+import { capRows, type CapRow } from './caps.ts';
+import type { Directory } from './directory.ts';
+import { MINUTE } from './model/dates.ts';
+import { capacityAt, type Visit } from './visit.ts';
+
+/** A visit before and after a change; undefined: it was, or is, not there. */
+export interface VisitChange {
+  readonly id: string;
+  readonly version: number;
+  readonly before: Visit | undefined;
+  readonly after: Visit | undefined;
+  /** Staff may be in the way of a patient's other visit, and is told so; patients may not. */
+  readonly forgivesPatients: boolean;
+  /** Live holds that a patient may have; undefined: no limit. */
+  readonly mostHolds: number | undefined;
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+interface OccupancyRow {
+  readonly appointment: string;
+  readonly actor: string;
+  readonly ref: string;
+  readonly start: string;
+  readonly end: string;
+  readonly capacity: number;
+  readonly tentative: boolean;
+  readonly expires: string | null;
+  /** What becomes of it when the time is taken: `override`: it is there all the same; `warn`: and whoever did it is told. */
+  readonly force: 'override' | 'warn' | null;
+}
+
+function rowsOf(visit: Visit, forgivesPatients: boolean): OccupancyRow[] {
+  const { start, end, offer } = visit;
+  if (!visit.holds || start === undefined || end === undefined) return [];
+  const { before = 0, after = 0 } = offer?.parameters ?? {};
+  const common = {
+    appointment: visit.id,
+    tentative: visit.status === 'pending',
+    expires: visit.expires === undefined ? null : iso(visit.expires),
+  };
+  const override = visit.overrideReason === undefined ? null : 'override';
+  const capacity = capacityAt(offer, start);
+  return [
+    ...visit.actors.map(
+      (a) =>
+        ({
+          ...common,
+          actor: a.key,
+          ref: a.reference,
+          start: iso(start - before * MINUTE),
+          end: iso(end + after * MINUTE),
+          capacity,
+          force: override,
+        }) as const,
+    ),
+    ...visit.patients.map(
+      (p) =>
+        ({
+          ...common,
+          actor: p.key,
+          ref: p.reference,
+          start: iso(start),
+          end: iso(end),
+          capacity: 1,
+          force: override ?? (forgivesPatients ? 'warn' : null),
+        }) as const,
+    ),
+  ];
+}
+
+interface Span {
+  readonly schedule: string;
+  readonly service: string | null;
+  readonly from: string;
+  readonly upto: string;
+  readonly before: number;
+  readonly after: number;
+  readonly capacity: number;
+  readonly actors: readonly string[];
+}
+
+/** Slots of whomever a visit occupies or occupied, in every Schedule of theirs. */
+function spansOf(directory: Directory, visit: Visit | undefined): Span[] {
+  if (!visit?.holds || visit.start === undefined || visit.end === undefined) return [];
+  const { before = 0, after = 0 } = visit.offer?.parameters ?? {};
+  const during = { from: iso(visit.start - before * MINUTE), upto: iso(visit.end + after * MINUTE) };
+  const start = visit.start;
+  return visit.actors
+    .flatMap((a) => directory.of(a.reference))
+    .flatMap((entry) => {
+      const each = entry.offers.map((offer) => ({
+        schedule: entry.reference,
+        service: offer.serviceReference ?? null,
+        ...during,
+        before: offer.parameters.before * 60,
+        after: offer.parameters.after * 60,
+        capacity: capacityAt(offer, start),
+        actors: entry.actors.map((a) => a.key),
+      }));
+      const [first] = each;
+      // Hand-made Slots may name no service.
+      return first && each.every((s) => s.service !== null)
+        ? [...each, { ...first, service: null, before: 0, after: 0 }]
+        : each;
+    });
+}
+
+const distinct = (spans: readonly Span[]): Span[] => [
+  ...new Map(spans.map((s) => [`${s.schedule} ${s.service ?? ''} ${s.from} ${s.upto}`, s])).values(),
+];
+
+/** Whether a change leaves the rows of time as they are. */
+function keepsTime(before: OccupancyRow[], after: OccupancyRow[]): boolean {
+  return before.length === after.length && JSON.stringify(before) === JSON.stringify(after);
+}
+
+/** The parameter of `scheduling_apply`. */
+export interface Apply {
+  readonly revision: string | null;
+  readonly leave: readonly string[];
+  readonly freed: readonly string[];
+  readonly caps: readonly CapRow[];
+  readonly visits: readonly object[];
+  readonly rows: readonly OccupancyRow[];
+  readonly holds: readonly object[];
+  readonly spans: readonly Span[];
+  readonly events: readonly object[];
+}
+
+export function applyOf(directory: Directory, changes: readonly VisitChange[]): Apply {
+  const leave: string[] = [];
+  const freed = new Set<string>();
+  const caps: CapRow[] = [];
+  const visits: object[] = [];
+  const rows: OccupancyRow[] = [];
+  const holds: object[] = [];
+  const spans: Span[] = [];
+  for (const { id, before, after, forgivesPatients, mostHolds } of changes) {
+    const was = before ? rowsOf(before, forgivesPatients) : [];
+    const is = after ? rowsOf(after, forgivesPatients) : [];
+    // A pending one may have run out, and its rows be gone.
+    if (keepsTime(was, is) && before?.status !== 'pending') continue;
+    if (before) leave.push(id);
+    for (const row of was) freed.add(row.actor);
+    rows.push(...is);
+    const stays =
+      before?.holds && before.status !== 'pending' && before.start === after?.start && before.end === after?.end;
+    if (after?.holds && after.start !== undefined && after.end !== undefined) {
+      if (after.expires !== undefined)
+        holds.push({
+          appointment: id,
+          patient: after.patients[0]?.reference ?? null,
+          expires: iso(after.expires),
+          most: before?.expires === undefined ? (mostHolds ?? null) : null,
+        });
+      if (after.offer && after.overrideReason === undefined && !stays)
+        caps.push(
+          ...capRows(
+            after.offer,
+            after.start,
+            after.patients.map((p) => p.reference),
+          ),
+        );
+      if (after.overrideReason === undefined && !stays)
+        visits.push({
+          appointment: id,
+          schedules: after.schedules,
+          slots: after.slots,
+          service: after.service ?? null,
+          start: iso(after.start),
+          end: iso(after.end),
+        });
+    }
+    spans.push(...spansOf(directory, before), ...spansOf(directory, after));
+  }
+  return {
+    revision: rows.length > 0 ? directory.revision : null,
+    leave,
+    freed: [...freed],
+    caps,
+    visits,
+    rows,
+    holds,
+    spans: distinct(spans),
+    events: changes.map(({ id, version }) => ({ type: 'Appointment', id, version })),
+  };
+}

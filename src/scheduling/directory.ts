@@ -1,0 +1,336 @@
+/**
+ * What a clinic's rules say, read once and kept until they change: Schedules with the services, people and places behind them. The number of the
+ * revision goes into every booking, which the database refuses when the rules have changed since.
+ * @see https://hl7.org/fhir/R4/schedule.html
+ */
+import type {
+  HealthcareService,
+  Location,
+  Organization,
+  PractitionerRole,
+  Reference,
+  Resource,
+  Schedule,
+} from '@medplum/fhirtypes';
+import type { Engine } from '../fhir/engine.ts';
+import { localReference } from '../fhir/search/type/reference.ts';
+import { tableOf } from '../fhir/store/layout.ts';
+import { id, sql } from '../platform/database/sql.ts';
+import { actorOf, SCARCE_PLACES, type Actor } from './actor.ts';
+import { extensionOf } from './extension.ts';
+import type { Calendar, Parameters } from './model/rules.ts';
+import { zoneOf, type Zone } from './model/zone.ts';
+import { holidaysOf, readAvailability } from './rules/read-availability.ts';
+import { mergeParameters } from './rules/read-parameters.ts';
+import { TIMEZONE } from './urls.ts';
+
+/** A service offered in a Schedule. */
+export interface Offer {
+  readonly entry: ScheduleEntry;
+  /** undefined: the Schedule names no service. */
+  readonly service: HealthcareService | undefined;
+  /** `HealthcareService/1` */
+  readonly serviceReference: string | undefined;
+  readonly parameters: Parameters;
+  /** One of these rooms or devices is needed besides the Schedule's actors. */
+  readonly pool: readonly Actor[];
+}
+
+export interface ScheduleEntry {
+  /** `Schedule/1` */
+  readonly reference: string;
+  readonly schedule: Schedule;
+  /** Who is occupied by every visit: practitioners, rooms, devices. */
+  readonly actors: readonly Actor[];
+  /** The site. */
+  readonly location: Location | undefined;
+  readonly organization: string | undefined;
+  /** undefined: nobody says in which zone it is, so that its rules cannot be read. */
+  readonly zone: Zone | undefined;
+  /** undefined: no rules; only hand-made Slots open it. */
+  readonly calendar: Calendar | undefined;
+  /** The first is the Schedule's own where it names no service. */
+  readonly offers: readonly Offer[];
+}
+
+export interface Directory {
+  readonly revision: string;
+  entry(reference: string): ScheduleEntry | undefined;
+  /** Active ones that are nobody's own. */
+  readonly entries: readonly ScheduleEntry[];
+  /** Whether it is one of `entries`. */
+  isOpen(entry: ScheduleEntry): boolean;
+  /** Schedules in which somebody is an actor, active or not. @param reference `Practitioner/1` */
+  of(reference: string): readonly ScheduleEntry[];
+  /** Those of `entries` that offer a service. */
+  offering(service: string): readonly ScheduleEntry[];
+  service(reference: string): HealthcareService | undefined;
+  location(reference: string): Location | undefined;
+  organization(reference: string): Organization | undefined;
+  /** The practitioner behind a role, `Practitioner/1`; everybody else is who they are. */
+  resolve(reference: string): string;
+  /** Places and things that one visit occupies at a time. */
+  isScarce(reference: string): boolean;
+}
+
+const TYPES = ['Schedule', 'HealthcareService', 'Location', 'Organization', 'PractitionerRole'] as const;
+type DirectoryType = (typeof TYPES)[number];
+
+interface Kept {
+  readonly version: number;
+  readonly resource: Resource;
+}
+type Store = Record<DirectoryType, Map<string, Kept>>;
+
+const emptyStore = (): Store => ({
+  Schedule: new Map(),
+  HealthcareService: new Map(),
+  Location: new Map(),
+  Organization: new Map(),
+  PractitionerRole: new Map(),
+});
+
+/** Reads what has changed; what is gone is dropped. */
+async function refresh(engine: Engine, store: Store, type: DirectoryType): Promise<void> {
+  const { repository } = engine;
+  const kept = store[type];
+  const rows = await repository.query(sql`select r.id, r.version from ${id(tableOf(type))} r`);
+  const there = new Set<string>();
+  const changed: string[] = [];
+  for (const [key, version] of rows) {
+    there.add(String(key));
+    if (kept.get(String(key))?.version !== Number(version)) changed.push(String(key));
+  }
+  for (const key of kept.keys()) if (!there.has(key)) kept.delete(key);
+  for (let from = 0; from < changed.length; from += 500) {
+    const part = changed.slice(from, from + 500);
+    const found = await repository.query(
+      sql`select r.id, r.version, r.content from ${id(tableOf(type))} r where r.id = any(${part})`,
+    );
+    for (const [key, version, content] of found) {
+      const text = repository.decode(type, String(key), Number(version), String(content));
+      kept.set(String(key), { version: Number(version), resource: JSON.parse(text) as Resource });
+    }
+  }
+}
+
+const of = <T extends Resource>(kept: Map<string, Kept>, type: string, reference: string | undefined): T | undefined =>
+  reference?.startsWith(`${type}/`) === true
+    ? (kept.get(reference.slice(type.length + 1))?.resource as T | undefined)
+    : undefined;
+
+const physicalType = (location: Location): string | undefined => location.physicalType?.coding?.[0]?.code;
+
+const isActive = (resource: { readonly active?: boolean }): boolean => resource.active !== false;
+
+function build(store: Store, revision: string, baseUrl: string): Directory {
+  const local = (reference: Reference | undefined): string => localReference(reference?.reference ?? '', baseUrl);
+  const location = (reference: string | undefined): Location | undefined =>
+    of<Location>(store.Location, 'Location', reference);
+  const organization = (reference: string | undefined): Organization | undefined =>
+    of<Organization>(store.Organization, 'Organization', reference);
+  const service = (reference: string | undefined): HealthcareService | undefined =>
+    of<HealthcareService>(store.HealthcareService, 'HealthcareService', reference);
+  const role = (reference: string): PractitionerRole | undefined =>
+    of<PractitionerRole>(store.PractitionerRole, 'PractitionerRole', reference);
+  const resolve = (reference: string): string => {
+    const practitioner = local(role(reference)?.practitioner);
+    return practitioner === '' ? reference : practitioner;
+  };
+  const isScarce = (reference: string): boolean => {
+    if (/^(?:Practitioner|PractitionerRole|Device|Patient)\//.test(reference)) return true;
+    const place = location(reference);
+    return place !== undefined && SCARCE_PLACES.has(physicalType(place) ?? '');
+  };
+
+  /** The zone of a place, of those that it is part of, or of who manages it. */
+  const zoneOfPlace = (place: Location | undefined, seen = 0): string | undefined => {
+    if (!place || seen > 8) return undefined;
+    return (
+      extensionOf(place, TIMEZONE)?.valueCode ??
+      zoneOfPlace(location(local(place.partOf)), seen + 1) ??
+      zoneOfOrganization(organization(local(place.managingOrganization)))
+    );
+  };
+  const zoneOfOrganization = (which: Organization | undefined, seen = 0): string | undefined => {
+    if (!which || seen > 8) return undefined;
+    return extensionOf(which, TIMEZONE)?.valueCode ?? zoneOfOrganization(organization(local(which.partOf)), seen + 1);
+  };
+
+  const services = [...store.HealthcareService.values()].map((k) => k.resource as HealthcareService).filter(isActive);
+  const codesOf = (list: HealthcareService['type']): Set<string> =>
+    new Set(list?.flatMap((c) => c.coding?.map((x) => `${x.system ?? ''}|${x.code ?? ''}`) ?? []));
+
+  /** Services that are actors; or else those of the Schedule's types, where the site is one of theirs. */
+  const servicesOf = (schedule: Schedule, site: Location | undefined): readonly HealthcareService[] => {
+    const named = schedule.actor.flatMap((a) => service(local(a)) ?? []);
+    if (named.length > 0) return named.filter(isActive);
+    const wanted = codesOf(schedule.serviceType);
+    if (wanted.size === 0) return [];
+    return services.filter(
+      (s) =>
+        !codesOf(s.type).isDisjointFrom(wanted) &&
+        (!s.location || s.location.some((l) => local(l) === `Location/${site?.id ?? ''}`)),
+    );
+  };
+
+  const calendarOf = (schedule: Schedule, site: Location | undefined, zone: Zone | undefined): Calendar | undefined => {
+    const said = readAvailability(schedule);
+    if (!said || !zone) return undefined;
+    const named = said.holidayCalendar;
+    const own = holidaysOf(site);
+    const holidays = !said.observesHolidays
+      ? []
+      : named !== undefined
+        ? holidaysOf(location(named) ?? organization(named))
+        : own.length > 0
+          ? own
+          : holidaysOf(organization(local(site?.managingOrganization)));
+    const { zone: _, observesHolidays: __, holidayCalendar: ___, ...rest } = said;
+    return { ...rest, zone: zone.name, holidays, weekStart: 'mon' };
+  };
+
+  const makeEntry = (schedule: Schedule): ScheduleEntry => {
+    const reference = `Schedule/${schedule.id ?? ''}`;
+    const actors = new Map<string, Actor>();
+    let site: Location | undefined;
+    let manager: string | undefined;
+    for (const each of schedule.actor) {
+      const named = local(each);
+      const who = resolve(named);
+      if (named.startsWith('PractitionerRole/')) manager ??= local(role(named)?.organization);
+      if (isScarce(who) && !actors.has(who))
+        actors.set(who, actorOf(who, named === who ? each.display : actors.get(who)?.display));
+      const place = location(named);
+      if (place && (!site || SCARCE_PLACES.has(physicalType(site) ?? ''))) site = place;
+    }
+    // Of a room alone the site is known by what it is part of.
+    const whole = site && SCARCE_PLACES.has(physicalType(site) ?? '') ? (location(local(site.partOf)) ?? site) : site;
+    const zoneName = readAvailability(schedule)?.zone ?? zoneOfPlace(site) ?? zoneOfOrganization(organization(manager));
+    const zone = zoneName === undefined ? undefined : zoneOf(zoneName);
+    const entry: { -readonly [K in keyof ScheduleEntry]: ScheduleEntry[K] } = {
+      reference,
+      schedule,
+      actors: [...actors.values()],
+      location: whole,
+      organization: local(whole?.managingOrganization) || manager,
+      zone,
+      calendar: calendarOf(schedule, whole, zone),
+      offers: [],
+    };
+    const offered = servicesOf(schedule, whole);
+    const offer = (s: HealthcareService | undefined): Offer => {
+      const { pool, ...parameters } = mergeParameters(schedule, s);
+      return {
+        entry,
+        service: s,
+        serviceReference: s && `HealthcareService/${s.id ?? ''}`,
+        parameters,
+        pool: pool.map((p) => actorOf(p, location(p)?.name)),
+      };
+    };
+    entry.offers = offered.length > 0 ? offered.map(offer) : [offer(undefined)];
+    return entry;
+  };
+
+  const made = new Map<string, ScheduleEntry>();
+  const entry = (reference: string): ScheduleEntry | undefined => {
+    const known = made.get(reference);
+    if (known) return known;
+    const schedule = of<Schedule>(store.Schedule, 'Schedule', reference);
+    if (!schedule) return undefined;
+    const fresh = makeEntry(schedule);
+    made.set(reference, fresh);
+    return fresh;
+  };
+  let byActor: Map<string, string[]> | undefined;
+  const actorIndex = (): Map<string, string[]> => {
+    if (byActor) return byActor;
+    byActor = new Map();
+    for (const [key, { resource }] of store.Schedule) {
+      for (const each of new Set((resource as Schedule).actor.map((a) => resolve(local(a))))) {
+        const list = byActor.get(each);
+        if (list) list.push(`Schedule/${key}`);
+        else byActor.set(each, [`Schedule/${key}`]);
+      }
+    }
+    return byActor;
+  };
+  let all: readonly ScheduleEntry[] | undefined;
+  /** A calendar of a patient's own is nobody else's business. */
+  const isPersonal = (schedule: Schedule): boolean =>
+    schedule.actor.some((a) => /^(?:Patient|RelatedPerson)\//.test(local(a)));
+
+  const entries = (): readonly ScheduleEntry[] =>
+    (all ??= [...store.Schedule.values()]
+      .map((k) => k.resource as Schedule)
+      .filter((s) => isActive(s) && !isPersonal(s))
+      .flatMap((s) => entry(`Schedule/${s.id ?? ''}`) ?? []));
+  let byService: Map<string, ScheduleEntry[]> | undefined;
+  const serviceIndex = (): Map<string, ScheduleEntry[]> => {
+    if (byService) return byService;
+    byService = new Map();
+    for (const each of entries()) {
+      for (const { serviceReference } of each.offers) {
+        if (serviceReference === undefined) continue;
+        const list = byService.get(serviceReference);
+        if (list) list.push(each);
+        else byService.set(serviceReference, [each]);
+      }
+    }
+    return byService;
+  };
+
+  return {
+    revision,
+    entry,
+    get entries() {
+      return entries();
+    },
+    isOpen: (each) => isActive(each.schedule) && !isPersonal(each.schedule),
+    offering: (reference) => serviceIndex().get(reference) ?? [],
+    of: (reference) => (actorIndex().get(reference) ?? []).flatMap((r) => entry(r) ?? []),
+    service,
+    location,
+    organization,
+    resolve,
+    isScarce,
+  };
+}
+
+export interface DirectorySource {
+  /** What is known now, perhaps not of the last change: for what is checked by its revision later. */
+  current(): Promise<Directory>;
+  /** After the database has said that the rules have changed. @param seen the revision that is too old */
+  renewed(seen: string): Promise<Directory>;
+}
+
+export function createDirectory(engine: Engine): DirectorySource {
+  const store = emptyStore();
+  let known: Directory | undefined;
+  let loading: Promise<Directory> | undefined;
+
+  const load = async (): Promise<Directory> => {
+    // The number first: what is read after it is at least as new.
+    const [[revision] = []] = await engine.repository.query(sql`select n from scheduling_revision`);
+    if (known && known.revision === String(revision)) return known;
+    for (const type of TYPES) await refresh(engine, store, type);
+    // The maps are copied: a directory stays what it was.
+    const copy = Object.fromEntries(TYPES.map((type) => [type, new Map(store[type])])) as Store;
+    known = build(copy, String(revision), engine.baseUrl);
+    return known;
+  };
+  const renew = (): Promise<Directory> => {
+    loading ??= load().finally(() => (loading = undefined));
+    return loading;
+  };
+
+  return {
+    current: () => (known ? Promise.resolve(known) : renew()),
+    renewed: async (seen) => {
+      const found = await renew();
+      // A load that had begun before the change does not have it.
+      return found.revision === seen ? renew() : found;
+    },
+  };
+}

@@ -1,0 +1,48 @@
+/** Times that may be booked as a searchset of proposed Appointments. @see https://profiles.ihe.net/ITI/Scheduling/ITI-115.html */
+import { toOutcome, type Issue } from '../fhir/outcome.ts';
+import type { Actor } from './actor.ts';
+import type { FreeStart } from './find.ts';
+import type { SchedulingParts } from './parts.ts';
+import { proposalText } from './proposed.ts';
+
+export interface FindPage {
+  readonly starts: readonly FreeStart[];
+  readonly offset: number;
+  readonly count: number;
+  /** Who is to be seen; proposals say so. */
+  readonly patients: readonly Actor[];
+  readonly issues: readonly Issue[];
+  /** Links to this page and the next, as JSON. */
+  readonly links: readonly { readonly relation: 'self' | 'next'; readonly url: string }[];
+}
+
+const patientText = ({ reference, display }: Actor): string =>
+  `,${JSON.stringify({
+    actor: { reference, ...(display === undefined ? {} : { display }) },
+    required: 'required',
+    status: 'needs-action',
+  })}`;
+
+/** The rooms or devices of which one is chosen when the time is taken are not named: any of them will do. */
+export function findBundle(
+  { engine, proposals }: SchedulingParts,
+  { starts, offset, count, patients, issues, links }: FindPage,
+): string {
+  const added = patients.map(patientText).join('');
+  let entries = '';
+  const end = Math.min(starts.length, offset + count);
+  for (let i = offset; i < end; i++) {
+    const found = starts[i];
+    if (!found) continue;
+    const { head, tail } = proposalText(proposals, engine.baseUrl, found.offer, found.start);
+    entries += `${entries === '' ? '' : ','}${head}${added}${tail}`;
+  }
+  const outcome =
+    issues.length > 0 ? `{"resource":${JSON.stringify(toOutcome(issues))},"search":{"mode":"outcome"}}` : '';
+  const all = [entries, outcome].filter((text) => text !== '').join(',');
+  return (
+    `{"resourceType":"Bundle","type":"searchset","total":${starts.length}` +
+    (links.length > 0 ? `,"link":${JSON.stringify(links)}` : '') +
+    `${all === '' ? '' : `,"entry":[${all}]`}}`
+  );
+}

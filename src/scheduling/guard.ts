@@ -1,0 +1,196 @@
+/**
+ * The rules that every change of an appointment meets, whichever door it comes through: the state machine, what is over stays as it was, and what patients
+ * may do by themselves.
+ * @see https://hl7.org/fhir/R4/valueset-appointmentstatus.html
+ */
+import type { Appointment } from '@medplum/fhirtypes';
+import type { Offer } from './directory.ts';
+import { extensionOf } from './extension.ts';
+import { latestCancel } from './model/policy.ts';
+import type { Channel } from './model/rules.ts';
+import { judgeMove, OVER, type Status } from './model/status.ts';
+import { bookable, candidateAt } from './offered.ts';
+import { ruleBroken } from './refusal.ts';
+import { HOLD_EXPIRES, OVERRIDE } from './urls.ts';
+import type { Visit } from './visit.ts';
+import { MINUTE } from './model/dates.ts';
+
+/** One change, with what it means for time. */
+export interface Guarded {
+  readonly before: Appointment | undefined;
+  readonly after: Appointment;
+  readonly was: Visit | undefined;
+  readonly is: Visit;
+  readonly channel: Channel;
+  /** The installation itself, or a system that acts for it: it may bring what happened elsewhere. */
+  readonly isSystem: boolean;
+  readonly now: number;
+  /** An operation books by the rules, whoever calls it. */
+  readonly mustBeOffered: boolean;
+}
+
+/** Longest hold that a patient may ask for. */
+const PATIENT_HOLD_MS = 15 * MINUTE;
+const STAFF_HOLD_MS = 30 * MINUTE;
+
+const sameTime = (a: Visit, b: Visit): boolean => a.start === b.start && a.end === b.end;
+
+const names = (visit: Visit): string =>
+  [...visit.actors, ...visit.patients]
+    .map((a) => a.reference)
+    .sort()
+    .join(' ');
+
+/** Whether a visit is at another time or with others than before. */
+export const isMoved = (was: Visit, is: Visit): boolean => !sameTime(was, is) || names(was) !== names(is);
+
+/** A hold that has run out was cancelled by the clock, not by anybody: its holder may still take the time. */
+const wasHeld = (before: Appointment): boolean =>
+  before.status === 'cancelled' && extensionOf(before, HOLD_EXPIRES) !== undefined;
+
+function demandMove({ before, after, was, is, channel, isSystem, now }: Guarded): void {
+  if (!before && isSystem) return;
+  const from = before && wasHeld(before) && is.status === 'booked' ? 'pending' : (before?.status as Status | undefined);
+  const changedAt = before?.meta?.lastUpdated;
+  const { offer } = was ?? is;
+  const judged = judgeMove(from, is.status, {
+    channel,
+    now,
+    noFrontDesk: offer?.parameters.noFrontDesk ?? false,
+    ...(changedAt === undefined ? {} : { changedAt: Date.parse(changedAt) }),
+    ...(was?.start === undefined ? {} : { start: was.start }),
+    ...(offer?.parameters.selfCheckInMs === undefined ? {} : { selfCheckInMs: offer.parameters.selfCheckInMs }),
+    ...(offer?.entry.zone === undefined ? {} : { zone: offer.entry.zone.name }),
+    ...(was === undefined
+      ? {}
+      : { awaitingApproval: was.awaitsApproval || extensionOf(before, HOLD_EXPIRES) === undefined }),
+  });
+  if (judged.ok) return;
+  const legal =
+    judged.legal.length > 0
+      ? `From here it may become ${judged.legal.join(', ')}.`
+      : 'From here it cannot change its status.';
+  throw ruleBroken(
+    `The appointment cannot become ${after.status ?? 'that'}: ${judged.reason}. ${legal}`,
+    'Appointment.status',
+  );
+}
+
+/** What is over does not move. */
+function demandStays({ before, was, is, isSystem }: Guarded): void {
+  if (!was || !before || isSystem || !OVER.has(was.status) || !OVER.has(is.status)) return;
+  if (isMoved(was, is))
+    throw ruleBroken(
+      `An appointment that is ${was.status} keeps its time and its participants: book a new one.`,
+      'Appointment.start',
+    );
+}
+
+function demandTime({ is, channel, now }: Guarded): void {
+  if (!is.holds || is.start === undefined || is.end === undefined) return;
+  if (is.end <= is.start) throw ruleBroken('The appointment must end after it starts.', 'Appointment.end');
+  if (is.expires !== undefined && is.expires > now + (channel === 'patient' ? PATIENT_HOLD_MS : STAFF_HOLD_MS) + MINUTE)
+    throw ruleBroken(
+      `A hold lasts ${(channel === 'patient' ? PATIENT_HOLD_MS : STAFF_HOLD_MS) / MINUTE} minutes at most.`,
+      'Appointment.extension',
+    );
+}
+
+/** Everybody who is needed has accepted a visit that becomes booked. */
+function demandAccepted({ before, after }: Guarded): void {
+  if (after.status !== 'booked' || before?.status === 'booked') return;
+  const index = after.participant.findIndex((p) => p.required === 'required' && p.status !== 'accepted');
+  if (index >= 0)
+    throw ruleBroken(
+      `Who is required must have accepted a booked appointment, but participant ${index + 1} is ${after.participant[index]?.status ?? 'not'}: set it to accepted, or the appointment to pending.`,
+      `Appointment.participant[${index}].status`,
+    );
+}
+
+function demandCancelInTime({ was, channel, now }: Guarded): void {
+  if (channel !== 'patient' || was?.start === undefined || was.status === 'waitlist' || was.status === 'proposed')
+    return;
+  const { offer } = was;
+  if (was.start <= now) throw ruleBroken('The appointment has begun: ask the front desk.', 'Appointment.status');
+  if (!offer?.entry.zone || now <= latestCancel(was.start, offer.parameters.cancelNotice, offer.entry.zone)) return;
+  throw ruleBroken(
+    'It is too late to cancel or move this appointment by yourself: ask the front desk.',
+    'Appointment.status',
+  );
+}
+
+const ask = (channel: Channel): string => (channel === 'patient' ? 'ask the front desk' : 'give a reason to override');
+
+/** Patients book what is meant for them, and as the service has it. */
+function demandForPatients({ is }: Guarded, { parameters, entry }: Offer, length: number): void {
+  if (Math.abs(length - parameters.duration * MINUTE) > 1000)
+    throw ruleBroken(`A visit of this service lasts ${parameters.duration} minutes.`, 'Appointment.end');
+  if (is.status === 'booked' && parameters.mode !== 'booked')
+    throw ruleBroken(
+      `Patients ask for this service: send the appointment as ${parameters.mode}.`,
+      'Appointment.status',
+    );
+  const missing = entry.actors.find((a) => !is.actors.some((b) => b.reference === a.reference));
+  if (missing)
+    throw ruleBroken(
+      `${missing.reference} takes part in every visit of this Schedule: add it as a participant.`,
+      'Appointment.participant',
+    );
+}
+
+/** The time is one that is offered to whoever takes it. @returns whether only an opening can offer it */
+function demandOffered(change: Guarded): boolean {
+  const { is, now, channel } = change;
+  const { offer, start, end } = is;
+  if (start === undefined || end === undefined) return false;
+  if (!offer)
+    throw ruleBroken(
+      'It is not known whose time this is: name a Slot, or the practitioner and the HealthcareService.',
+      'Appointment.participant',
+    );
+  const { parameters } = offer;
+  if (!parameters.channels.includes(channel))
+    throw ruleBroken(
+      `This service is not booked by ${channel === 'patient' ? 'patients' : 'staff'}: ${ask(channel)}.`,
+      'Appointment.serviceType',
+    );
+  if (channel === 'patient') demandForPatients(change, offer, end - start);
+  const { earliest, latest } = bookable(offer, channel, now);
+  if (start < earliest) throw ruleBroken(`It is too late to book this time: ${ask(channel)}.`, 'Appointment.start');
+  if (start >= latest)
+    throw ruleBroken(`This time is too far ahead to be booked: ${ask(channel)}.`, 'Appointment.start');
+  return candidateAt(offer, start) === undefined;
+}
+
+/** Of others' entries patients change nothing. */
+function demandOwnPart({ before, after, was, is }: Guarded): void {
+  if (extensionOf(after, OVERRIDE) && !extensionOf(before, OVERRIDE))
+    throw ruleBroken('Only staff may book over the rules.', 'Appointment.extension');
+  if (!before || !was || isMoved(was, is)) return;
+  const reply = new Map(before.participant.map((p) => [p.actor?.reference ?? '', p.status]));
+  const index = after.participant.findIndex(({ actor, status }) => {
+    const who = actor?.reference ?? '';
+    return !/^(?:Patient|RelatedPerson)\//.test(who) && reply.get(who) !== status && after.status === before.status;
+  });
+  if (index >= 0) throw ruleBroken("Others' replies are theirs to give.", `Appointment.participant[${index}].status`);
+}
+
+/**
+ * @returns whether the time lies in no rule, so that it must be looked up whether an opening offers it
+ * @throws FhirError 422 naming the rule and, for a status, the legal ones
+ */
+export function guard(change: Guarded): boolean {
+  demandMove(change);
+  demandStays(change);
+  demandTime(change);
+  demandAccepted(change);
+  const { was, is, channel } = change;
+  if (channel === 'patient') demandOwnPart(change);
+  const moves = was?.holds === true && is.holds && isMoved(was, is);
+  if (is.status === 'cancelled' || moves) demandCancelInTime(change);
+  const takes =
+    is.holds &&
+    (!was?.holds || moves || (was.status === 'pending' && is.status === 'booked' && was.start !== is.start));
+  const judged = channel === 'patient' || (change.mustBeOffered && is.overrideReason === undefined);
+  return takes && judged ? demandOffered(change) : false;
+}

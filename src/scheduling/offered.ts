@@ -1,0 +1,84 @@
+/**
+ * The starts that the rules of an offer allow on a local day: made once for each day and kept with the directory, since `$find`, every booking and the
+ * generation of Slots ask for the same days again and again.
+ * @see https://profiles.ihe.net/ITI/Scheduling/ITI-115.html
+ */
+import type { Offer } from './directory.ts';
+import { blocksBetween, windowsBetween } from './model/availability.ts';
+import { addDays, DAY, MINUTE } from './model/dates.ts';
+import { candidates, freeAmong, type Candidate } from './model/starts.ts';
+import { earliestStart, latestStart } from './model/policy.ts';
+import type { Channel } from './model/rules.ts';
+
+/** Days kept for an offer; a horizon of two months needs no more. */
+const MOST_DAYS = 100;
+
+const kept = new WeakMap<Offer, Map<string, readonly Candidate[]>>();
+
+function make(offer: Offer, date: string): readonly Candidate[] {
+  const { calendar, zone } = offer.entry;
+  if (!calendar || !zone) return [];
+  const { parameters, serviceReference: service } = offer;
+  const from = zone.instantOf(date, 0, 'start');
+  const to = zone.instantOf(addDays(date, 1), 0, 'start');
+  // A visit that starts before midnight may end after it.
+  const reach = (parameters.duration + parameters.after) * MINUTE;
+  const blocks = blocksBetween(calendar, from - parameters.before * MINUTE, to + reach, service);
+  const starts = candidates(windowsBetween(calendar, from, to, service), parameters, { start: from, end: to });
+  if (blocks.length === 0) return starts;
+  const free = new Set(freeAmong(starts, { blocks, taken: [], actors: [], parameters }));
+  return starts.filter(({ start }) => free.has(start));
+}
+
+/** Starts on a local date of the Schedule's zone, ascending: in its hours, clear of breaks and of the time off in its rules. */
+export function startsOn(offer: Offer, date: string): readonly Candidate[] {
+  let days = kept.get(offer);
+  if (!days) kept.set(offer, (days = new Map()));
+  const known = days.get(date);
+  if (known) return known;
+  if (days.size >= MOST_DAYS) days.clear();
+  const fresh = make(offer, date);
+  days.set(date, fresh);
+  return fresh;
+}
+
+/** Starts in `[from, to)`. */
+export function startsBetween(offer: Offer, from: number, to: number): readonly Candidate[] {
+  const { zone } = offer.entry;
+  if (!zone || !(from < to)) return [];
+  const found: Candidate[] = [];
+  const last = zone.localOf(to - 1).date;
+  for (let { date } = zone.localOf(from); date <= last; date = addDays(date, 1)) {
+    for (const each of startsOn(offer, date)) if (each.start >= from && each.start < to) found.push(each);
+  }
+  return found;
+}
+
+/** The candidate at an instant, if the rules have one. */
+export const candidateAt = (offer: Offer, start: number): Candidate | undefined =>
+  offer.entry.zone && startsOn(offer, offer.entry.zone.localOf(start).date).find((c) => c.start === start);
+
+/** The span in which visits may start, by notice and horizon. */
+export function bookable(
+  { entry: { zone, schedule }, parameters }: Offer,
+  channel: Channel,
+  now: number,
+): { readonly earliest: number; readonly latest: number } {
+  const { start, end } = schedule.planningHorizon ?? {};
+  const earliest = zone ? earliestStart(now, parameters.notice[channel], zone) : now;
+  const latest = zone ? latestStart(now, parameters.horizon, zone) : now + (parameters.horizon.days ?? 60) * DAY;
+  return {
+    earliest: start === undefined ? earliest : Math.max(earliest, boundOf(start, 'start', zone)),
+    latest: end === undefined ? latest : Math.min(latest, boundOf(end, 'end', zone)),
+  };
+}
+
+/** A bound of a Period: a date is the whole local day. */
+function boundOf(text: string, which: 'start' | 'end', zone: Offer['entry']['zone']): number {
+  if (text.length > 10) return Date.parse(text);
+  if (text.length === 10 && zone) return zone.instantOf(which === 'start' ? text : addDays(text, 1), 0, 'start');
+  // A year or month alone: the whole of it.
+  const at = new Date(Date.parse(text));
+  if (which === 'start') return at.getTime();
+  return text.length === 4 ? Date.UTC(at.getUTCFullYear() + 1, 0) : Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + 1);
+}

@@ -1,0 +1,17 @@
+/** What the use cases of scheduling work with. */
+import type { Engine } from '../fhir/engine.ts';
+import type { Log } from '../platform/log.ts';
+import type { Overlap } from './project-appointments.ts';
+import type { DirectorySource, Offer } from './directory.ts';
+import type { Proposals } from './proposal.ts';
+
+export interface SchedulingParts {
+  readonly engine: Engine;
+  readonly directory: DirectorySource;
+  readonly proposals: Proposals;
+  readonly log: Log;
+  /** Offers of appointments that an operation books, by the resource that is written: these must be offered, unless overridden. */
+  readonly offers: WeakMap<object, Offer>;
+  /** What a transaction overbooked. */
+  readonly overlaps: WeakMap<object, readonly Overlap[]>;
+}

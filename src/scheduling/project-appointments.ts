@@ -1,0 +1,177 @@
+/**
+ * What every change of Appointments meets in its transaction, whichever door it came through: the rules, the rows that occupy time, the Slots, the events,
+ * and the Encounter of who has arrived.
+ * @see https://hl7.org/fhir/R4/appointment.html
+ */
+import type { Appointment } from '@medplum/fhirtypes';
+import { DatabaseError } from 'pg';
+import type { Principal } from '../fhir/access.ts';
+import { FhirError } from '../fhir/outcome.ts';
+import type { Change, Transaction } from '../fhir/store/repository.ts';
+import { sql } from '../platform/database/sql.ts';
+import { alternativesTo } from './alternatives.ts';
+import { applyOf, type Apply, type VisitChange } from './apply.ts';
+import { channelOf } from './channel.ts';
+import type { Directory } from './directory.ts';
+import { keepEncounters } from './encounter.ts';
+import { guard } from './guard.ts';
+import type { SchedulingParts } from './parts.ts';
+import { ruleBroken, TimeTaken } from './refusal.ts';
+import { readSlots, slotsOf } from './slots.ts';
+import { visitOfAppointment, type NamedSlot, type Visit } from './visit.ts';
+
+/** Live holds of a patient. */
+const PATIENT_HOLDS = 2;
+
+export interface ProjectedChange extends VisitChange {
+  readonly beforeResource: Appointment | undefined;
+  readonly afterResource: Appointment | undefined;
+}
+
+const appointment = (resource: Change['after']): Appointment | undefined =>
+  resource?.resourceType === 'Appointment' ? resource : undefined;
+
+/** A visit that nobody's rules offer lies in an opening made by hand. @throws FhirError 422 */
+async function demandOpening(tx: Transaction, visit: Visit): Promise<void> {
+  const { start = 0, end = 0, schedules, service = '' } = visit;
+  const rows = await tx.execute(
+    sql`select from scheduling_time t where t.kind = 'opening' and t.schedule = any(${schedules})
+        and t.during @> tstzrange(${new Date(start).toISOString()}::timestamptz, ${new Date(end).toISOString()}::timestamptz)
+        and (t.services is null or ${service} = '' or ${service} = any (t.services)) limit 1`,
+  );
+  if (rows.length === 0)
+    throw ruleBroken('This time is not offered: ask $find for the times that are.', 'Appointment.start');
+}
+
+interface Detail {
+  readonly appointment?: string;
+  readonly actor?: string;
+  readonly of?: string;
+  readonly most?: number;
+}
+
+const CAPS: Readonly<Record<string, string>> = {
+  provider: 'visits with this practitioner',
+  service: 'visits of this service',
+  patient: 'visits of a patient',
+  'new-patient': 'visits of new patients',
+};
+
+/** What the database's refusal means to whoever asked. */
+function refusalOf(
+  parts: SchedulingParts,
+  error: unknown,
+  changes: readonly ProjectedChange[],
+  channel: 'patient' | 'staff',
+): unknown {
+  if (!(error instanceof DatabaseError)) return error;
+  const detail = JSON.parse(error.detail?.startsWith('{') === true ? error.detail : '{}') as Detail;
+  const visit = changes.find((c) => c.id === detail.appointment)?.after;
+  const alternatives = (): Promise<readonly Appointment[]> =>
+    visit ? alternativesTo(parts, visit, channel) : Promise.resolve([]);
+  switch (error.code) {
+    case 'KS001': {
+      const own = detail.actor?.startsWith('Patient/') === true;
+      return new TimeTaken(
+        own ? 'The patient has another visit at this time.' : 'This time is taken: somebody else was first.',
+        alternatives,
+      );
+    }
+    case 'KS002':
+      return new TimeTaken('This time is blocked.', alternatives);
+    case 'KS003':
+      return ruleBroken(
+        `No more than ${detail.most ?? ''} ${CAPS[detail.of ?? ''] ?? 'visits'} are booked in this period.`,
+        'Appointment.start',
+      );
+    case 'KS004':
+      return ruleBroken(
+        `A patient may hold ${detail.most ?? ''} times at once: book or release one first.`,
+        'Appointment.status',
+      );
+    default:
+      return error;
+  }
+}
+
+/** It may be that the rules were read before they changed; then the transaction is run again. */
+const maybeStale = (error: unknown): boolean => error instanceof FhirError && error.status === 503;
+
+/** Whoever was in the way of something although it was made: `Patient/1`. */
+export interface Overlap {
+  readonly appointment: string;
+  readonly actor: string;
+  readonly force: 'override' | 'warn';
+}
+
+async function run(tx: Transaction, apply: Apply): Promise<readonly Overlap[]> {
+  const [[notes] = []] = await tx.execute(sql`select scheduling_apply(${JSON.stringify(apply)}::json)`);
+  return typeof notes === 'string' ? (JSON.parse(notes) as Overlap[]) : [];
+}
+
+function projected(
+  parts: SchedulingParts,
+  directory: Directory,
+  slots: ReadonlyMap<string, NamedSlot>,
+  change: Change,
+  channel: 'patient' | 'staff',
+): ProjectedChange {
+  const { baseUrl } = parts.engine;
+  const before = appointment(change.before);
+  const after = appointment(change.after);
+  const visit = (resource: Appointment | undefined): Visit | undefined =>
+    resource && visitOfAppointment(directory, baseUrl, resource, slots, parts.offers.get(resource));
+  const was = visit(before);
+  const is = visit(after);
+  return {
+    id: change.id,
+    version: change.version,
+    before: was,
+    after: is,
+    beforeResource: before,
+    afterResource: after,
+    forgivesPatients: channel === 'staff',
+    mostHolds: channel === 'patient' ? PATIENT_HOLDS : undefined,
+  };
+}
+
+/** Keeps the rows of time true for changed appointments. @throws FhirError 409, 422 */
+export async function projectAppointments(
+  parts: SchedulingParts,
+  tx: Transaction,
+  changes: readonly Change[],
+  by: Principal,
+): Promise<void> {
+  const { engine } = parts;
+  const now = engine.clock.now();
+  const channel = channelOf(by);
+  const directory = await parts.directory.current();
+  const named = changes.flatMap((c) =>
+    [appointment(c.before), appointment(c.after)].flatMap((a) =>
+      a && parts.offers.has(a) ? [] : slotsOf(a, engine.baseUrl),
+    ),
+  );
+  const slots = named.length > 0 ? await readSlots(tx.execute, named) : new Map<string, NamedSlot>();
+  const all = changes.map((change) => projected(parts, directory, slots, change, channel));
+  for (const { before, after, beforeResource, afterResource } of all) {
+    if (!afterResource || !after) continue;
+    const open = guard({
+      before: beforeResource,
+      after: afterResource,
+      was: before,
+      is: after,
+      channel,
+      isSystem: by.kind === 'system',
+      now,
+      mustBeOffered: parts.offers.has(afterResource),
+    });
+    if (open) await demandOpening(tx, after);
+  }
+  try {
+    parts.overlaps.set(tx, await run(tx, applyOf(directory, all)));
+  } catch (error) {
+    if (maybeStale(error)) await parts.directory.renewed(directory.revision);
+    throw refusalOf(parts, error, all, channel);
+  }
+  await keepEncounters(parts, tx, all, now);
+}

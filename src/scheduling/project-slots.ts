@@ -1,0 +1,231 @@
+/**
+ * What hand-made Slots do to time: `busy-unavailable` blocks it, `free` opens it beside the rules, `busy` says that somebody else holds it, and
+ * `busy-tentative` is a hold.
+ * @see https://hl7.org/fhir/R4/valueset-slotstatus.html
+ */
+import type { Appointment, Slot } from '@medplum/fhirtypes';
+import { grantAll, type Principal } from '../fhir/access.ts';
+import { settle } from '../fhir/interaction/write.ts';
+import { localReference } from '../fhir/search/type/reference.ts';
+import type { Change, Transaction } from '../fhir/store/repository.ts';
+import { newId } from '../platform/id.ts';
+import { sql } from '../platform/database/sql.ts';
+import type { Directory, ScheduleEntry } from './directory.ts';
+import { extensionOf, extensionsOf } from './extension.ts';
+import { MINUTE } from './model/dates.ts';
+import type { SchedulingParts } from './parts.ts';
+import { participantsOf } from './proposed.ts';
+import { ruleBroken } from './refusal.ts';
+import { GENERATED, HOLD_EXPIRES, SLOT_BLOCK, SLOT_ORIGIN, SLOT_SERVICE } from './urls.ts';
+
+const HOLD_MINUTES = 5;
+
+export const isGenerated = (slot: Slot): boolean =>
+  slot.meta?.tag?.some((t) => t.system === SLOT_ORIGIN && t.code === GENERATED) === true;
+
+const servicesOf = (slot: Slot): string[] | null => {
+  const block = extensionsOf(extensionOf(slot, SLOT_BLOCK), 'service').flatMap(
+    (e) => e.valueReference?.reference ?? [],
+  );
+  const own = extensionOf(slot, SLOT_SERVICE)?.valueReference?.reference;
+  const all = own === undefined ? block : [...block, own];
+  return all.length > 0 ? all : null;
+};
+
+type Kind = 'block' | 'busy' | 'opening';
+
+interface TimeRow {
+  readonly slot: string;
+  readonly schedule: string;
+  readonly kind: Kind;
+  readonly services: readonly string[] | null;
+  readonly start: string;
+  readonly end: string;
+}
+
+const slotOf = (resource: Change['after']): Slot | undefined =>
+  resource?.resourceType === 'Slot' ? resource : undefined;
+
+/** What a Slot that somebody wrote means; undefined: nothing beyond itself. */
+function kindOf(after: Slot, before: Slot | undefined): Kind | undefined | 'same' {
+  switch (after.status) {
+    case 'busy-unavailable':
+      return 'block';
+    case 'free':
+      return isGenerated(after) ? undefined : 'opening';
+    case 'busy':
+    case 'busy-tentative':
+      // A Slot that an appointment has made busy, written again with another comment.
+      return before?.status === 'busy' || before?.status === 'busy-tentative' ? 'same' : 'busy';
+    default:
+      return undefined;
+  }
+}
+
+/** The spans that `scheduling_restate` looks at: all Slots of the Schedule at that time. */
+export function spansOfSchedule(entry: ScheduleEntry, start: string, end: string): object[] {
+  const each = entry.offers.map(({ parameters, serviceReference }) => ({
+    schedule: entry.reference,
+    service: serviceReference ?? null,
+    from: start,
+    upto: end,
+    before: parameters.before * 60,
+    after: parameters.after * 60,
+    capacity: parameters.capacity,
+    actors: entry.actors.map((a) => a.key),
+  }));
+  const [first] = each;
+  return first && each.every((s) => s.service !== null) ? [...each, { ...first, service: null }] : each;
+}
+
+async function namedBy(tx: Transaction, slots: readonly string[]): Promise<readonly (readonly unknown[])[]> {
+  return tx.execute(
+    sql`select a.id, a.status from appointment a where a.slot && ${slots.map((s) => `Slot/${s}`)}::text[]
+        and a.status in ('pending', 'booked', 'arrived', 'checked-in')`,
+  );
+}
+
+/** A hold of whoever works with Slots alone: for nobody in particular, until somebody books or it runs out. */
+async function hold(
+  parts: SchedulingParts,
+  tx: Transaction,
+  slot: Slot,
+  entry: ScheduleEntry,
+  by: Principal,
+  now: number,
+): Promise<void> {
+  const { engine } = parts;
+  const [offer] = entry.offers;
+  if (!offer) return;
+  const appointment: Appointment = {
+    resourceType: 'Appointment',
+    extension: [{ url: HOLD_EXPIRES, valueInstant: new Date(now + HOLD_MINUTES * MINUTE).toISOString() }],
+    status: 'pending',
+    start: slot.start,
+    end: slot.end,
+    slot: [{ reference: `Slot/${slot.id ?? ''}` }],
+    participant: participantsOf(offer, [], 'tentative'),
+  };
+  const write = settle(engine, appointment, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });
+  await tx.insert([write], grantAll(by).to('create'));
+}
+
+/** @throws FhirError 422 when the Slot is taken by more than a hold */
+async function release(parts: SchedulingParts, tx: Transaction, slot: Slot, by: Principal, now: number): Promise<void> {
+  const { engine } = parts;
+  for (const [id, status] of await namedBy(tx, [slot.id ?? ''])) {
+    const stored = await tx.read('Appointment', String(id), grantAll(by).to('update'));
+    const appointment = JSON.parse(stored?.content ?? '{}') as Appointment;
+    if (!stored || status !== 'pending' || !extensionOf(appointment, HOLD_EXPIRES))
+      throw ruleBroken(
+        'An appointment has this time: cancel or move it, and the Slot is free by itself.',
+        'Slot.status',
+      );
+    const next = settle(
+      engine,
+      { ...appointment, status: 'cancelled' },
+      { id: stored.id, version: stored.version + 1, lastUpdated: new Date(now), method: 'PUT' },
+    );
+    await tx.update([next], new Map([[`Appointment/${stored.id}`, appointment]]), grantAll(by).to('update'));
+  }
+}
+
+function timeRow(slot: Slot, id: string, kind: Kind, baseUrl: string): TimeRow {
+  return {
+    slot: id,
+    schedule: localReference(slot.schedule.reference ?? '', baseUrl),
+    kind,
+    services: servicesOf(slot),
+    start: new Date(slot.start).toISOString(),
+    end: new Date(slot.end).toISOString(),
+  };
+}
+
+/** Keeps blocks and openings true for changed Slots. @throws FhirError 422 */
+export async function projectSlots(
+  parts: SchedulingParts,
+  tx: Transaction,
+  changes: readonly Change[],
+  by: Principal,
+): Promise<void> {
+  const { engine } = parts;
+  const now = engine.clock.now();
+  const directory: Directory = await parts.directory.current();
+  const rows: TimeRow[] = [];
+  const gone: string[] = [];
+  const spans: object[] = [];
+  const span = (slot: Slot): void => {
+    const entry = directory.entry(localReference(slot.schedule.reference ?? '', engine.baseUrl));
+    if (entry)
+      spans.push(...spansOfSchedule(entry, new Date(slot.start).toISOString(), new Date(slot.end).toISOString()));
+  };
+  for (const { id, kind: what, before: old, after: fresh } of changes) {
+    const [before, after] = [slotOf(old), slotOf(fresh)];
+    if (what === 'delete' || !after) {
+      gone.push(id);
+      if (before) span(before);
+      continue;
+    }
+    if (Date.parse(after.end) <= Date.parse(after.start))
+      throw ruleBroken('A Slot must end after it starts.', 'Slot.end');
+    const entry = directory.entry(localReference(after.schedule.reference ?? '', engine.baseUrl));
+    const held = before?.status === 'free' && after.status === 'busy-tentative';
+    const freed = (before?.status === 'busy-tentative' || before?.status === 'busy') && after.status === 'free';
+    if (held && entry) {
+      await hold(parts, tx, { ...after, id }, entry, by, now);
+      continue;
+    }
+    if (freed) await release(parts, tx, { ...after, id }, by, now);
+    const kind = kindOf(after, before);
+    if (kind === 'same') continue;
+    if (kind) rows.push(timeRow(after, id, kind, engine.baseUrl));
+    else gone.push(id);
+    span(after);
+    if (before) span(before);
+  }
+  if (gone.length > 0) {
+    const inUse = changes.some((c) => c.kind === 'delete') ? await namedBy(tx, gone) : [];
+    if (inUse.length > 0)
+      throw ruleBroken('An appointment has the time of this Slot: cancel or move it first.', 'Slot.status');
+    await tx.execute(sql`delete from scheduling_time where slot = any(${gone})`);
+  }
+  if (rows.length > 0) {
+    // Bookings that are under way are waited for, and those that come later wait: what was there when the time was blocked is known exactly.
+    if (rows.some((r) => r.kind !== 'opening')) await tx.execute(sql`lock table occupancy in share row exclusive mode`);
+    await tx.execute(
+      sql`insert into scheduling_time (slot, schedule, kind, services, during)
+          select slot, schedule, kind, services, tstzrange(start, "end")
+          from json_to_recordset(${JSON.stringify(rows)}::json) r(slot text, schedule text, kind text, services text[], start timestamptz, "end" timestamptz)
+          on conflict (slot) do update set schedule = excluded.schedule, kind = excluded.kind, services = excluded.services, during = excluded.during`,
+    );
+  }
+  if (spans.length > 0) await tx.execute(sql`select scheduling_restate(${JSON.stringify(spans)}::json)`);
+  await tx.execute(
+    sql`insert into outbox (topic, payload, status) select 'event', e::jsonb, 'done' from json_array_elements(${JSON.stringify(
+      changes.flatMap(({ id, before, after }) => {
+        const slot = slotOf(after) ?? slotOf(before);
+        if (!slot) return [];
+        return [
+          {
+            type: 'Slot',
+            id,
+            schedule: localReference(slot.schedule.reference ?? '', engine.baseUrl),
+            service: extensionOf(slot, SLOT_SERVICE)?.valueReference?.reference ?? null,
+            start: new Date(slot.start).toISOString(),
+            end: new Date(slot.end).toISOString(),
+            status: after ? slot.status : 'entered-in-error',
+          },
+        ];
+      }),
+    )}::json) e`,
+  );
+}
+
+/** The topic that has Slots made anew. */
+export const GENERATE_TOPIC = 'generate-slots';
+
+/** Rules have changed: the Slots that follow from them are made anew, soon after the commit. */
+export async function projectRules(_: SchedulingParts, tx: Transaction, changes: readonly Change[]): Promise<void> {
+  const changed = changes.map((c) => `${c.type}/${c.id}`);
+  await tx.outbox({ topic: GENERATE_TOPIC, payload: { changed } });
+}

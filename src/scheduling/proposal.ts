@@ -1,0 +1,84 @@
+/**
+ * Ids of proposed appointments: what is proposed stands in the id itself, signed, so that nothing is stored until somebody takes it.
+ * @see https://profiles.ihe.net/ITI/Scheduling/ITI-115.html
+ */
+import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import type { Directory, Offer, ScheduleEntry } from './directory.ts';
+
+// The 64 characters that an id may have. @see https://hl7.org/fhir/R4/datatypes.html#id
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.';
+const TO_BASE64: Readonly<Record<string, string>> = { '-': '-', '.': '_' };
+
+const encode = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url').replaceAll('_', '.');
+
+function decode(text: string): Buffer | undefined {
+  for (const c of text) if (!ALPHABET.includes(c)) return undefined;
+  return Buffer.from(
+    text.replaceAll(/[-.]/g, (c) => TO_BASE64[c] ?? c),
+    'base64url',
+  );
+}
+
+const NAME_BYTES = 8;
+const MAC_BYTES = 12;
+const BODY_BYTES = 2 * NAME_BYTES + 6;
+/** No id of ours begins so, and none that a client chooses has this length. */
+const PREFIX = 'P.';
+
+const names = new Map<string, Buffer>();
+function nameOf(text: string): Buffer {
+  let known = names.get(text);
+  if (!known) {
+    if (names.size > 20_000) names.clear();
+    names.set(text, (known = createHash('sha256').update(text).digest().subarray(0, NAME_BYTES)));
+  }
+  return known;
+}
+
+const schedules = new WeakMap<Directory, Map<string, ScheduleEntry>>();
+
+/** The Schedules that may be booked, by their names. */
+function byName(directory: Directory): Map<string, ScheduleEntry> {
+  let known = schedules.get(directory);
+  if (!known) {
+    known = new Map(directory.entries.map((e) => [nameOf(e.reference).toString('hex'), e]));
+    schedules.set(directory, known);
+  }
+  return known;
+}
+
+export interface Proposals {
+  /** At most 64 characters. */
+  idOf(offer: Offer, start: number): string;
+  /** undefined: no id of a proposal, or its Schedule or service is not offered any more. */
+  read(directory: Directory, id: string): { readonly offer: Offer; readonly start: number } | undefined;
+  isProposal(id: string): boolean;
+}
+
+export function createProposals(secret: Uint8Array): Proposals {
+  const key: KeyObject = createSecretKey(secret);
+  const sign = (body: Uint8Array): Buffer => createHmac('sha256', key).update(body).digest().subarray(0, MAC_BYTES);
+  return {
+    idOf({ entry, serviceReference = '' }, start) {
+      const body = Buffer.allocUnsafe(BODY_BYTES);
+      nameOf(entry.reference).copy(body, 0);
+      nameOf(serviceReference).copy(body, NAME_BYTES);
+      body.writeUIntBE(start / 1000, 2 * NAME_BYTES, 6);
+      return PREFIX + encode(Buffer.concat([body, sign(body)]));
+    },
+    isProposal: (id) => id.startsWith(PREFIX),
+    read(directory, id) {
+      if (!id.startsWith(PREFIX)) return undefined;
+      const bytes = decode(id.slice(PREFIX.length));
+      if (bytes?.length !== BODY_BYTES + MAC_BYTES) return undefined;
+      const body = bytes.subarray(0, BODY_BYTES);
+      if (!sign(body).equals(bytes.subarray(BODY_BYTES))) return undefined;
+      const start = body.readUIntBE(2 * NAME_BYTES, 6) * 1000;
+      const entry = byName(directory).get(body.toString('hex', 0, NAME_BYTES));
+      const offer = entry?.offers.find((o) =>
+        nameOf(o.serviceReference ?? '').equals(body.subarray(NAME_BYTES, 2 * NAME_BYTES)),
+      );
+      return offer && { offer, start };
+    },
+  };
+}

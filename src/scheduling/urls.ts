@@ -1,0 +1,25 @@
+/** The names of our extensions and codes of scheduling. @see https://hl7.org/fhir/R4/extensibility.html */
+const OWN = 'https://kairos.example/fhir';
+const OURS = `${OWN}/StructureDefinition`;
+const R5 = 'http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment';
+
+export const AVAILABILITY = `${OURS}/schedule-availability`;
+export const PARAMETERS = `${OURS}/scheduling-parameters`;
+export const HOLIDAY = `${OURS}/holiday`;
+export const TIMEZONE = 'http://hl7.org/fhir/StructureDefinition/timezone';
+export const HOLD_EXPIRES = `${OURS}/hold-expires`;
+export const HOLD_RENEWED = `${OURS}/hold-renewed`;
+export const AWAITING_APPROVAL = `${OURS}/awaiting-approval`;
+export const LATE_CANCEL = `${OURS}/late-cancel`;
+export const OVERRIDE = `${OURS}/override`;
+export const RESCHEDULE_COUNT = `${OURS}/reschedule-count`;
+export const PROMISED_TIME = `${OURS}/promised-time`;
+export const PREVIOUS_APPOINTMENT = `${R5}.previousAppointment`;
+export const REPLACES = `${R5}.replaces`;
+export const SLOT_SERVICE = `${OURS}/slot-service`;
+export const SLOT_BLOCK = `${OURS}/slot-block`;
+export const FOLLOW_UP = `${OURS}/follow-up`;
+
+export const SLOT_ORIGIN = `${OWN}/CodeSystem/slot-origin`;
+export const GENERATED = 'generated';
+export const CANCELLATION_REASON = 'http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason';

@@ -1,0 +1,75 @@
+/** Answers of the operations of scheduling: a searchset with one Appointment, and what there is to say about it. @see https://profiles.ihe.net/ITI/Scheduling/ITI-117.html */
+import type { Access } from '../../fhir/access.ts';
+import type { OperationReply } from '../../fhir/operation.ts';
+import type { Resource } from '@medplum/fhirtypes';
+import { toOutcome, type Issue } from '../../fhir/outcome.ts';
+import type { PreparedWrite } from '../../fhir/store/repository.ts';
+import type { Overlap } from '../project-appointments.ts';
+import type { Changed } from './change.ts';
+
+export const overlapIssues = (overlaps: readonly Overlap[]): Issue[] =>
+  overlaps.map(({ actor, force }) => ({
+    severity: 'warning',
+    code: 'business-rule',
+    diagnostics:
+      force === 'override'
+        ? `${actor} is overbooked at this time, as the reason given says.`
+        : `${actor} has another appointment at this time.`,
+  }));
+
+/** A written appointment as those may read it who wrote it. */
+export function answerWith(
+  baseUrl: string,
+  access: Access,
+  write: Pick<PreparedWrite, 'id' | 'content' | 'resource'>,
+  issues: readonly Issue[] = [],
+): OperationReply {
+  const mayRead = access.to('read').admits('Appointment', write.resource);
+  const outcome =
+    issues.length > 0 ? [`{"resource":${JSON.stringify(toOutcome(issues))},"search":{"mode":"outcome"}}`] : [];
+  const entries = mayRead
+    ? [`{"fullUrl":"${baseUrl}/Appointment/${write.id}","resource":${write.content},"search":{"mode":"match"}}`]
+    : [];
+  return {
+    status: 200,
+    body: `{"resourceType":"Bundle","type":"searchset","total":1,"entry":[${[...entries, ...outcome].join(',')}]}`,
+    resources: [`Appointment/${write.id}`],
+  };
+}
+
+/** One appointment, to those who may read it. */
+export function appointmentReply(access: Access, { write }: Changed): OperationReply {
+  const body = access.to('read').admits('Appointment', write.resource)
+    ? write.content
+    : toOutcome([
+        { severity: 'information', code: 'informational', diagnostics: `Appointment/${write.id} was changed.` },
+      ]);
+  return { status: 200, body, resources: [`Appointment/${write.id}`] };
+}
+
+/** A searchset of what was asked for, with what it concerns beside it; nobody is shown what they may not read. */
+export function bundleOf(
+  baseUrl: string,
+  access: Access,
+  matches: readonly Resource[],
+  included: readonly Resource[],
+): OperationReply {
+  const entry = (resource: Resource, mode: 'match' | 'include'): object => ({
+    fullUrl: `${baseUrl}/${resource.resourceType}/${resource.id ?? ''}`,
+    resource,
+    search: { mode },
+  });
+  const visible = (list: readonly Resource[]): readonly Resource[] =>
+    list.filter((r) => access.to('read').admits(r.resourceType, r));
+  const all = [...visible(matches).map((r) => entry(r, 'match')), ...visible(included).map((r) => entry(r, 'include'))];
+  return {
+    status: 200,
+    body: JSON.stringify({
+      resourceType: 'Bundle',
+      type: 'searchset',
+      total: matches.length,
+      ...(all.length > 0 ? { entry: all } : {}),
+    }),
+    resources: [...matches, ...included].map((r) => `${r.resourceType}/${r.id ?? ''}`),
+  };
+}

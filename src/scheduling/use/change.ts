@@ -1,0 +1,89 @@
+/** One appointment taken a step further by whoever may change it. @see https://hl7.org/fhir/R4/http.html#update */
+import type { Appointment } from '@medplum/fhirtypes';
+import type { RequestContext } from '../../fhir/context.ts';
+import { demandLive } from '../../fhir/interaction/version.ts';
+import { nextVersion } from '../../fhir/interaction/update.ts';
+import { demandUnseen, demandValid, retryOnChange } from '../../fhir/interaction/write.ts';
+import type { PreparedWrite, StoredVersion, Transaction } from '../../fhir/store/repository.ts';
+import type { Offer } from '../directory.ts';
+import type { SchedulingParts } from '../parts.ts';
+import type { Overlap } from '../project-appointments.ts';
+
+export interface Changed {
+  readonly appointment: Appointment;
+  readonly write: PreparedWrite;
+  /** Who is now in two places. */
+  readonly overlaps: readonly Overlap[];
+}
+
+/** The appointment as whoever calls may change it. @throws FhirError 403, 404, 410 */
+export async function readToChange(
+  { engine }: SchedulingParts,
+  ctx: RequestContext,
+  id: string,
+): Promise<{ readonly stored: StoredVersion; readonly appointment: Appointment }> {
+  ctx.access.demand('update', 'Appointment');
+  const found = await engine.repository.read('Appointment', id, ctx.access.to('update'));
+  if (found === undefined) await demandUnseen(engine.repository, ctx.access, 'update', 'Appointment', id);
+  const stored = demandLive(found, 'Appointment', id);
+  return { stored, appointment: JSON.parse(stored.content) as Appointment };
+}
+
+/** A version made ready, valid. @param offer that it must be offered under, unless overridden */
+export function prepared(
+  { engine, offers }: SchedulingParts,
+  ctx: RequestContext,
+  next: Appointment,
+  stored: StoredVersion | undefined,
+  id: string,
+  offer?: Offer,
+): PreparedWrite {
+  const write = nextVersion(engine, ctx, demandValid(engine, 'Appointment', next), id, stored, stored ? 'PUT' : 'POST');
+  if (offer) offers.set(write.resource, offer);
+  return write;
+}
+
+export const asAppointment = (write: PreparedWrite): Appointment => write.resource as Appointment;
+
+/** Writes what `step` makes of an appointment; again when somebody else changed it meanwhile. */
+export async function changeAppointment(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  id: string,
+  step: (appointment: Appointment) => Appointment | Promise<Appointment>,
+  options: {
+    readonly offer?: Offer;
+    /** Changes that the calendar takes as one with this. */
+    readonly beside?: (tx: Transaction) => Promise<void>;
+    /** What follows from it. */
+    readonly also?: (tx: Transaction, write: PreparedWrite) => Promise<void>;
+  } = {},
+): Promise<Changed> {
+  return retryOnChange(false, async () => {
+    const { stored, appointment } = await readToChange(parts, ctx, id);
+    const next = await step(appointment);
+    // Asked for again, what is done already is done: a lost answer is no new change.
+    if (next === appointment) return { appointment, write: unchanged(stored, appointment), overlaps: [] };
+    const write = prepared(parts, ctx, next, stored, id, options.offer);
+    const overlaps = await parts.engine.repository.transaction('read committed', async (tx) => {
+      await tx.together(async () => {
+        await tx.update([write], new Map([[`Appointment/${id}`, appointment]]), ctx.access.to('update'));
+        await options.beside?.(tx);
+      });
+      await options.also?.(tx, write);
+      return parts.overlaps.get(tx) ?? [];
+    });
+    return { appointment: asAppointment(write), write, overlaps };
+  });
+}
+
+const unchanged = (stored: StoredVersion, resource: Appointment): PreparedWrite => ({
+  type: stored.type,
+  id: stored.id,
+  version: stored.version,
+  lastUpdated: stored.lastUpdated,
+  content: stored.content ?? '',
+  columns: [],
+  method: 'PUT',
+  resource,
+});

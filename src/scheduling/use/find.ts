@@ -1,0 +1,145 @@
+/** `$find`: from its parameters to a Bundle. @see https://profiles.ihe.net/ITI/Scheduling/ITI-115.html */
+import type { Reference } from '@medplum/fhirtypes';
+import type { RequestContext } from '../../fhir/context.ts';
+import type { OperationReply, OperationRequest } from '../../fhir/operation.ts';
+import { PAGE_PARAMETER, type OperationInput } from '../../fhir/operation-parameters.ts';
+import { badRequest, type Issue } from '../../fhir/outcome.ts';
+import { actorOf, type Actor } from '../actor.ts';
+import { channelOf } from '../channel.ts';
+import { findBundle } from '../find-bundle.ts';
+import { findStarts } from '../find.ts';
+import { DAY } from '../model/dates.ts';
+import type { SchedulingParts } from '../parts.ts';
+import type { CodeOrText, Wanted } from '../select.ts';
+import { resolved } from './target.ts';
+
+/** Longest span that is looked through at once. */
+const MOST_DAYS = 92;
+
+/** @throws FhirError 400: a moment needs an offset, since nobody knows whose wall clock it is by */
+export function momentOf(text: string, name: string): number {
+  if (/^\d{4}(?:-\d{2}){0,2}$/.test(text)) {
+    // A date alone is the UTC day, as everywhere in FHIR.
+    return Date.parse(text);
+  }
+  const at = /(?:Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isFinite(at)) return at;
+  throw badRequest('value', `Parameter ${name} needs an offset, as in 2026-11-27T09:00:00-05:00.`, name);
+}
+
+/** A date as an end means the whole of it. */
+const endOf = (text: string): number => momentOf(text, 'end') + (/^\d{4}-\d{2}-\d{2}$/.test(text) ? DAY : 0);
+
+async function all(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  references: readonly Reference[],
+  type: string,
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const reference of references) {
+    const target = await resolved(parts, ctx, reference, type);
+    // Who is not known has no times: and that is what is answered.
+    found.push(target ?? `${type}/-`);
+  }
+  return found;
+}
+
+const codes = (input: OperationInput, name: string): CodeOrText[] =>
+  input.tokens(name).flatMap(({ system, code }) => (code === undefined ? [] : [{ system, code }]));
+
+async function wantedBy(parts: SchedulingParts, ctx: RequestContext, input: OperationInput): Promise<Wanted> {
+  const directory = await parts.directory.current();
+  const [practitioners, organizations, locations, services, schedules] = await Promise.all([
+    all(parts, ctx, input.references('practitioner'), 'Practitioner'),
+    all(parts, ctx, input.references('organization'), 'Organization'),
+    all(parts, ctx, input.references('location-reference'), 'Location'),
+    all(parts, ctx, input.references('service'), 'HealthcareService'),
+    all(parts, ctx, input.references('schedule'), 'Schedule'),
+  ]);
+  return {
+    practitioners: practitioners.map((p) => directory.resolve(p)),
+    organizations,
+    locations,
+    services,
+    schedules,
+    specialties: codes(input, 'specialty'),
+    visitTypes: codes(input, 'visit-type'),
+    locationTexts: input.texts('location-string'),
+  };
+}
+
+/** Patients in whose way nothing may be. Only who may read them learns by it when they are elsewhere. @throws FhirError 400 */
+async function patientsOf(parts: SchedulingParts, ctx: RequestContext, input: OperationInput): Promise<Actor[]> {
+  const named = await all(parts, ctx, input.references('patient-reference'), 'Patient');
+  const sent = input.resources('patient-resource').flatMap((p) => (p.id === undefined ? [] : [`Patient/${p.id}`]));
+  const wanted = [...new Set([...named, ...sent])];
+  if (wanted.length === 0) return [];
+  const known = await parts.engine.repository.existing(wanted, ctx.access.to('refer'));
+  const missing = wanted.find((p) => !known.has(p));
+  if (missing !== undefined)
+    throw badRequest('not-found', 'The patient is not known here: name one you may book for.', 'patient-reference');
+  return wanted.map((p) => actorOf(p));
+}
+
+const UNUSED: readonly (readonly [name: string, why: string])[] = [
+  ['reason', 'a reason does not narrow the times'],
+  ['referral-identifier', 'a referral does not narrow the times: name it when you book'],
+  ['timing', 'only start and end narrow the times'],
+  ['insurance-reference', 'coverage does not narrow the times'],
+  ['coverage', 'coverage does not narrow the times'],
+];
+
+export async function find(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  request: OperationRequest,
+  input: OperationInput,
+): Promise<OperationReply> {
+  const { engine } = parts;
+  const start = momentOf(input.text('start') ?? '', 'start');
+  const end = endOf(input.text('end') ?? '');
+  if (end <= start) throw badRequest('value', 'The end must come after the start.', 'end');
+  if (end - start > MOST_DAYS * DAY) throw badRequest('too-costly', `Ask for ${MOST_DAYS} days at most.`, 'end');
+  const [wanted, patients] = await Promise.all([wantedBy(parts, ctx, input), patientsOf(parts, ctx, input)]);
+  const { starts } = await findStarts(engine, parts.directory, {
+    wanted,
+    channel: channelOf(ctx.access.principal),
+    now: engine.clock.now(),
+    start,
+    end,
+    also: patients,
+  });
+  const isGet = request.query.some(([name]) => name === 'start');
+  const asked = input.integer('_count') ?? (isGet ? engine.limits.pageSize : engine.limits.maxPageSize);
+  const count = Math.min(asked, engine.limits.maxPageSize);
+  const offset = Math.max(0, Number(request.query.find(([name]) => name === PAGE_PARAMETER)?.[1] ?? 0) || 0);
+  const url = (at: number): string => {
+    const query = new URLSearchParams(
+      request.query.filter(([name]) => name !== PAGE_PARAMETER).map(([n, v]): [string, string] => [n, v]),
+    );
+    if (at > 0) query.set(PAGE_PARAMETER, String(at));
+    return `${engine.baseUrl}/Appointment/$find?${query.toString()}`;
+  };
+  const issues: Issue[] = UNUSED.filter(([name]) => input.names.has(name)).map(([name, why]) => ({
+    severity: 'information',
+    code: 'informational',
+    diagnostics: `Parameter ${name} was not used: ${why}.`,
+  }));
+  const body = findBundle(parts, {
+    starts,
+    offset,
+    count,
+    patients,
+    issues,
+    links: isGet
+      ? [
+          { relation: 'self', url: url(offset) },
+          ...(offset + count < starts.length && count > 0
+            ? [{ relation: 'next', url: url(offset + count) } as const]
+            : []),
+        ]
+      : [],
+  });
+  return { status: 200, body, ...(patients.length > 0 ? { resources: patients.map((p) => p.reference) } : {}) };
+}

@@ -1,0 +1,201 @@
+/**
+ * Moves a visit: the same appointment at another time, or a new one that takes the place of the old, for partners that see a moved start as a new visit.
+ * @see https://hl7.org/fhir/R4/appointment.html#notes
+ */
+import type { Appointment, AppointmentParticipant, CodeableConcept, Provenance } from '@medplum/fhirtypes';
+import { grantAll } from '../../fhir/access.ts';
+import type { RequestContext } from '../../fhir/context.ts';
+import { settle } from '../../fhir/interaction/write.ts';
+import { badRequest } from '../../fhir/outcome.ts';
+import { localReference } from '../../fhir/search/type/reference.ts';
+import type { PreparedWrite, Transaction } from '../../fhir/store/repository.ts';
+import { newId } from '../../platform/id.ts';
+import type { Directory, Offer } from '../directory.ts';
+import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
+import { MINUTE } from '../model/dates.ts';
+import type { SchedulingParts } from '../parts.ts';
+import { participantsOf, written } from '../proposed.ts';
+import { ruleBroken } from '../refusal.ts';
+import { ANYTHING, selectOffers } from '../select.ts';
+import { slotId } from '../slot-id.ts';
+import { readSlots, slotsOf } from '../slots.ts';
+import { OVERRIDE, PROMISED_TIME, RESCHEDULE_COUNT } from '../urls.ts';
+import { visitOfAppointment } from '../visit.ts';
+import { changeAppointment, readToChange, type Changed } from './change.ts';
+import { demandOverride, overrideExtension, promisedTime, takeTime } from './take.ts';
+
+export interface Reschedule {
+  /** ms; undefined: that of the Slots. */
+  readonly start: number | undefined;
+  /** `Slot/1` */
+  readonly slots: readonly string[];
+  readonly schedules: readonly string[];
+  readonly practitioners: readonly string[];
+  readonly location: string | undefined;
+  readonly mode: 'same' | 'replace';
+  readonly reason: CodeableConcept | undefined;
+  readonly comment: string | undefined;
+  readonly overrideReason: string | undefined;
+}
+
+interface Plan {
+  readonly start: number;
+  readonly end: number;
+  readonly offer: Offer | undefined;
+  readonly slots: readonly string[];
+}
+
+async function planMove(parts: SchedulingParts, appointment: Appointment, to: Reschedule): Promise<Plan> {
+  const { engine } = parts;
+  const directory = await parts.directory.current();
+  const named = await readSlots(engine.repository.query, [...slotsOf(appointment, engine.baseUrl), ...to.slots]);
+  const missing = to.slots.find((s) => !named.has(s));
+  if (missing !== undefined)
+    throw ruleBroken(`${missing} is not there any more: ask $find for the times that are free.`, 'slot');
+  const was = visitOfAppointment(directory, engine.baseUrl, appointment, named);
+  const chosen = to.slots.flatMap((s) => named.get(s) ?? []);
+  const start = to.start ?? (chosen.length > 0 ? Math.min(...chosen.map((s) => s.start)) : was.start);
+  if (start === undefined) throw badRequest('required', 'Say when: send start, or the Slots.', 'start');
+  const length = (was.end ?? 0) - (was.start ?? 0);
+  const offer = offerFor(
+    directory,
+    to,
+    chosen.map((s) => s.schedule),
+    was.offer,
+  );
+  const minutes = length > 0 ? length : (offer?.parameters.duration ?? 30) * MINUTE;
+  const end = chosen.length > 1 ? Math.max(...chosen.map((s) => s.end)) : start + minutes;
+  return { start, end, offer, slots: to.slots };
+}
+
+/** Whose time it becomes; the service stays. */
+function offerFor(
+  directory: Directory,
+  to: Reschedule,
+  bySlot: readonly string[],
+  before: Offer | undefined,
+): Offer | undefined {
+  const schedules = [...to.schedules, ...bySlot];
+  if (schedules.length + to.practitioners.length === 0 && to.location === undefined) return before;
+  const service = before?.serviceReference;
+  const [choice] = selectOffers(directory, {
+    ...ANYTHING,
+    schedules,
+    practitioners: to.practitioners.map((p) => directory.resolve(p)),
+    locations: to.location === undefined ? [] : [to.location],
+    services: service === undefined ? [] : [service],
+  });
+  if (!choice)
+    throw ruleBroken('The service is not offered there: a visit keeps its service when it moves.', 'schedule');
+  return choice.offer;
+}
+
+/** Those whom the old offer brought along make room for those of the new one. */
+function participants(
+  appointment: Appointment,
+  directory: Directory,
+  baseUrl: string,
+  from: Offer | undefined,
+  to: Offer | undefined,
+): AppointmentParticipant[] {
+  if (!to || !from || to === from) return appointment.participant;
+  const left = new Set(participantsOf(from, [], 'accepted').map((p) => p.actor?.reference));
+  const stays = appointment.participant.filter(
+    (p) => !left.has(directory.resolve(localReference(p.actor?.reference ?? '', baseUrl))),
+  );
+  return [...stays, ...participantsOf(to, [], 'accepted')];
+}
+
+async function moved(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  appointment: Appointment,
+  to: Reschedule,
+): Promise<readonly [Appointment, Offer | undefined]> {
+  const { engine } = parts;
+  const { start, end, offer, slots } = await planMove(parts, appointment, to);
+  const directory = await parts.directory.current();
+  const named = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
+  const before = visitOfAppointment(directory, engine.baseUrl, appointment, named).offer;
+  const generated = offer && `Slot/${slotId(offer.entry.reference, offer.serviceReference, start)}`;
+  const known =
+    generated === undefined || slots.length > 0
+      ? new Set<string>()
+      : await engine.repository.existing([generated], ctx.access.to('refer'));
+  const slot = slots.length > 0 ? slots : [...known];
+  const count = (extensionOf(appointment, RESCHEDULE_COUNT)?.valuePositiveInt ?? 0) + 1;
+  const at = (ms: number): string => (offer ? written(offer, ms) : new Date(ms).toISOString());
+  const { slot: _, extension: __, ...rest } = appointment;
+  const next: Appointment = {
+    ...rest,
+    ...asExtensions([
+      ...withoutExtensions(appointment, RESCHEDULE_COUNT, PROMISED_TIME, OVERRIDE),
+      ...(offer ? promisedTime(offer, start) : []),
+      { url: RESCHEDULE_COUNT, valuePositiveInt: count },
+      ...(to.overrideReason === undefined ? [] : [overrideExtension(ctx, to.overrideReason, engine.clock.now())]),
+    ]),
+    start: at(start),
+    end: at(end),
+    minutesDuration: Math.round((end - start) / MINUTE),
+    ...(slot.length > 0 ? { slot: slot.map((reference) => ({ reference })) } : {}),
+    ...(to.comment === undefined ? {} : { comment: to.comment }),
+    participant: participants(appointment, directory, engine.baseUrl, before, offer),
+  };
+  return [next, offer];
+}
+
+/** Who moved it, and why. @see https://hl7.org/fhir/R4/provenance.html */
+async function record(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  tx: Transaction,
+  write: PreparedWrite,
+  reason: CodeableConcept | undefined,
+): Promise<void> {
+  const { engine } = parts;
+  const now = engine.clock.now();
+  const provenance: Provenance = {
+    resourceType: 'Provenance',
+    target: [{ reference: `Appointment/${write.id}/_history/${write.version}` }],
+    recorded: new Date(now).toISOString(),
+    activity: { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-DataOperation', code: 'UPDATE' }] },
+    ...(reason ? { reason: [reason] } : {}),
+    agent: [{ who: { display: ctx.access.principal.name } }],
+  };
+  const made = settle(engine, provenance, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });
+  await tx.insert([made], grantAll({ kind: 'system', name: 'scheduling' }).to('create'));
+}
+
+/** @throws FhirError 409 with other times when the new one is taken, 422 when a rule is against it */
+export async function reschedule(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  id: string,
+  to: Reschedule,
+): Promise<Changed> {
+  demandOverride(ctx, to.overrideReason);
+  if (to.mode === 'replace') return replace(parts, ctx, id, to);
+  const { appointment } = await readToChange(parts, ctx, id);
+  const [, offer] = await moved(parts, ctx, appointment, to);
+  return changeAppointment(parts, ctx, id, async (current) => (await moved(parts, ctx, current, to))[0], {
+    ...(offer ? { offer } : {}),
+    also: (tx, write) => record(parts, ctx, tx, write, to.reason),
+  });
+}
+
+/** The old one is cancelled, and a new one is booked that says so. */
+async function replace(parts: SchedulingParts, ctx: RequestContext, id: string, to: Reschedule): Promise<Changed> {
+  const { appointment } = await readToChange(parts, ctx, id);
+  const [next, offer] = await moved(parts, ctx, appointment, to);
+  const { id: _, meta: __, ...rest } = next;
+  const said: Appointment = { ...rest, ...asExtensions(withoutExtensions(next, RESCHEDULE_COUNT, OVERRIDE)) };
+  return takeTime(parts, ctx, {
+    target: { kind: 'described', said, offer },
+    patients: [],
+    comment: undefined,
+    reasons: [],
+    overrideReason: to.overrideReason,
+    cancels: `Appointment/${id}`,
+    hold: undefined,
+  });
+}

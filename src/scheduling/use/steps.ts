@@ -1,0 +1,169 @@
+/** The steps of an appointment's day, each as its operation. @see https://hl7.org/fhir/R4/valueset-appointmentstatus.html */
+import type { Appointment, AppointmentParticipant, CodeableConcept, Encounter } from '@medplum/fhirtypes';
+import { grantAll } from '../../fhir/access.ts';
+import type { RequestContext } from '../../fhir/context.ts';
+import { settle } from '../../fhir/interaction/write.ts';
+import { localReference } from '../../fhir/search/type/reference.ts';
+import type { Transaction } from '../../fhir/store/repository.ts';
+import { sql } from '../../platform/database/sql.ts';
+import { channelOf } from '../channel.ts';
+import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
+import type { Status } from '../model/status.ts';
+import type { SchedulingParts } from '../parts.ts';
+import { ruleBroken } from '../refusal.ts';
+import { latestCancel } from '../model/policy.ts';
+import { readSlots, slotsOf } from '../slots.ts';
+import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED, LATE_CANCEL } from '../urls.ts';
+import { visitOfAppointment } from '../visit.ts';
+import { changeAppointment, type Changed } from './change.ts';
+import { cancelled, demandOverride, overrideExtension } from './take.ts';
+
+/** A hold is let go: whoever held it did not decline. */
+export const release = (parts: SchedulingParts, ctx: RequestContext, id: string): Promise<Changed> =>
+  changeAppointment(parts, ctx, id, (appointment) => {
+    if (!extensionOf(appointment, HOLD_EXPIRES))
+      throw ruleBroken('This is no hold: cancel the appointment instead.', 'Appointment.status');
+    return appointment.status === 'cancelled' ? appointment : { ...appointment, status: 'cancelled' };
+  });
+
+/** Whether its service says that now is late: what follows from it is a matter of policy. */
+async function isLate(parts: SchedulingParts, appointment: Appointment): Promise<boolean> {
+  const { engine } = parts;
+  const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
+  const directory = await parts.directory.current();
+  const { offer, start, status } = visitOfAppointment(directory, engine.baseUrl, appointment, slots);
+  const { lateCancel } = offer?.parameters ?? {};
+  if (!lateCancel || !offer?.entry.zone || start === undefined || status !== 'booked') return false;
+  return engine.clock.now() > latestCancel(start, lateCancel, offer.entry.zone);
+}
+
+/** @param reason undefined: the usual one of whoever cancels */
+export const cancel = (
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  id: string,
+  reason: CodeableConcept | undefined,
+  comment: string | undefined,
+): Promise<Changed> =>
+  changeAppointment(parts, ctx, id, async (appointment) => {
+    if (appointment.status === 'cancelled') return appointment;
+    const byPatient = channelOf(ctx.access.principal) === 'patient';
+    const late = await isLate(parts, appointment);
+    return {
+      ...cancelled(appointment, reason, ctx),
+      ...(late
+        ? { extension: [...withoutExtensions(appointment, LATE_CANCEL), { url: LATE_CANCEL, valueBoolean: true }] }
+        : {}),
+      ...(comment === undefined ? {} : { comment }),
+      participant: appointment.participant.map((p) =>
+        byPatient && localReference(p.actor?.reference ?? '', parts.engine.baseUrl).startsWith('Patient/')
+          ? { ...p, status: 'declined' as const }
+          : p,
+      ),
+    };
+  });
+
+/**
+ * Participants accept; when all who are needed have, what waits is booked.
+ * @param actors `Practitioner/1`; none: everybody, where staff confirms, or the patient who does
+ */
+export function confirm(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  id: string,
+  actors: readonly string[],
+  overrideReason: string | undefined,
+): Promise<Changed> {
+  demandOverride(ctx, overrideReason);
+  const { engine } = parts;
+  const byPatient = channelOf(ctx.access.principal) === 'patient';
+  return changeAppointment(parts, ctx, id, (appointment) => {
+    const mine = ({ actor, required }: AppointmentParticipant): boolean => {
+      const who = localReference(actor?.reference ?? '', engine.baseUrl);
+      if (byPatient) return /^(?:Patient|RelatedPerson)\//.test(who);
+      return actors.length > 0 ? actors.includes(who) : required === 'required' || who.startsWith('Patient/');
+    };
+    const participant = appointment.participant.map((p) => (mine(p) ? { ...p, status: 'accepted' as const } : p));
+    const agreed = participant.every((p) => p.required !== 'required' || p.status === 'accepted');
+    const held = extensionOf(appointment, HOLD_EXPIRES) !== undefined;
+    const books =
+      ['pending', 'proposed', 'waitlist'].includes(appointment.status ?? '') && agreed && (!byPatient || held);
+    const { extension: _, ...rest } = appointment;
+    return {
+      ...rest,
+      ...asExtensions([
+        ...(books
+          ? withoutExtensions(appointment, HOLD_EXPIRES, HOLD_RENEWED, AWAITING_APPROVAL)
+          : (appointment.extension ?? [])),
+        ...(overrideReason === undefined ? [] : [overrideExtension(ctx, overrideReason, engine.clock.now())]),
+      ]),
+      status: books ? 'booked' : (appointment.status as NonNullable<Appointment['status']>),
+      participant,
+    };
+  });
+}
+
+/** The room of a visit that has begun is a location of its Encounter. */
+async function assignRoom(parts: SchedulingParts, tx: Transaction, id: string, room: string): Promise<void> {
+  const { engine } = parts;
+  const access = grantAll({ kind: 'system', name: 'scheduling' });
+  const [[found] = []] = await tx.execute(
+    sql`select e.id from encounter e where e.appointment @> array[${`Appointment/${id}`}] and e.status <> 'entered-in-error' order by e.last_updated desc limit 1`,
+  );
+  const stored = typeof found === 'string' ? await tx.read('Encounter', found, access.to('read')) : undefined;
+  if (stored?.content === undefined) return;
+  const encounter = JSON.parse(stored.content) as Encounter;
+  const now = engine.clock.now();
+  const at = new Date(now).toISOString();
+  const others = (encounter.location ?? [])
+    .filter((l) => l.location.reference !== room)
+    .map((l) =>
+      l.physicalType?.coding?.[0]?.code === 'ro'
+        ? { ...l, status: 'completed' as const, period: { ...l.period, end: at } }
+        : l,
+    );
+  const here = {
+    location: { reference: room },
+    status: 'active' as const,
+    physicalType: {
+      coding: [{ system: 'http://terminology.hl7.org/CodeSystem/location-physical-type', code: 'ro', display: 'Room' }],
+    },
+    period: { start: at },
+  };
+  const write = settle(
+    engine,
+    { ...encounter, location: [...others, here] },
+    { id: stored.id, version: stored.version + 1, lastUpdated: new Date(now), method: 'PUT' },
+  );
+  await tx.update([write], new Map(), access.to('update'));
+}
+
+/** @param room `Location/1` */
+export const checkIn = (
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  id: string,
+  status: 'arrived' | 'checked-in',
+  room: string | undefined,
+): Promise<Changed> =>
+  changeAppointment(
+    parts,
+    ctx,
+    id,
+    (appointment) => (appointment.status === status && room === undefined ? appointment : { ...appointment, status }),
+    room === undefined ? {} : { also: (tx) => assignRoom(parts, tx, id, room) },
+  );
+
+/** Any other step. */
+export const step = (
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  id: string,
+  status: Extract<Status, 'noshow' | 'fulfilled'>,
+  reason?: CodeableConcept,
+): Promise<Changed> =>
+  changeAppointment(parts, ctx, id, (appointment) =>
+    appointment.status === status
+      ? appointment
+      : { ...appointment, status, ...(reason ? { cancelationReason: reason } : {}) },
+  );

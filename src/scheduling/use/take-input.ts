@@ -1,0 +1,107 @@
+/** What the operations that take, move, cover and block time were asked for. @see https://profiles.ihe.net/ITI/Scheduling/ITI-117.html */
+import type { RequestContext } from '../../fhir/context.ts';
+import type { OperationRequest } from '../../fhir/operation.ts';
+import type { OperationInput } from '../../fhir/operation-parameters.ts';
+import { badRequest } from '../../fhir/outcome.ts';
+import type { SchedulingParts } from '../parts.ts';
+import type { Block } from './block.ts';
+import type { Cover } from './cover.ts';
+import { momentOf } from './find.ts';
+import { referencesIn } from './input.ts';
+import type { Reschedule } from './reschedule.ts';
+import type { Take } from './take.ts';
+import { resolved, targetOf } from './target.ts';
+
+/** Argonaut's names stand for IHE's. @see https://fhir.org/guides/argonaut/scheduling/ */
+export async function takeFrom(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  request: OperationRequest,
+  input: OperationInput,
+  kind: 'hold' | 'book',
+): Promise<Take> {
+  const reference =
+    request.id === undefined
+      ? (input.reference('appointment-reference') ?? input.reference('appt-id'))
+      : { reference: `Appointment/${request.id}` };
+  const resource = input.resource('appointment-resource') ?? input.resource('appt-resource');
+  const named = [...input.references('patient-reference'), ...(kind === 'book' ? input.references('patient-id') : [])];
+  const patients = (await Promise.all(named.map((p) => resolved(parts, ctx, p, 'Patient')))).map((p) => {
+    if (p === undefined) throw badRequest('not-found', 'The patient is not known here.', 'patient-reference');
+    return p;
+  });
+  for (const patient of kind === 'book' ? input.resources('patient-resource') : []) {
+    if (patient.id === undefined)
+      throw badRequest(
+        'not-supported',
+        'A new patient is created first, by POST Patient: then name it.',
+        'patient-resource',
+      );
+    patients.push(`Patient/${patient.id}`);
+  }
+  const [cancels] = kind === 'book' ? referencesIn(parts, input, 'cancelled-appt-id') : [];
+  return {
+    target: await targetOf(parts, reference, resource),
+    patients: [...new Set(patients)],
+    comment: kind === 'book' ? input.text('comment') : undefined,
+    reasons: kind === 'book' ? input.codeableConcepts('reason') : [],
+    overrideReason: input.text('override-reason'),
+    cancels,
+    hold: kind === 'hold' ? (input.integer('minutes') ?? 0) : undefined,
+  };
+}
+
+export function rescheduleFrom(parts: SchedulingParts, input: OperationInput): Reschedule {
+  const start = input.text('start');
+  return {
+    start: start === undefined ? undefined : momentOf(start, 'start'),
+    slots: referencesIn(parts, input, 'slot'),
+    schedules: referencesIn(parts, input, 'schedule'),
+    practitioners: referencesIn(parts, input, 'practitioner'),
+    location: referencesIn(parts, input, 'location')[0],
+    mode: input.text('mode') === 'replace' ? 'replace' : 'same',
+    reason: input.codeableConcept('reason'),
+    comment: input.text('comment'),
+    overrideReason: input.text('override-reason'),
+  };
+}
+
+export async function coverFrom(parts: SchedulingParts, input: OperationInput): Promise<Cover> {
+  const directory = await parts.directory.current();
+  const who = (name: string): string => {
+    const [reference] = referencesIn(parts, input, name);
+    if (reference === undefined) throw badRequest('required', `Say who: send ${name}.`, name);
+    return directory.resolve(reference);
+  };
+  const [start, end] = [momentOf(input.text('start') ?? '', 'start'), momentOf(input.text('end') ?? '', 'end')];
+  if (end <= start) throw badRequest('value', 'The end must come after the start.', 'end');
+  return {
+    from: who('from'),
+    to: who('to'),
+    start,
+    end,
+    schedule: referencesIn(parts, input, 'schedule')[0],
+    appointments: referencesIn(parts, input, 'appointment'),
+    reason: input.codeableConcept('reason'),
+    overrideReason: input.text('override-reason'),
+    dryRun: input.boolean('dry-run') === true,
+  };
+}
+
+export function blockFrom(parts: SchedulingParts, input: OperationInput): Block {
+  const scope = input.text('scope');
+  const text = (name: string): string => {
+    const value = input.text(name) ?? '';
+    if (!/^\d{4}-\d{2}-\d{2}$/.test(value)) momentOf(value, name);
+    return value;
+  };
+  return {
+    start: text('start'),
+    end: text('end'),
+    scope: scope === 'all' || scope === 'service' ? scope : 'location',
+    services: referencesIn(parts, input, 'service'),
+    reason: input.codeableConcept('reason'),
+    comment: input.text('comment'),
+    dryRun: input.boolean('dry-run') === true,
+  };
+}

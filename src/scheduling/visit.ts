@@ -1,0 +1,139 @@
+/** What an Appointment means for time: whom it occupies, from when to when, under the rules of which offer. @see https://hl7.org/fhir/R4/appointment.html */
+import type { Appointment } from '@medplum/fhirtypes';
+import { localReference } from '../fhir/search/type/reference.ts';
+import { actorOf, type Actor } from './actor.ts';
+import type { Directory, Offer } from './directory.ts';
+import { extensionOf } from './extension.ts';
+import { windowsBetween } from './model/availability.ts';
+import { MINUTE } from './model/dates.ts';
+import { HOLDS_TIME, type Status } from './model/status.ts';
+import { candidateAt } from './offered.ts';
+import { slotsOf } from './slots.ts';
+import { AWAITING_APPROVAL, HOLD_EXPIRES, OVERRIDE } from './urls.ts';
+
+/** What is known of a Slot that an appointment names. */
+export interface NamedSlot {
+  readonly schedule: string;
+  readonly service: string | undefined;
+  readonly start: number;
+  readonly end: number;
+  readonly status: string;
+}
+
+export interface Visit {
+  readonly id: string;
+  readonly status: Status;
+  /** Instants in ms; undefined: no time is set. */
+  readonly start: number | undefined;
+  readonly end: number | undefined;
+  readonly holds: boolean;
+  /** Practitioners, rooms, devices. */
+  readonly actors: readonly Actor[];
+  readonly patients: readonly Actor[];
+  /** Ids of the Slots that it names. */
+  readonly slots: readonly string[];
+  /** `Schedule/1`: whose hand-made blocks count. */
+  readonly schedules: readonly string[];
+  readonly offer: Offer | undefined;
+  readonly service: string | undefined;
+  readonly expires: number | undefined;
+  readonly awaitsApproval: boolean;
+  readonly overrideReason: string | undefined;
+}
+
+const instant = (text: string | undefined): number | undefined => (text === undefined ? undefined : Date.parse(text));
+
+const codings = (list: Appointment['serviceType']): Set<string> =>
+  new Set(list?.flatMap((c) => c.coding?.map((x) => `${x.system ?? ''}|${x.code ?? ''}`) ?? []));
+
+/** The offer that a visit is of, among those of its Schedules: by its service, by the type of service, or because there is only one. */
+function offerOf(offers: readonly Offer[], service: string | undefined, appointment: Appointment): Offer | undefined {
+  if (service !== undefined) return offers.find((o) => o.serviceReference === service);
+  const types = codings(appointment.serviceType);
+  const ofType = types.size === 0 ? undefined : offers.find((o) => !codings(o.service?.type).isDisjointFrom(types));
+  return ofType ?? (offers.length === 1 ? offers[0] : undefined);
+}
+
+/**
+ * @param slots what is known of the Slots that it names
+ * @param known the offer, where it is known
+ */
+export function visitOfAppointment(
+  directory: Directory,
+  baseUrl: string,
+  appointment: Appointment,
+  slots: ReadonlyMap<string, NamedSlot>,
+  known?: Offer,
+): Visit {
+  // As it is now: the rules may have changed since somebody chose it.
+  const chosen =
+    known && directory.entry(known.entry.reference)?.offers.find((o) => o.serviceReference === known.serviceReference);
+  const status = appointment.status as Status;
+  const actors = new Map<string, Actor>();
+  const patients = new Map<string, Actor>();
+  const places: string[] = [];
+  let service = chosen?.serviceReference;
+  for (const { actor, required, status: reply } of appointment.participant ?? []) {
+    if (actor?.reference === undefined) continue;
+    const who = directory.resolve(localReference(actor.reference, baseUrl));
+    if (who.startsWith('HealthcareService/')) service ??= who;
+    if (who.startsWith('Location/')) places.push(who);
+    // Who has declined, or is only told of it, is not there.
+    if (required === 'information-only' || reply === 'declined' || !directory.isScarce(who)) continue;
+    (who.startsWith('Patient/') ? patients : actors).set(who, actorOf(who, actor.display));
+  }
+  const named = (appointment.slot ?? []).flatMap((s) => slots.get(localReference(s.reference ?? '', baseUrl)) ?? []);
+  service ??= named.find((s) => s.service !== undefined)?.service;
+  const bySlot = [...new Set(named.map((s) => s.schedule))].flatMap((s) => directory.entry(s) ?? []);
+  // A Slot is its Schedule's time: whose time that is, is there, even when the appointment forgets to say so.
+  for (const entry of bySlot) for (const a of entry.actors) if (!actors.has(a.reference)) actors.set(a.reference, a);
+  const entries = chosen
+    ? [chosen.entry]
+    : bySlot.length > 0
+      ? bySlot
+      : [...actors.keys()]
+          .flatMap((a) => directory.of(a))
+          .filter(
+            (e) =>
+              places.length === 0 ||
+              places.includes(`Location/${e.location?.id ?? ''}`) ||
+              e.actors.some((a) => places.includes(a.reference)),
+          );
+  const schedules = [...new Set(entries.map((e) => e.reference))];
+  const offer =
+    chosen ??
+    offerOf(
+      entries.flatMap((e) => e.offers),
+      service,
+      appointment,
+    );
+  return {
+    id: appointment.id ?? '',
+    status,
+    start: instant(appointment.start),
+    end: instant(appointment.end),
+    holds: HOLDS_TIME.has(status),
+    actors: [...actors.values()],
+    patients: [...patients.values()],
+    slots: slotsOf(appointment, baseUrl).map((s) => s.slice('Slot/'.length)),
+    schedules: offer ? [offer.entry.reference] : schedules,
+    offer,
+    service: service ?? offer?.serviceReference,
+    expires: status === 'pending' ? instant(extensionOf(appointment, HOLD_EXPIRES)?.valueInstant) : undefined,
+    awaitsApproval: extensionOf(appointment, AWAITING_APPROVAL)?.valueBoolean === true,
+    overrideReason: extensionOf(extensionOf(appointment, OVERRIDE), 'reason')?.valueString,
+  };
+}
+
+/** How many visits the actors of an offer may have at a time, by the rules of that time. */
+export function capacityAt(offer: Offer | undefined, start: number): number {
+  if (!offer) return 1;
+  const { calendar, zone } = offer.entry;
+  const { capacity } = offer.parameters;
+  const hours = calendar && [...calendar.rules, ...calendar.overrides.flatMap((o) => o.hours)];
+  if (!calendar || !zone || !hours?.some((h) => h.capacity !== undefined)) return capacity;
+  const candidate = candidateAt(offer, start);
+  if (candidate) return candidate.capacity;
+  const windows = windowsBetween(calendar, start, start + MINUTE, offer.serviceReference);
+  return Math.max(...windows.map((w) => w.capacity ?? capacity), windows.length === 0 ? capacity : 1);
+}
