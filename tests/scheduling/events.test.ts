@@ -1,4 +1,5 @@
 /** `/events`: what is told, to whom, and how soon (docs/events.md; security.md A1.1, A1.6, A2.5). */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { revokeGrant } from '../../src/auth/provider/grants.ts';
 import { secretHash } from '../../src/platform/keys.ts';
@@ -265,6 +266,8 @@ describe('filters', () => {
     await world.write(visit('reassigned', ['a'], {}, 'other', when));
     const { data } = await reader.about('Appointment/reassigned', ({ version }) => version === 2);
     expect(data['actors']).toEqual(['Patient/a', 'Practitioner/other']);
+    // What was told may have been read ahead of its own event.
+    await settle();
     await world.write(visit('reassigned', ['a'], { status: 'arrived' }, 'other', when));
     await settle();
     expect(reader.told('Appointment/reassigned').map(({ version }) => version)).not.toContain(3);
@@ -360,13 +363,13 @@ describe('a token that ends ends the stream', () => {
     expect(told - at).toBeLessThan(1_000);
   });
 
-  test('rights that are taken away are gone with the next event', async () => {
+  test('rights that are taken away are gone within a second', async () => {
     const person = await world.person(['patient'], 'Patient/a', 'openid user/*.rs');
     const reader = await listen(person);
     await world.write(visit('before-loss', ['a']));
     await reader.about('Appointment/before-loss');
     await query('delete from auth_profile where account_id = $1', [person.account.id]);
-    await settle();
+    await sleep(1_000);
     await world.write(visit('after-loss', ['a']), slot('after-loss'));
     await reader.about('Slot/after-loss');
     expect(reader.told('Appointment/after-loss')).toEqual([]);

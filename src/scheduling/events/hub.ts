@@ -66,14 +66,15 @@ export function createHub(engine: Pick<Engine, 'repository' | 'baseUrl' | 'clock
   let running: Promise<void> | undefined;
 
   const nowSeconds = (): number => Math.floor(clock.now() / 1000);
-  const bookmark = (position: Position): string =>
-    sealBookmark(key, { position, era: present?.era ?? '00000000', at: nowSeconds() });
+  /** @param since what has not been told before it may be so old, in seconds since the epoch */
+  const bookmark = (position: Position, since = nowSeconds()): string =>
+    sealBookmark(key, { position, era: present?.era ?? '00000000', at: since });
   const textFor = (contents: Contents, { access, filter }: Stream, id: string): string =>
     pageText(tell(contents, { access, filter }, baseUrl), id);
 
   /** Who sees and asks for the same is told the same. */
-  const tellAll = async (all: readonly Stream[], contents: Contents, to: Position): Promise<void> => {
-    const id = bookmark(to);
+  const tellAll = async (all: readonly Stream[], contents: Contents, to: Position, since?: number): Promise<void> => {
+    const id = bookmark(to, since);
     const texts = new Map<string, string>();
     const breathe = breather();
     for (const stream of all) {
@@ -85,9 +86,9 @@ export function createHub(engine: Pick<Engine, 'repository' | 'baseUrl' | 'clock
     }
   };
 
-  const tellPage = async (all: readonly Stream[], { changes, to }: Page): Promise<void> => {
+  const tellPage = async (all: readonly Stream[], { changes, to }: Page, since?: number): Promise<void> => {
     try {
-      await tellAll(all, await readContents(engine, changes, all.some(filters)), to);
+      await tellAll(all, await readContents(engine, changes, all.some(filters)), to, since);
     } catch (error) {
       if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error;
       // A resource that cannot be understood would be in the way of everything after it, for ever.
@@ -150,7 +151,7 @@ export function createHub(engine: Pick<Engine, 'repository' | 'baseUrl' | 'clock
   };
 
   /** Tells what was missed, page by page as it is read, and joins the others where they stand. */
-  const catchUp = async (stream: Stream): Promise<void> => {
+  const catchUp = async (stream: Stream, since: number | undefined): Promise<void> => {
     for (;;) {
       if (polling) {
         await polling.catch(() => undefined);
@@ -162,7 +163,7 @@ export function createHub(engine: Pick<Engine, 'repository' | 'baseUrl' | 'clock
       if (stream.position === until) break;
       const page = await catchUpTurns(() => readChanges(repository, stream.position, until));
       if (page.era !== here.era) return stream.end('unavailable');
-      if (page.changes.length > 0) await tellPage([stream], page);
+      if (page.changes.length > 0) await tellPage([stream], page, page.more ? since : undefined);
       await stream.sink.room();
       stream.position = page.more ? page.to : until;
     }
@@ -202,13 +203,13 @@ export function createHub(engine: Pick<Engine, 'repository' | 'baseUrl' | 'clock
         const { era, position } = (present ??= found);
         const isGood =
           from?.era === era && from.position.next <= found.position.next && nowSeconds() - from.at <= OLDEST_S;
-        if (from && isGood) stream.place('position', from.position);
+        if (from && isGood) stream.place('position', from.position, listener.lastEventId);
         else stream.place(from ? 'reset' : 'position', position);
       } catch (error) {
         streams.delete(stream);
         throw error;
       }
-      catchUp(stream).catch(() => stream.end('unavailable'));
+      catchUp(stream, from?.at).catch(() => stream.end('unavailable'));
       return stream.sink.stream;
     },
     size: () => streams.size,

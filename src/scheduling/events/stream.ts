@@ -64,8 +64,8 @@ export interface Stream {
   readonly ended: boolean;
   /** @param text nothing: there was something, but not for this viewer */
   tell(text: string, to: Position): void;
-  /** `reset`: what was told before is worth nothing. */
-  place(event: 'position' | 'reset', at: Position): void;
+  /** `reset`: what was told before is worth nothing. @param id as the client has it already */
+  place(event: 'position' | 'reset', at: Position, id?: string): void;
   end(reason: Reason): void;
   /** Looks after it; to be called several times a second. */
   attend(): void;
@@ -142,11 +142,11 @@ export function openStream(
       placedAt = performance.now();
       say(text);
     },
-    place(event, at) {
+    place(event, at, id = bookmark(at)) {
       stream.position = at;
       passed = false;
       placedAt = performance.now();
-      say(written(event, {}, bookmark(at)));
+      say(written(event, {}, id));
     },
     end(reason) {
       if (endedAt !== undefined) return;
@@ -164,8 +164,8 @@ export function openStream(
       // Who catches up is told no more than they read.
       if (stream.joined && sink.waiting > maxWaitingBytes) stream.end('slow');
       if (since !== undefined && now - since > maxWaitingMs) stream.end('slow');
-      if (passed ? now - spokenAt > heartbeatMs : now - placedAt > POSITION_MS)
-        stream.place('position', stream.position);
+      const due = passed ? now - spokenAt > heartbeatMs : now - placedAt > POSITION_MS;
+      if (due && stream.joined) stream.place('position', stream.position);
       else if (now - spokenAt > heartbeatMs) say(':\n\n');
     },
     destroy() {
