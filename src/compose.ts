@@ -34,7 +34,7 @@ import { loadFolder } from './platform/folder.ts';
 import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
-import { createScheduling } from './scheduling/scheduling.ts';
+import { createScheduling, type Scheduling } from './scheduling/scheduling.ts';
 import { StartError } from './platform/start-error.ts';
 
 /** Connections beside those of the lanes: more of them lengthen the tail on two cores without more throughput. */
@@ -54,6 +54,8 @@ export interface Kairos {
   readonly identity: AuthParts;
   /** The authorization server and its pages. */
   readonly auth: Identity;
+  /** The calendar: its jobs and commands use it. */
+  readonly scheduling: Scheduling;
   readonly log: Log;
   readonly metrics: Metrics;
   /** From now on `/readyz` says no. */
@@ -197,7 +199,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       fhirBase: baseUrl,
       engine,
     };
-    const scheduling = createScheduling(engine, { keys, log });
+    const scheduling = createScheduling(engine, { keys, log, slotHorizonDays: config.slotHorizonDays });
     joined.context = { identity, scheduling };
     const metrics = createMetrics();
     observePool(metrics, pool);
@@ -213,7 +215,22 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       accessOf: options.accessOf ?? auth.accessOf,
     });
     const unready = (): void => void (stopping = true);
-    return { config, engine, app: http, store, database, pool, keys, identity, auth, log, metrics, unready, close };
+    return {
+      config,
+      engine,
+      app: http,
+      store,
+      database,
+      pool,
+      keys,
+      identity,
+      auth,
+      scheduling,
+      log,
+      metrics,
+      unready,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
