@@ -6,6 +6,9 @@ import { Migration } from '@mikro-orm/migrations';
  */
 export class Migration20261127000000_scheduling extends Migration {
   override up(): void {
+    // Plans are kept for as long as a connection lives, and may be made when the tables are still empty.
+    const indexed = 'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off';
+
     this.addSql(`alter table "slot" add "service" text[] collate "C" null`);
     this.addSql(
       `create index "slot_service_gin" on "slot" using gin ("service") with (gin_pending_list_limit = 1024) where "service" is not null`,
@@ -104,7 +107,7 @@ export class Migration20261127000000_scheduling extends Migration {
       from json_each(content::json) with ordinality k(key, value, n) where k.key <> 'overbooked' $$`);
 
     // Brings the Slots that a change may concern to their true status. The candidates are locked first, in order: what is looked at then is settled.
-    this.addSql(`create function "scheduling_restate"("spans" json) returns void language plpgsql as $$
+    this.addSql(`create function "scheduling_restate"("spans" json) returns void language plpgsql ${indexed} as $$
       declare found text[]; at timestamptz := date_trunc('milliseconds', clock_timestamp());
       begin
         select array_agg(distinct s."id") into found
@@ -117,14 +120,15 @@ export class Migration20261127000000_scheduling extends Migration {
         if found is null then return; end if;
         perform from "slot" where "id" = any (found) order by "id" for no key update;
         with truth as (
-          select distinct on (s."id") s."id",
+          select s."id",
             "scheduling_truth"(s."schedule", p.service, tstzrange(s."start", s."end"),
               tstzrange(s."start" - make_interval(secs => p.before), s."end" + make_interval(secs => p.after)), p.actors, p.capacity) as status,
             exists (select from "occupancy" o where o."actor" = any (p.actors) and o."override" and o."during" && tstzrange(s."start", s."end"))
               or exists (select from "occupancy" o where o."actor" = any (p.actors) and not o."override" and o."during" && tstzrange(s."start", s."end") and o."lane" > p.capacity) as over
           from "slot" s
-          join json_to_recordset(spans) p(schedule text, service text, before int, after int, capacity int, actors uuid[]) on s."schedule" = p.schedule
-            and case when p.service is null then s."service" is null else s."service"[1] = p.service end
+          join (select distinct on (x.schedule, x.service) x.* from json_to_recordset(spans)
+                x(schedule text, service text, before int, after int, capacity int, actors uuid[]) order by x.schedule, x.service) p
+            on s."schedule" = p.schedule and case when p.service is null then s."service" is null else s."service"[1] = p.service end
           where s."id" = any (found) and not exists (select from "scheduling_time" t where t."slot" = s."id" and t."kind" <> 'opening')
         ), changed as (
           update "slot" r set "status" = t.status, "version" = r."version" + 1, "last_updated" = at, "method" = 'PUT',
@@ -154,7 +158,7 @@ export class Migration20261127000000_scheduling extends Migration {
 
     // Everything that a change of appointments does to other rows, in one round trip. KS001: somebody is taken; KS002: blocked; KS003: a cap is reached;
     // KS004: too many holds. A serialization failure with the hint `rules`: they have changed since they were read.
-    this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql as $$
+    this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql ${indexed} as $$
       declare r record; placed boolean; counted int; notes json[] := '{}';
       begin
         if (p->>'revision') is not null and (p->>'revision')::bigint <> (select "n" from "scheduling_revision") then

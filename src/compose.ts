@@ -18,6 +18,7 @@ import {
   type UseContext,
 } from './operation-context.ts';
 import { plainContent } from './fhir/store/content.ts';
+import { createKeptReplies } from './fhir/store/kept-reply.ts';
 import { createRepository } from './fhir/store/postgres-repository.ts';
 import type { StoreParts } from './fhir/store/reader.ts';
 import { searchLayout } from './fhir/store/search-layout.ts';
@@ -52,6 +53,7 @@ export interface Kairos {
   readonly keys: Keys;
   /** What everything in `auth/` is made of. */
   readonly identity: AuthParts;
+  readonly scheduling: Scheduling;
   /** The authorization server and its pages. */
   readonly auth: Identity;
   /** The calendar: its jobs and commands use it. */
@@ -179,6 +181,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       baseUrl,
       validateReferences: config.validateReferences,
       oauthUris: oauthUris({ issuer, publicUrl, settings: config.identity }),
+      keptReplies: createKeptReplies(keys),
       cursorKey: keys.derive('page links'),
     };
     await loadConformance(engine);
@@ -224,8 +227,8 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       pool,
       keys,
       identity,
-      auth,
       scheduling,
+      auth,
       log,
       metrics,
       unready,

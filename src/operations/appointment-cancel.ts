@@ -15,8 +15,8 @@ export default (use: UseContext) =>
     resourceTypes: ['Appointment'],
     needs: ['update'],
     affectsState: true,
-    async handle(_engine, ctx, request, input) {
-      const { parts } = use().scheduling;
+    async handle(engine, ctx, request, input) {
+      const parts = use().scheduling.within(engine);
       const [id, reason, comment] = [request.id ?? '', input.codeableConcept('reason'), input.text('comment')];
       if (input.boolean('dry-run') === true) return previewCancel(parts, ctx, id, reason);
       return appointmentReply(ctx.access, await cancel(parts, ctx, id, reason, comment));

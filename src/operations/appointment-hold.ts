@@ -16,7 +16,7 @@ export default (use: UseContext) =>
     needs: [],
     affectsState: true,
     async handle(engine, ctx, request, input) {
-      const { parts } = use().scheduling;
+      const parts = use().scheduling.within(engine);
       const { write, overlaps } = await takeTime(parts, ctx, await takeFrom(parts, ctx, request, input, 'hold'));
       return answerWith(engine.baseUrl, ctx.access, write, overlapIssues(overlaps));
     },

@@ -6,6 +6,7 @@
 import type { Appointment } from '@medplum/fhirtypes';
 import { DatabaseError } from 'pg';
 import type { Principal } from '../fhir/access.ts';
+import { FhirError } from '../fhir/outcome.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
 import { sql } from '../platform/database/sql.ts';
 import { alternativesTo } from './alternatives.ts';
@@ -93,9 +94,8 @@ function refusalOf(
   }
 }
 
-/** A refusal that means: the rules were read before they changed. */
-const isStale = (error: unknown): boolean =>
-  error instanceof DatabaseError && error.code === '40001' && error.hint === 'rules';
+/** It may be that the rules were read before they changed; then the transaction is run again. */
+const maybeStale = (error: unknown): boolean => error instanceof FhirError && error.status === 503;
 
 /** Whoever was in the way of something although it was made: `Patient/1`. */
 export interface Overlap {
@@ -168,10 +168,9 @@ export async function projectAppointments(
     if (open) await demandOpening(tx, after);
   }
   try {
-    const overlaps = await run(tx, applyOf(directory, all));
-    if (overlaps.length > 0) parts.overlaps.set(tx, overlaps);
+    parts.overlaps.set(tx, await run(tx, applyOf(directory, all)));
   } catch (error) {
-    if (isStale(error)) await parts.directory.renewed(directory.revision);
+    if (maybeStale(error)) await parts.directory.renewed(directory.revision);
     throw refusalOf(parts, error, all, channel);
   }
   await keepEncounters(parts, tx, all, now);

@@ -15,6 +15,8 @@ type Project = (tx: Transaction, changes: readonly Change[], by: Principal) => P
 
 export interface Scheduling {
   readonly parts: SchedulingParts;
+  /** The same over the engine of a request, which may be within a transaction. */
+  within(engine: Engine): SchedulingParts;
   readonly appointments: Project;
   readonly slots: Project;
   readonly responses: Project;
@@ -40,6 +42,7 @@ export function createScheduling(
       project(parts, tx, changes, by);
   return {
     parts,
+    within: (own) => (own === engine ? parts : { ...parts, engine: own }),
     appointments: joined(projectAppointments),
     slots: joined(projectSlots),
     responses: joined(projectResponses),

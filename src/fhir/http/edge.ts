@@ -13,10 +13,11 @@ import type { Engine } from '../engine.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
 import { bodyOf } from './body.ts';
 import { demandNoToken } from './challenge.ts';
+import { createOnce } from './idempotency.ts';
 import { demandJson, demandSummary, wantsPretty } from './negotiate.ts';
 import { prettyBody } from './pretty.ts';
 import { errorReply, PREFLIGHT_HEADERS, render } from './render.ts';
-import { NO_BODY, type Method, type Reply } from './request.ts';
+import { NO_BODY, type FhirRequest, type Method, type Reply } from './request.ts';
 import { createRoutes } from './routes.ts';
 import { parseQuery, splitPath, splitUrl } from './url.ts';
 
@@ -103,6 +104,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
   };
 
   const match = createRoutes(engine, toFhirError);
+  const once = createOnce(engine);
   let inFlight = 0;
 
   const observe = async (exchange: Exchange): Promise<void> => {
@@ -162,7 +164,11 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
       const body = hasBody
         ? bodyOf(header, incoming, () => request.body, { timeoutMs: options.bodyTimeoutMs })
         : NO_BODY;
-      reply = await route.handle(engine, ctx, { ...target, method: method as Method, query, header, body });
+      const routed: FhirRequest = { ...target, method: method as Method, query, header, body };
+      reply =
+        header('idempotency-key') === undefined
+          ? await route.handle(engine, ctx, routed)
+          : await once(route, ctx, routed, { path, search });
       if (pretty && typeof reply.body === 'string') reply = { ...reply, body: await prettyBody(reply.body) };
     } catch (error) {
       const failure = await toFhirError(error, { requestId }).complete();

@@ -32,6 +32,8 @@ export function openPool(connection: pg.ClientConfig, options: PoolOptions): pg.
   const pool = new pg.Pool({
     ...sessionConfig(connection, options.name, options.statementTimeoutMs),
     max: options.max,
+    // Statements follow one another without waiting for replies.
+    pipeline: true,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
     idleTimeoutMillis: 60_000,
     maxLifetimeSeconds: 3_600,
