@@ -56,8 +56,6 @@ export interface Kairos {
   readonly scheduling: Scheduling;
   /** The authorization server and its pages. */
   readonly auth: Identity;
-  /** The calendar: its jobs and commands use it. */
-  readonly scheduling: Scheduling;
   readonly log: Log;
   readonly metrics: Metrics;
   /** From now on `/readyz` says no. */
