@@ -12,6 +12,7 @@ import { endOf, fingerprintOf, horizonOf, startsWithin } from './generation-plan
 import type { Interval } from './model/interval.ts';
 import type { Candidate } from './model/starts.ts';
 import type { SchedulingParts } from './parts.ts';
+import { written } from './proposed.ts';
 import type { SecondLooks } from './second-look.ts';
 import { slotId } from './slot-id.ts';
 import {
@@ -98,7 +99,7 @@ function compare(
   const found: Difference = { insert: [], rewrite: [], remove: [], peculiar: [], unchanged: 0 };
   const left = new Map(stored.map((s) => [s.id, s]));
   for (const slot of wanted) {
-    const { id, from, to } = slot;
+    const { id, start, end } = slot;
     const there = left.get(id);
     const capacity = slot.capacity === offer.parameters.capacity ? undefined : slot.capacity;
     left.delete(id);
@@ -107,7 +108,8 @@ function compare(
       if (capacity !== undefined) found.peculiar.push({ id, capacity, withdrawn: false });
       continue;
     }
-    const same = there.content === undefined || matches(pattern, there.content, id, from, to);
+    const same =
+      there.content === undefined || matches(pattern, there.content, id, written(offer, start), written(offer, end));
     // One of an old length, say: whoever has it keeps it, and after them it is not offered so.
     const withdrawn = there.content === undefined ? there.withdrawn : !same && isHeld(there);
     if (there.capacity !== capacity || there.withdrawn !== withdrawn) found.peculiar.push({ id, capacity, withdrawn });
@@ -125,13 +127,10 @@ function compare(
 
 function wantedOf(offer: Offer, starts: readonly Candidate[]): WantedSlot[] {
   const { entry, serviceReference } = offer;
-  const { zone } = entry;
-  if (!zone) return [];
   return starts.map(({ start, capacity }) => ({
     id: slotId(entry.reference, serviceReference, start),
     start,
-    from: zone.format(start),
-    to: zone.format(endOf(offer, start)),
+    end: endOf(offer, start),
     capacity,
   }));
 }

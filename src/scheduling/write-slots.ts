@@ -11,6 +11,7 @@ import type { Actor } from './actor.ts';
 import type { Offer } from './directory.ts';
 import type { SlotPattern } from './generated-slot.ts';
 import type { Interval } from './model/interval.ts';
+import { written } from './proposed.ts';
 import { GENERATED, SLOT_ORIGIN } from './urls.ts';
 
 /** A Slot as the rules want it. */
@@ -18,9 +19,7 @@ export interface WantedSlot {
   readonly id: string;
   /** ms */
   readonly start: number;
-  /** As written. */
-  readonly from: string;
-  readonly to: string;
+  readonly end: number;
   readonly capacity: number;
 }
 
@@ -100,8 +99,9 @@ function columnsFor(engine: Pick<Engine, 'definitions'>, { columns }: SlotPatter
   });
 }
 
-const listOf = (wanted: readonly WantedSlot[]): Sql =>
-  sql`unnest(${wanted.map((w) => w.id)}::text[], ${wanted.map((w) => w.from)}::text[], ${wanted.map((w) => w.to)}::text[], ${wanted.map((w) => w.capacity)}::int[]) u(id, f, t, capacity)`;
+const listOf = (offer: Offer, wanted: readonly WantedSlot[]): Sql =>
+  sql`unnest(${wanted.map((w) => w.id)}::text[], ${wanted.map((w) => written(offer, w.start))}::text[], ${wanted.map((w) => written(offer, w.end))}::text[],
+    ${wanted.map((w) => w.capacity)}::int[]) u(id, f, t, capacity)`;
 
 /**
  * Inserts Slots with the status that they have in truth. One whose id has been there before goes on with its versions.
@@ -136,7 +136,7 @@ export async function insertSlots(
               columns.map(([, value]) => value),
               ', ',
             )}
-          from ${listOf(wanted)}
+          from ${listOf(target.offer, wanted)}
           left join lateral (select h.version from slot_history h where h.id = u.id order by h.version desc limit 1) h on true
           cross join busy
           cross join lateral (select case when busy.d && ${padded}
@@ -167,7 +167,7 @@ export async function rewriteSlots(
       sql`with mine as materialized (select s.id from slot s where s.id = any(${wanted.map((w) => w.id)}) and s.status not in ${NOT_OURS} order by s.id for update skip locked),
           done as (update slot r set version = r.version + 1, last_updated = ${at}::timestamptz, method = 'PUT',
             content = ${textOf(target.pattern, at, sql`(r.version + 1)`, sql`r.status`)}, ${set}
-            from ${listOf(wanted)} join mine on mine.id = u.id where r.id = u.id returning 1)
+            from ${listOf(target.offer, wanted)} join mine on mine.id = u.id where r.id = u.id returning 1)
           select count(*) from done`,
     ),
   );
