@@ -208,7 +208,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       fhirBase: baseUrl,
       engine,
     };
-    const scheduling = createScheduling(engine, { keys, log });
+    const scheduling = createScheduling(engine, { keys, log, slotHorizonDays: config.slotHorizonDays });
     joined.context = { identity, scheduling };
     const metrics = createMetrics();
     observePool(metrics, pool);
