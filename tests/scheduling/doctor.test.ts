@@ -3,12 +3,12 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { urlOf } from '../../src/bench/processes.ts';
 import { runChecks } from '../../src/platform/database/checks.ts';
 import { actorKey } from '../../src/scheduling/actor.ts';
 import { slotId } from '../../src/scheduling/slot-id.ts';
 import type { Json } from '../http/client.ts';
 import { program } from '../support/process.ts';
-import { urlOf } from '../support/database.ts';
 import { TEST_ROOT_KEY } from '../support/root-key.ts';
 import { bookProposal, find, found, openClinic, params, put, referring, workday, type Clinic } from './clinic.ts';
 
