@@ -120,29 +120,46 @@ export class Migration20261127000000_scheduling extends Migration {
         if found is null then return; end if;
         perform from "slot" where "id" = any (found) order by "id" for no key update;
         with truth as (
-          select s."id",
+          select s."id", x."withdrawn" is true as withdrawn,
             "scheduling_truth"(s."schedule", p.service, tstzrange(s."start", s."end"),
-              tstzrange(s."start" - make_interval(secs => p.before), s."end" + make_interval(secs => p.after)), p.actors, p.capacity) as status,
+              tstzrange(s."start" - make_interval(secs => p.before), s."end" + make_interval(secs => p.after)), p.actors,
+              coalesce(x."capacity", p.capacity)) as status,
             exists (select from "occupancy" o where o."actor" = any (p.actors) and o."override" and o."during" && tstzrange(s."start", s."end"))
-              or exists (select from "occupancy" o where o."actor" = any (p.actors) and not o."override" and o."during" && tstzrange(s."start", s."end") and o."lane" > p.capacity) as over
+              or exists (select from "occupancy" o where o."actor" = any (p.actors) and not o."override" and o."during" && tstzrange(s."start", s."end")
+                and o."lane" > coalesce(x."capacity", p.capacity)) as over
           from "slot" s
           join (select distinct on (x.schedule, x.service) x.* from json_to_recordset(spans)
                 x(schedule text, service text, before int, after int, capacity int, actors uuid[]) order by x.schedule, x.service) p
             on s."schedule" = p.schedule and case when p.service is null then s."service" is null else s."service"[1] = p.service end
+          left join "scheduling_slot" x on x."slot" = s."id"
           where s."id" = any (found) and not exists (select from "scheduling_time" t where t."slot" = s."id" and t."kind" <> 'opening')
         ), changed as (
           update "slot" r set "status" = t.status, "version" = r."version" + 1, "last_updated" = at, "method" = 'PUT',
             "content" = "scheduling_slot_text"(r."content", t.status, t.over, r."version" + 1, at)
           from truth t
-          where r."id" = t."id" and (t.status <> 'free' or r."start" > now())
+          where r."id" = t."id" and (t.status <> 'free' or r."start" > now() and not t.withdrawn)
             and (r."status" is distinct from t.status or (position('"overbooked":true' in r."content") > 0) is distinct from t.over)
           returning old."id", old."version", old."last_updated", old."method", old."content", new."schedule", new."service", new."start", new."end", new."status"
+        ), gone as (
+          -- Given back, and not offered any more: the Schedule is looked at again, for what is offered instead.
+          delete from "slot" r using truth t where r."id" = t."id" and t.withdrawn and t.status = 'free' and r."start" > now()
+          returning r."id", r."version", r."last_updated", r."method", r."content", r."schedule", r."service", r."start", r."end", 'entered-in-error' as "status"
+        ), forgotten as (
+          delete from "scheduling_slot" x using gone g where x."slot" = g."id"
         ), kept as (
-          insert into "slot_history" ("id", "version", "last_updated", "method", "content") select "id", "version", "last_updated", "method", "content" from changed
+          insert into "slot_history" ("id", "version", "last_updated", "method", "content")
+            select "id", "version", "last_updated", "method", "content" from changed
+            union all select "id", "version", "last_updated", "method", "content" from gone
+            union all select "id", "version" + 1, at, 'DELETE', null from gone
+        ), asked as (
+          insert into "outbox" ("topic", "payload")
+            select 'generate-slots', jsonb_build_object('released', jsonb_agg(distinct "schedule")) from gone having count(*) > 0
         )
         insert into "outbox" ("topic", "payload", "status")
           select 'event', jsonb_build_object('type', 'Slot', 'id', "id", 'schedule', "schedule", 'service', "service"[1],
-            'start', "scheduling_instant"("start"), 'end', "scheduling_instant"("end"), 'status', "status"), 'done' from changed;
+            'start', "scheduling_instant"("start"), 'end', "scheduling_instant"("end"), 'status', "status"), 'done'
+          from (select "id", "schedule", "service", "start", "end", "status" from changed
+            union all select "id", "schedule", "service", "start", "end", "status" from gone) e;
       end $$`);
 
     // Visits that a cap counts: all that were not cancelled.

@@ -30,11 +30,12 @@ export interface Scheduling {
 
 export function createScheduling(
   engine: Engine,
-  { keys, log }: { readonly keys: Keys; readonly log: Log },
+  { keys, log, slotHorizonDays }: { readonly keys: Keys; readonly log: Log; readonly slotHorizonDays: number },
 ): Scheduling {
   const parts: SchedulingParts = {
     engine,
     log,
+    slotHorizonDays,
     directory: createDirectory(engine),
     proposals: createProposals(keys.derive('proposed appointments')),
     offers: new WeakMap(),
