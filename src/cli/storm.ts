@@ -8,6 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { cpuOf, postgresCpu } from '../bench/processes.ts';
 import { reportOf } from '../bench/storm/report.ts';
 import { storm } from '../bench/storm/run.ts';
 import { deadlocksIn, onDatabase, openStage } from '../bench/storm/stage.ts';
@@ -52,7 +53,9 @@ await runCommand(async () => {
       await onDatabase(postgres.owner, 'alter table occupancy drop constraint occupancy_exclude');
     const { next: random } = seeded('storm', seed);
     const { wire, people, servers } = stage;
+    const cpu = (): number => postgresCpu(folder) + servers.reduce((sum, s) => sum + cpuOf(s.pid), 0);
     const result = await storm({
+      cpu,
       wire,
       people,
       ports: servers.map((s) => s.port),
