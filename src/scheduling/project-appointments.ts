@@ -15,7 +15,7 @@ import { channelOf } from './channel.ts';
 import type { Directory } from './directory.ts';
 import { keepEncounters } from './encounter.ts';
 import { guard } from './guard.ts';
-import type { SchedulingParts } from './parts.ts';
+import { directoryOf, type SchedulingParts } from './parts.ts';
 import { ruleBroken, TimeTaken } from './refusal.ts';
 import { readSlots, slotsOf } from './slots.ts';
 import { visitOfAppointment, type NamedSlot, type Visit } from './visit.ts';
@@ -145,7 +145,7 @@ export async function projectAppointments(
   const { engine } = parts;
   const now = engine.clock.now();
   const channel = channelOf(by);
-  const directory = await parts.directory.current();
+  const directory = await directoryOf(parts, tx);
   const named = changes.flatMap((c) =>
     [appointment(c.before), appointment(c.after)].flatMap((a) =>
       a && parts.offers.has(a) ? [] : slotsOf(a, engine.baseUrl),

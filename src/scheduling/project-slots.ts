@@ -13,7 +13,7 @@ import { sql } from '../platform/database/sql.ts';
 import type { Directory, ScheduleEntry } from './directory.ts';
 import { extensionOf, extensionsOf } from './extension.ts';
 import { MINUTE } from './model/dates.ts';
-import type { SchedulingParts } from './parts.ts';
+import { directoryOf, type SchedulingParts } from './parts.ts';
 import { participantsOf } from './proposed.ts';
 import { ruleBroken } from './refusal.ts';
 import { GENERATED, HOLD_EXPIRES, SLOT_BLOCK, SLOT_ORIGIN, SLOT_SERVICE } from './urls.ts';
@@ -150,7 +150,7 @@ export async function projectSlots(
 ): Promise<void> {
   const { engine } = parts;
   const now = engine.clock.now();
-  const directory: Directory = await parts.directory.current();
+  const directory: Directory = await directoryOf(parts, tx);
   const rows: TimeRow[] = [];
   const gone: string[] = [];
   const spans: object[] = [];
@@ -225,7 +225,12 @@ export async function projectSlots(
 export const GENERATE_TOPIC = 'generate-slots';
 
 /** Rules have changed: the Slots that follow from them are made anew, soon after the commit. */
-export async function projectRules(_: SchedulingParts, tx: Transaction, changes: readonly Change[]): Promise<void> {
+export async function projectRules(
+  { changing }: SchedulingParts,
+  tx: Transaction,
+  changes: readonly Change[],
+): Promise<void> {
+  changing.add(tx);
   const changed = changes.map((c) => `${c.type}/${c.id}`);
   await tx.outbox({ topic: GENERATE_TOPIC, payload: { changed } });
 }
