@@ -34,8 +34,9 @@ const APPOINTMENTS = `
   select p.content from patient p where p.id in (select substr(r, 9) from a, unnest(a.patient) r)`;
 
 const OCCUPANCY = `
-  select actor, lower(during), upper(during), lane, capacity from occupancy
-   where actor = any(string_to_array($1, ',')::uuid[]) and during && tstzrange($2::timestamptz, $3::timestamptz)`;
+  select o.actor, lower(o.during), upper(o.during), o.lane, o.capacity
+    from unnest(string_to_array($1, ',')::uuid[]) a join occupancy o on o.actor = a and not o.override
+   where o.during && tstzrange($2::timestamptz, $3::timestamptz)`;
 
 const answers = new Map<string, string>();
 

@@ -63,7 +63,7 @@ function findOperation(
 
 const numbers = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
 
-export function findOperations({ size }: Pick<Clinic, 'size'>): readonly Operation[] {
+export function findOperations(size: CalendarSize): readonly Operation[] {
   const services = serviceOf(size, size.calendars - 1) + 1;
   const ofService = (n: number): Search => {
     const service = spread(n, services);

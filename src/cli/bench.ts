@@ -77,8 +77,8 @@ async function main(): Promise<number> {
     const largeDir = options.data === undefined ? path.join(folder, 'large') : path.resolve(options.data);
     const large = await prepare(largeDir, definitions, size);
     cleanUp.push(() => large.close());
-    const schedules = ['$find', '$book', 'generation'].some(chosen);
-    const prepared = schedules
+    const finds = findOperations(calendars);
+    const prepared = [...finds.map((o) => o.name), '$book', 'generation'].some(chosen)
       ? await prepareClinic({
           dataDir: largeDir,
           postgres: large,
@@ -115,7 +115,7 @@ async function main(): Promise<number> {
     const checks: Check[] = [...(prepared?.checks ?? [])];
     if (prepared) {
       const { clinic } = prepared;
-      series.push(...(await measured(findOperations(clinic))));
+      series.push(...(await measured(finds)));
       if (chosen('$book')) {
         await createBookFunction(large.owner, large.app, definitions);
         series.push(...(await measured([await bookOperation(clinic, server.port, definitions)])));
