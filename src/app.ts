@@ -79,8 +79,8 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
   const pages: Readonly<Record<string, () => Response | Promise<Response>>> = {
     '/livez': () => text('ok\n'),
     '/readyz': async () => ((await parts.ready()) ? text('ready\n') : text('not ready\n', 503)),
-    '/metrics': () =>
-      new Response(metrics.text(), { headers: { 'Content-Type': CONTENT_TYPE, 'Cache-Control': 'no-store' } }),
+    '/metrics': async () =>
+      new Response(await metrics.text(), { headers: { 'Content-Type': CONTENT_TYPE, 'Cache-Control': 'no-store' } }),
   };
   if (parts.pages) app.route('/', parts.pages);
   app.all(`${BASE_PATH}/*`, (c) => edge.handle(c.req.raw, c.env?.incoming));

@@ -6,6 +6,7 @@ import { createPasswords } from './auth/accounts/password.ts';
 import type { AuthParts } from './auth/parts.ts';
 import { oauthUris } from './auth/smart/oauth-uris.ts';
 import { openIdentity, type Identity, type IdentityOptions } from './compose-auth.ts';
+import { createJobs, type Jobs } from './compose-jobs.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
 import type { Engine } from './fhir/engine.ts';
@@ -32,6 +33,7 @@ import { migrate } from './platform/database/migrate.ts';
 import { openDatabase, type OpenDatabase } from './platform/database/open.ts';
 import { openClient, openPool, poolNamed } from './platform/database/pool.ts';
 import { loadFolder } from './platform/folder.ts';
+import { observeJobs } from './platform/job-metrics.ts';
 import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
@@ -56,6 +58,7 @@ export interface Kairos {
   readonly scheduling: Scheduling;
   /** The authorization server and its pages. */
   readonly auth: Identity;
+  readonly jobs: Jobs;
   readonly log: Log;
   readonly metrics: Metrics;
   /** From now on `/readyz` says no. */
@@ -149,8 +152,11 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     pool,
     openClient: () => openClient(app, 'kairos lane', statementTimeoutMs),
   });
+  const log = createLog(config.logLevel);
+  const jobs = createJobs({ config, roles: database.roles, pool, log });
   let auth: Identity | undefined;
   const close = async (): Promise<void> => {
+    await jobs.close();
     await auth?.close();
     await repository.close();
     await pool.end();
@@ -183,7 +189,6 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       cursorKey: keys.derive('page links'),
     };
     await loadConformance(engine);
-    const log = createLog(config.logLevel);
     const identity: AuthParts = {
       pool,
       keys,
@@ -200,13 +205,17 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       fhirBase: baseUrl,
       engine,
     };
-    const scheduling = createScheduling(engine, { keys, log });
+    const scheduling = createScheduling(engine, { keys, log, slotHorizonDays: config.slotHorizonDays });
     joined.context = { identity, scheduling };
     const metrics = createMetrics();
     observePool(metrics, pool);
+    observeJobs(metrics, { database: pool, counts: async () => (await jobs.queue()).counts() });
     let stopping = false;
     const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
-    auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), options.auth);
+    auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), {
+      openBoard: async () => (await jobs.queue()).board(),
+      ...options.auth,
+    });
     const http = buildApp(engine, {
       log,
       metrics,
@@ -227,6 +236,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       identity,
       scheduling,
       auth,
+      jobs,
       log,
       metrics,
       unready,

@@ -31,3 +31,7 @@ export async function createTestDatabase(from?: string): Promise<TestDatabase> {
     drop: () => admin(`drop database if exists ${database} with (force)`),
   };
 }
+
+/** A connection as a URL; the host is a folder of sockets. */
+export const urlOf = ({ user, password, host, port, database }: pg.ClientConfig): string =>
+  `postgres://${encodeURIComponent(user ?? '')}:${encodeURIComponent(typeof password === 'string' ? password : '')}@localhost/${database ?? ''}?host=${encodeURIComponent(host ?? '')}&port=${port ?? 5432}`;
