@@ -76,7 +76,10 @@ export async function startServer(
   );
   let printed = '';
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => { printed = (printed + text).slice(-4000); if (process.env["TEE"]) process.stderr.write(text); });
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      printed = (printed + text).slice(-4000);
+      if (process.env['TEE']) process.stderr.write(text);
+    });
   for (;;) {
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`the server ended at its start:\n${printed}`);

@@ -3,10 +3,9 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Slot } from '@medplum/fhirtypes';
 import { freeStarts, type FreeStart } from '../bench/bookings.ts';
-import { CALENDAR_FORMAT, calendarId, calendarResources, SLOT_MS, type CalendarSize } from '../bench/calendars.ts';
-import { measureGeneration, slotsOfCalendars, takeSome } from '../bench/generation.ts';
+import { CALENDAR_FORMAT, calendarId, calendarResources, type CalendarSize } from '../bench/calendars.ts';
+import { measureGeneration, takeSome } from '../bench/generation.ts';
 import { loadResources } from '../bench/load.ts';
 import type { Check } from '../bench/report.ts';
 import type { Clinic } from '../bench/scheduling.ts';
@@ -14,15 +13,10 @@ import { openKairos } from '../compose.ts';
 import type { Definitions } from '../fhir/definitions/registry.ts';
 import { loadConfig } from '../platform/config.ts';
 import type { EmbeddedPostgres } from '../platform/embedded-postgres.ts';
-import type { Directory } from '../scheduling/directory.ts';
-import { startsBetween } from '../scheduling/offered.ts';
-import { written } from '../scheduling/proposed.ts';
-import { slotId } from '../scheduling/slot-id.ts';
-import { GENERATED, SLOT_ORIGIN, SLOT_SERVICE } from '../scheduling/urls.ts';
+import { generateSlots } from '../scheduling/generate.ts';
 
 /** The limits of generation are for so many practitioners. */
 const THOUSAND = 1000;
-const HORIZON_MS = 60 * 86_400_000;
 
 export interface ClinicOptions {
   readonly dataDir: string;
@@ -34,26 +28,6 @@ export interface ClinicOptions {
   readonly bookings: number;
   readonly measuresGeneration: boolean;
   readonly say: (text: string) => void;
-}
-
-function* slotsOf(directory: Directory): Generator<Slot> {
-  const now = Date.now();
-  for (const { offers, reference } of directory.entries)
-    for (const offer of offers)
-      for (const { start } of startsBetween(offer, now, now + HORIZON_MS))
-        yield {
-          resourceType: 'Slot',
-          id: slotId(reference, offer.serviceReference, start),
-          meta: { tag: [{ system: SLOT_ORIGIN, code: GENERATED }] },
-          ...(offer.serviceReference === undefined
-            ? {}
-            : { extension: [{ url: SLOT_SERVICE, valueReference: { reference: offer.serviceReference } }] }),
-          ...(offer.service?.type ? { serviceType: offer.service.type } : {}),
-          schedule: { reference },
-          status: 'free',
-          start: written(offer, start),
-          end: written(offer, start + SLOT_MS),
-        };
 }
 
 /** @returns the clinic, and how long its Slots took where that is asked for */
@@ -70,9 +44,11 @@ export async function prepareClinic(options: ClinicOptions): Promise<{ clinic: C
   try {
     const { parts } = kairos.scheduling;
     const directory = await parts.directory.current();
-    const generate = async (): Promise<void> => {
-      if ((await slotsOfCalendars(owner)) > 0) return;
-      await loadResources(owner, definitions, slotsOf(directory), (line) => say(`loaded ${line}`));
+    // As the job does; what is there already, of earlier runs, is left as it is.
+    const generate = async (anew = false): Promise<void> => {
+      const { created, left } = await generateSlots(parts, anew ? { comparedBefore: Infinity } : {});
+      if (left.length > 0) throw new Error(`the Slots of ${left.length} Schedules could not be generated`);
+      if (created > 0) say(`generated ${created.toLocaleString('en')} Slots`);
     };
     const checks = options.measuresGeneration
       ? await measureGeneration(owner, generate, size.calendars / THOUSAND, say)

@@ -101,8 +101,8 @@ async function main(): Promise<number> {
     cleanUp.push(() => floor.stop());
     const client = startClient();
     cleanUp.push(() => client.stop());
-    const stage: Stage = { dataDir: largeDir, server, floor, client, timing, say, peakMiB: 0 };
     const idle = memoryOf(server.pid).nowMiB;
+    const stage: Stage = { dataDir: largeDir, server, floor, client, timing, say, peakMiB: idle };
 
     const read = readOperation(size);
     const measured = (operations: readonly Operation[]): ReturnType<typeof measure> =>
