@@ -6,8 +6,9 @@ import { Migration } from '@mikro-orm/migrations';
  */
 export class Migration20261127000000_scheduling extends Migration {
   override up(): void {
-    // Plans are kept for as long as a connection lives, and may be made when the tables are still empty.
-    const indexed = 'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off';
+    // Plans are kept for as long as a connection lives, and may be made when the tables are still empty; to make one anew costs more than to run it.
+    const indexed =
+      'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set plan_cache_mode = force_generic_plan';
 
     this.addSql(`alter table "slot" add "service" text[] collate "C" null`);
     this.addSql(

@@ -6,8 +6,9 @@ import { Migration } from '@mikro-orm/migrations';
  */
 export class Migration20261127000400_generation extends Migration {
   override up(): void {
-    // Plans are kept for as long as a connection lives, and may be made when the tables are still empty.
-    const indexed = 'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off';
+    // Plans are kept for as long as a connection lives, and may be made when the tables are still empty; to make one anew costs more than to run it.
+    const indexed =
+      'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set plan_cache_mode = force_generic_plan';
 
     // A service of a Schedule ('': it names none): by which rules its Slots were made, up to when, and when they were last looked at one by one.
     this.addSql(`create table "scheduling_generated" (
