@@ -9,7 +9,8 @@ import path from 'node:path';
 import type pg from 'pg';
 import { projectFolder } from '../platform/paths.ts';
 import type { Job, Measured } from './client.ts';
-import type { FloorStart, ScriptJob } from './floor.ts';
+import type { FloorAnswer, FloorStart } from './floor.ts';
+import type { ScriptJob } from './script.ts';
 import { BENCH_CLIENT } from './token.ts';
 
 export interface RunningServer {
@@ -172,11 +173,19 @@ export interface Floor {
   readonly port: number;
   readonly pid: number;
   script(job: ScriptJob): Promise<Measured>;
+  /** What a route answers with. */
+  lend(answer: FloorAnswer): void;
   stop(): void;
 }
 
 export async function startFloor(connection: pg.ClientConfig): Promise<Floor> {
   const child = started(new URL('./floor.ts', import.meta.url));
   const { port } = await ask<{ port: number }>(child, { kind: 'start', connection } satisfies FloorStart);
-  return { port, pid: child.pid ?? 0, script: (job) => ask<Measured>(child, job), stop: () => child.disconnect() };
+  return {
+    port,
+    pid: child.pid ?? 0,
+    script: (job) => ask<Measured>(child, job),
+    lend: (answer) => void child.send(answer),
+    stop: () => child.disconnect(),
+  };
 }

@@ -76,6 +76,8 @@ function rowsOf(visit: Visit, forgivesPatients: boolean): OccupancyRow[] {
 interface Span {
   readonly schedule: string;
   readonly service: string | null;
+  /** Those that name no service, too, as hand-made Slots may. */
+  readonly plain: boolean;
   readonly from: string;
   readonly upto: string;
   readonly before: number;
@@ -92,9 +94,11 @@ function spansOf(directory: Directory, visit: Visit | undefined): Span[] {
   return visit.actors
     .flatMap((a) => directory.of(a.reference))
     .flatMap((entry) => {
-      const each = entry.offers.map((offer) => ({
+      const named = entry.offers.every((offer) => offer.serviceReference !== undefined);
+      return entry.offers.map((offer, i) => ({
         schedule: entry.reference,
         service: offer.serviceReference ?? null,
+        plain: named && i === 0,
         ...during,
         before: offer.parameters.before * 60,
         after: offer.parameters.after * 60,
@@ -102,11 +106,6 @@ function spansOf(directory: Directory, visit: Visit | undefined): Span[] {
         capacity: offer.parameters.capacity,
         actors: entry.actors.map((a) => a.key),
       }));
-      const [first] = each;
-      // Hand-made Slots may name no service.
-      return first && each.every((s) => s.service !== null)
-        ? [...each, { ...first, service: null, before: 0, after: 0 }]
-        : each;
     });
 }
 
@@ -127,6 +126,8 @@ export interface Apply {
   readonly caps: readonly CapRow[];
   readonly visits: readonly object[];
   readonly rows: readonly OccupancyRow[];
+  /** Some actor has several visits at a time. */
+  readonly groups: boolean;
   readonly holds: readonly object[];
   readonly spans: readonly Span[];
   readonly events: readonly object[];
@@ -185,6 +186,7 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
     caps,
     visits,
     rows,
+    groups: rows.some((r) => r.capacity > 1),
     holds,
     spans: distinct(spans),
     events: changes.map(({ id, version }) => ({ type: 'Appointment', id, version })),
