@@ -80,14 +80,14 @@ export class Migration20261127000000_scheduling extends Migration {
                    and (t."services" is null or service is null or service = any (t."services"))) then
           return 'busy-unavailable';
         end if;
-        if capacity = 1 then
+        if "scheduling_truth"."capacity" = 1 then
           select count(*), count(*) filter (where not o."tentative") into rows, firm from "occupancy" o
             where o."actor" = any (actors) and o."during" && padded and (o."expires" is null or o."expires" > now());
           return case when rows = 0 then 'free' when firm > 0 then 'busy' else 'busy-tentative' end;
         end if;
         if exists (select from unnest(actors) a where not exists (
-            select from generate_series(1, capacity) l where not exists (
-              select from "occupancy" o where o."actor" = a and o."during" && padded and o."lanes" && "scheduling_lanes"(l, capacity)
+            select from generate_series(1, "scheduling_truth"."capacity") l where not exists (
+              select from "occupancy" o where o."actor" = a and o."during" && padded and o."lanes" && "scheduling_lanes"(l, "scheduling_truth"."capacity")
                 and (o."expires" is null or o."expires" > now())))) then
           return case when exists (select from "occupancy" o where o."actor" = any (actors) and o."during" && padded and not o."tentative")
             then 'busy' else 'busy-tentative' end;
@@ -176,10 +176,20 @@ export class Migration20261127000000_scheduling extends Migration {
     // Everything that a change of appointments does to other rows, in one round trip. KS001: somebody is taken; KS002: blocked; KS003: a cap is reached;
     // KS004: too many holds. A serialization failure with the hint `rules`: they have changed since they were read.
     this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql ${indexed} as $$
-      declare r record; placed boolean; counted int; notes json[] := '{}';
+      declare r record; placed boolean; counted int; notes json[] := '{}'; alone boolean;
       begin
         if (p->>'revision') is not null and (p->>'revision')::bigint <> (select "n" from "scheduling_revision") then
           raise exception 'the rules have changed' using errcode = 'serialization_failure', hint = 'rules';
+        end if;
+        -- Whoever gives time up for which others wait, and then waits for theirs, would wait in a circle. So who moves is alone with its actors; who only takes
+        -- time waits for those who move, and in the order of the actors for the others. The locks are few, so that they have room, however many the actors.
+        alone := json_array_length(p->'leave') > 0 and (json_array_length(p->'rows') > 0
+          or exists (select from "occupancy" o where o."override" and o."actor" in (select (json_array_elements_text(p->'freed'))::uuid)));
+        if alone then
+          perform pg_advisory_xact_lock(19266, k) from (select distinct hashtext(actor) & 1023 as k from (
+            select json_array_elements_text(p->'freed') as actor union select n->>'actor' from json_array_elements(p->'rows') n) a order by 1) l;
+        elsif json_array_length(p->'rows') > 0 then
+          perform pg_advisory_xact_lock_shared(19266, k) from (select distinct hashtext(n->>'actor') & 1023 as k from json_array_elements(p->'rows') n order by 1) l;
         end if;
         if json_array_length(p->'leave') > 0 then
           delete from "occupancy" where "appointment" in (select json_array_elements_text(p->'leave'));

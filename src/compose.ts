@@ -6,6 +6,7 @@ import { createPasswords } from './auth/accounts/password.ts';
 import type { AuthParts } from './auth/parts.ts';
 import { oauthUris } from './auth/smart/oauth-uris.ts';
 import { openIdentity, type Identity, type IdentityOptions } from './compose-auth.ts';
+import { createJobs, type Jobs } from './compose-jobs.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
 import type { Engine } from './fhir/engine.ts';
@@ -32,9 +33,11 @@ import { migrate } from './platform/database/migrate.ts';
 import { openDatabase, type OpenDatabase } from './platform/database/open.ts';
 import { openClient, openPool, poolNamed } from './platform/database/pool.ts';
 import { loadFolder } from './platform/folder.ts';
+import { observeJobs } from './platform/job-metrics.ts';
 import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
+import { createHub, type Hub } from './scheduling/events/hub.ts';
 import { createScheduling, type Scheduling } from './scheduling/scheduling.ts';
 import { StartError } from './platform/start-error.ts';
 
@@ -56,6 +59,7 @@ export interface Kairos {
   readonly scheduling: Scheduling;
   /** The authorization server and its pages. */
   readonly auth: Identity;
+  readonly jobs: Jobs;
   readonly log: Log;
   readonly metrics: Metrics;
   /** From now on `/readyz` says no. */
@@ -149,8 +153,13 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     pool,
     openClient: () => openClient(app, 'kairos lane', statementTimeoutMs),
   });
+  const log = createLog(config.logLevel);
+  const jobs = createJobs({ config, roles: database.roles, pool, log });
   let auth: Identity | undefined;
+  let events: Hub | undefined;
   const close = async (): Promise<void> => {
+    await events?.close();
+    await jobs.close();
     await auth?.close();
     await repository.close();
     await pool.end();
@@ -183,7 +192,6 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       cursorKey: keys.derive('page links'),
     };
     await loadConformance(engine);
-    const log = createLog(config.logLevel);
     const identity: AuthParts = {
       pool,
       keys,
@@ -204,18 +212,29 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     joined.context = { identity, scheduling };
     const metrics = createMetrics();
     observePool(metrics, pool);
+    observeJobs(metrics, { database: pool, counts: async () => (await jobs.queue()).counts() });
     let stopping = false;
     const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
-    auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), options.auth);
+    auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), {
+      openBoard: async () => (await jobs.queue()).board(),
+      ...options.auth,
+    });
+    const hub = createHub(engine, { log, key: keys.derive('event positions'), maxStreams: config.eventStreams });
+    events = hub;
     const http = buildApp(engine, {
       log,
+      events: hub,
       metrics,
       ready,
       pages: auth.pages,
       notFound: auth.notFound,
       accessOf: options.accessOf ?? auth.accessOf,
     });
-    const unready = (): void => void (stopping = true);
+    const unready = (): void => {
+      stopping = true;
+      // They would keep the socket open for ever.
+      void hub.close();
+    };
     return {
       config,
       engine,
@@ -227,6 +246,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       identity,
       scheduling,
       auth,
+      jobs,
       log,
       metrics,
       unready,

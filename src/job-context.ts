@@ -4,6 +4,7 @@ import type { AuthParts } from './auth/parts.ts';
 import type { Engine } from './fhir/engine.ts';
 import type { StoreParts } from './fhir/store/reader.ts';
 import type { Enqueue } from './platform/job.ts';
+import type { OutboxRow } from './platform/outbox.ts';
 import type { SchedulingParts } from './scheduling/parts.ts';
 
 export interface JobContext {
@@ -14,5 +15,7 @@ export interface JobContext {
   /** Connections as the application role. */
   readonly database: pg.Pool;
   readonly enqueue: Enqueue;
+  /** Makes the jobs that outbox rows ask for. */
+  readonly relay: (rows: readonly OutboxRow[]) => Promise<void>;
   readonly jobNames: ReadonlySet<string>;
 }

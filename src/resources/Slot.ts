@@ -1,6 +1,7 @@
 /** A time that may be booked. @see https://hl7.org/fhir/R4/slot.html */
 import { defineResource } from '../fhir/resource.ts';
 import type { UseContext } from '../operation-context.ts';
+import { beyondHorizon } from '../scheduling/horizon.ts';
 
 export default (use: UseContext) =>
   defineResource({
@@ -9,5 +10,6 @@ export default (use: UseContext) =>
     sealed: false,
     indexes: [{ columns: ['schedule', 'start'], where: "status = 'free'" }, { columns: ['schedule', 'start'] }],
     defaultSort: ['start'],
+    advise: beyondHorizon,
     project: (tx, changes, by) => use().scheduling.slots(tx, changes, by),
   });

@@ -80,7 +80,7 @@ export function spansOfSchedule(entry: ScheduleEntry, start: string, end: string
 
 async function namedBy(tx: Transaction, slots: readonly string[]): Promise<readonly (readonly unknown[])[]> {
   return tx.execute(
-    sql`select a.id, a.status, a.content from appointment a where a.slot && ${slots.map((s) => `Slot/${s}`)}::text[]
+    sql`select a.id, a.status from appointment a where a.slot && ${slots.map((s) => `Slot/${s}`)}::text[]
         and a.status in ('pending', 'booked', 'arrived', 'checked-in')`,
   );
 }

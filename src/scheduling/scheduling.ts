@@ -1,10 +1,13 @@
 /** Scheduling, joined: what the types of the calendar, its operations and its jobs use. */
+import type { Resource } from '@medplum/fhirtypes';
 import type { Principal } from '../fhir/access.ts';
 import type { Engine } from '../fhir/engine.ts';
+import type { FhirError } from '../fhir/outcome.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
 import type { Keys } from '../platform/keys.ts';
 import type { Log } from '../platform/log.ts';
 import { createDirectory } from './directory.ts';
+import { missingSlots } from './missing-slots.ts';
 import type { SchedulingParts } from './parts.ts';
 import { projectAppointments } from './project-appointments.ts';
 import { projectResponses } from './project-responses.ts';
@@ -21,6 +24,8 @@ export interface Scheduling {
   readonly slots: Project;
   readonly responses: Project;
   readonly rules: Project;
+  /** An appointment names Slots that are not there, or not to be seen by whoever writes it. */
+  missing(appointment: Resource, targets: readonly string[]): FhirError | undefined;
 }
 
 export function createScheduling(
@@ -47,5 +52,6 @@ export function createScheduling(
     slots: joined(projectSlots),
     responses: joined(projectResponses),
     rules: joined(projectRules),
+    missing: (appointment, targets) => missingSlots(parts, appointment, targets),
   };
 }

@@ -13,9 +13,13 @@ let hook: (tx: Transaction, change: Change) => Promise<void> = () => Promise.res
 
 beforeAll(async () => {
   store = await openStore([
-    defineResource({ type: 'Schedule', sealed: false, project: async (tx, changes) => {
-      for (const change of changes) await hook(tx, change);
-    } }),
+    defineResource({
+      type: 'Schedule',
+      sealed: false,
+      project: async (tx, changes) => {
+        for (const change of changes) await hook(tx, change);
+      },
+    }),
   ]);
 });
 afterAll(() => store.close());

@@ -99,6 +99,8 @@ export interface Transaction extends Reader {
     }[],
     access: Rows,
   ): Promise<void>;
+  /** Changes that are one to the hooks of the types: they are told of all of them at once, when the work is done. */
+  together<T>(work: () => Promise<T>): Promise<T>;
   outbox(message: OutboxMessage): Promise<void>;
   /** Any statement, in this transaction. Rows are arrays. */
   execute(statement: Sql): Promise<readonly (readonly unknown[])[]>;

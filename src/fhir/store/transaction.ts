@@ -10,7 +10,7 @@ import { runNamed } from '../../platform/database/pool.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { createReader, type StoreParts } from './reader.ts';
 import { ConcurrentChange, type Change, type Isolation, type PreparedWrite, type Transaction } from './repository.ts';
-import { notAllowed, type Rows } from '../access.ts';
+import { notAllowed, type Principal, type Rows } from '../access.ts';
 import { clientError, isBroken, isRetryable } from './sqlstate.ts';
 import { keyRows, replaced, writeRows, type WriteStatements } from './statement.ts';
 
@@ -86,8 +86,17 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
   const reader = createReader(parts, runForClient);
   const hooked = (type: string): boolean => parts.resources.get(type)?.project !== undefined;
 
-  const project = async (changes: readonly Change[], { principal }: Rows): Promise<void> => {
+  /** Told later, as one. */
+  let waiting: Change[] | undefined;
+  let by: Principal | undefined;
+
+  const project = async (changes: readonly Change[], { principal }: Pick<Rows, 'principal'>): Promise<void> => {
     if (changes.length === 0) return;
+    if (waiting) {
+      waiting.push(...changes);
+      by = principal;
+      return;
+    }
     for (const [type, group] of Map.groupBy(changes, (change) => change.type))
       await parts.resources.get(type)?.project?.(tx, group, principal);
   };
@@ -184,6 +193,21 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
         }
       }
       await project(changes, access);
+    },
+
+    async together(work) {
+      if (waiting) return work();
+      waiting = [];
+      let changes: readonly Change[];
+      try {
+        const value = await work();
+        changes = waiting;
+        waiting = undefined;
+        if (by) await project(changes, { principal: by });
+        return value;
+      } finally {
+        waiting = undefined;
+      }
     },
 
     async outbox({ topic, payload }) {

@@ -125,9 +125,3 @@ export async function poolNamed(pool: pg.Pool, text: string, values: readonly un
     throw error;
   }
 }
-
-/** Runs a statement once, unprepared. */
-export async function runOnce(client: pg.ClientBase, text: string, values: readonly unknown[] = []): Promise<Reply> {
-  const result = await client.query<(string | null)[]>({ text, values: values as unknown[], rowMode: 'array' });
-  return { rows: result.rows, rowCount: result.rowCount ?? 0, command: result.command };
-}

@@ -51,7 +51,13 @@ export async function changeAppointment(
   ctx: RequestContext,
   id: string,
   step: (appointment: Appointment) => Appointment | Promise<Appointment>,
-  options: { readonly offer?: Offer; readonly also?: (tx: Transaction, write: PreparedWrite) => Promise<void> } = {},
+  options: {
+    readonly offer?: Offer;
+    /** Changes that the calendar takes as one with this. */
+    readonly beside?: (tx: Transaction) => Promise<void>;
+    /** What follows from it. */
+    readonly also?: (tx: Transaction, write: PreparedWrite) => Promise<void>;
+  } = {},
 ): Promise<Changed> {
   return retryOnChange(false, async () => {
     const { stored, appointment } = await readToChange(parts, ctx, id);
@@ -60,7 +66,10 @@ export async function changeAppointment(
     if (next === appointment) return { appointment, write: unchanged(stored, appointment), overlaps: [] };
     const write = prepared(parts, ctx, next, stored, id, options.offer);
     const overlaps = await parts.engine.repository.transaction('read committed', async (tx) => {
-      await tx.update([write], new Map([[`Appointment/${id}`, appointment]]), ctx.access.to('update'));
+      await tx.together(async () => {
+        await tx.update([write], new Map([[`Appointment/${id}`, appointment]]), ctx.access.to('update'));
+        await options.beside?.(tx);
+      });
       await options.also?.(tx, write);
       return parts.overlaps.get(tx) ?? [];
     });

@@ -11,7 +11,10 @@ import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
 import type { Status } from '../model/status.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { ruleBroken } from '../refusal.ts';
-import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED } from '../urls.ts';
+import { latestCancel } from '../model/policy.ts';
+import { readSlots, slotsOf } from '../slots.ts';
+import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED, LATE_CANCEL } from '../urls.ts';
+import { visitOfAppointment } from '../visit.ts';
 import { changeAppointment, type Changed } from './change.ts';
 import { cancelled, demandOverride, overrideExtension } from './take.ts';
 
@@ -23,6 +26,17 @@ export const release = (parts: SchedulingParts, ctx: RequestContext, id: string)
     return appointment.status === 'cancelled' ? appointment : { ...appointment, status: 'cancelled' };
   });
 
+/** Whether its service says that now is late: what follows from it is a matter of policy. */
+async function isLate(parts: SchedulingParts, appointment: Appointment): Promise<boolean> {
+  const { engine } = parts;
+  const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
+  const directory = await parts.directory.current();
+  const { offer, start, status } = visitOfAppointment(directory, engine.baseUrl, appointment, slots);
+  const { lateCancel } = offer?.parameters ?? {};
+  if (!lateCancel || !offer?.entry.zone || start === undefined || status !== 'booked') return false;
+  return engine.clock.now() > latestCancel(start, lateCancel, offer.entry.zone);
+}
+
 /** @param reason undefined: the usual one of whoever cancels */
 export const cancel = (
   parts: SchedulingParts,
@@ -31,11 +45,15 @@ export const cancel = (
   reason: CodeableConcept | undefined,
   comment: string | undefined,
 ): Promise<Changed> =>
-  changeAppointment(parts, ctx, id, (appointment) => {
+  changeAppointment(parts, ctx, id, async (appointment) => {
     if (appointment.status === 'cancelled') return appointment;
     const byPatient = channelOf(ctx.access.principal) === 'patient';
+    const late = await isLate(parts, appointment);
     return {
       ...cancelled(appointment, reason, ctx),
+      ...(late
+        ? { extension: [...withoutExtensions(appointment, LATE_CANCEL), { url: LATE_CANCEL, valueBoolean: true }] }
+        : {}),
       ...(comment === undefined ? {} : { comment }),
       participant: appointment.participant.map((p) =>
         byPatient && localReference(p.actor?.reference ?? '', parts.engine.baseUrl).startsWith('Patient/')

@@ -253,9 +253,11 @@ async function create(
   const { cancels } = take;
   return done(
     await repository.transaction('read committed', async (tx) => {
-      // Its own time is no obstacle: it is freed first.
-      if (cancels !== undefined) await cancelOld(parts, ctx, tx, cancels);
-      await tx.insert([write], ctx.access.to('create'));
+      // Its own time is no obstacle: both are one change.
+      await tx.together(async () => {
+        if (cancels !== undefined) await cancelOld(parts, ctx, tx, cancels);
+        await tx.insert([write], ctx.access.to('create'));
+      });
       return parts.overlaps.get(tx) ?? [];
     }),
   );
@@ -368,7 +370,7 @@ async function takeStored(parts: SchedulingParts, ctx: RequestContext, take: Tak
         ],
       };
     },
-    take.cancels === undefined ? {} : { also: (tx) => cancelOld(parts, ctx, tx, take.cancels ?? '') },
+    take.cancels === undefined ? {} : { beside: (tx) => cancelOld(parts, ctx, tx, take.cancels ?? '') },
   );
 }
 
