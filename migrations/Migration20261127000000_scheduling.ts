@@ -176,7 +176,7 @@ export class Migration20261127000000_scheduling extends Migration {
     // Everything that a change of appointments does to other rows, in one round trip. KS001: somebody is taken; KS002: blocked; KS003: a cap is reached;
     // KS004: too many holds. A serialization failure with the hint `rules`: they have changed since they were read.
     this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql ${indexed} as $$
-      declare r record; placed boolean; counted int; notes json[] := '{}'; alone boolean;
+      declare r record; placed boolean; counted int; notes json[] := '{}'; alone boolean; given_back tstzmultirange;
       begin
         if (p->>'revision') is not null and (p->>'revision')::bigint <> (select "n" from "scheduling_revision") then
           raise exception 'the rules have changed' using errcode = 'serialization_failure', hint = 'rules';
@@ -192,7 +192,8 @@ export class Migration20261127000000_scheduling extends Migration {
           perform pg_advisory_xact_lock_shared(19266, k) from (select distinct hashtext(n->>'actor') & 1023 as k from json_array_elements(p->'rows') n order by 1) l;
         end if;
         if json_array_length(p->'leave') > 0 then
-          delete from "occupancy" where "appointment" in (select json_array_elements_text(p->'leave'));
+          with given as (delete from "occupancy" where "appointment" in (select json_array_elements_text(p->'leave')) returning "during")
+            select range_agg("during") into given_back from given;
           delete from "scheduling_hold" where "appointment" in (select json_array_elements_text(p->'leave'));
         end if;
         if json_array_length(p->'caps') > 0 then
@@ -257,7 +258,18 @@ export class Migration20261127000000_scheduling extends Migration {
             end if;
           end loop;
         end if;
-        if json_array_length(p->'spans') > 0 then perform "scheduling_restate"(p->'spans'); end if;
+        if json_array_length(p->'spans') > 0 then
+          -- What was taken with buffers that have changed since is given back with those.
+          if not given_back <@ (select range_agg(tstzrange(x."from", x.upto)) from json_to_recordset(p->'spans') x("from" timestamptz, upto timestamptz)) then
+            perform "scheduling_restate"((
+              select json_agg(json_build_object('schedule', x.schedule, 'service', x.service, 'from', least(x."from", g.since), 'upto', greatest(x.upto, g.upto),
+                'before', x.before, 'after', x.after, 'capacity', x.capacity, 'actors', x.actors))
+              from json_to_recordset(p->'spans') x(schedule text, service text, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors json)
+              left join lateral (select min(lower(d)) as since, max(upper(d)) as upto from unnest(given_back) d where d && tstzrange(x."from", x.upto)) g on true));
+          else
+            perform "scheduling_restate"(p->'spans');
+          end if;
+        end if;
         insert into "outbox" ("topic", "payload", "status") select 'event', e::jsonb, 'done' from json_array_elements(p->'events') e;
         return to_json(notes);
       end $$`);
