@@ -180,7 +180,8 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
     spans.push(...spansOf(directory, before), ...spansOf(directory, after));
   }
   return {
-    revision: rows.length > 0 ? directory.revision : null,
+    // Slots are restated by the rules, too: by old ones they would have a status that nobody corrects.
+    revision: rows.length + spans.length > 0 ? directory.revision : null,
     leave,
     freed: [...freed],
     caps,

@@ -10,8 +10,9 @@ import { localReference } from '../fhir/search/type/reference.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
 import { newId } from '../platform/id.ts';
 import { sql } from '../platform/database/sql.ts';
-import type { Directory, ScheduleEntry } from './directory.ts';
+import type { ScheduleEntry } from './directory.ts';
 import { extensionOf, extensionsOf } from './extension.ts';
+import { freshDirectory } from './fresh-directory.ts';
 import { MINUTE } from './model/dates.ts';
 import { directoryOf, type SchedulingParts } from './parts.ts';
 import { participantsOf } from './proposed.ts';
@@ -150,7 +151,7 @@ export async function projectSlots(
 ): Promise<void> {
   const { engine } = parts;
   const now = engine.clock.now();
-  const directory: Directory = await directoryOf(parts, tx);
+  const directory = parts.changing.has(tx) ? await directoryOf(parts, tx) : await freshDirectory(parts, tx);
   const rows: TimeRow[] = [];
   const gone: string[] = [];
   const spans: object[] = [];
