@@ -8,6 +8,7 @@ import { sql } from '../platform/database/sql.ts';
 import type { Directory, ScheduleEntry } from './directory.ts';
 import { generateOffer, removeOffer, RulesChanged, type Generated, type Known, type Run } from './generate-offer.ts';
 import type { SchedulingParts } from './parts.ts';
+import { freshDirectory } from './fresh-directory.ts';
 import { createSecondLooks } from './second-look.ts';
 
 export interface GenerateOptions {
@@ -26,13 +27,6 @@ const ROUNDS = 3;
 const LANES = 2;
 /** Offers between two second looks: none waits long for its own. */
 const LOOK_AFTER = 20;
-
-/** The directory of the rules that hold now. */
-async function freshDirectory({ engine, directory }: SchedulingParts): Promise<Directory> {
-  const known = await directory.current();
-  const [[revision] = []] = await engine.repository.query(sql`select n from scheduling_revision`);
-  return String(revision) === known.revision ? known : directory.renewed(known.revision);
-}
 
 /** By Schedule, then by service. */
 type Records = Map<string, Map<string, Known>>;
