@@ -12,6 +12,8 @@ export interface SchedulingParts {
   readonly log: Log;
   /** Offers of appointments that an operation books, by the resource that is written: these must be offered, unless overridden. */
   readonly offers: WeakMap<object, Offer>;
+  /** Resources that a use case of ours has made: it changes no more than it is for. */
+  readonly made: WeakSet<object>;
   /** What a transaction overbooked. */
   readonly overlaps: WeakMap<object, readonly Overlap[]>;
 }

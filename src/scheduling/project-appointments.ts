@@ -164,6 +164,8 @@ export async function projectAppointments(
       isSystem: by.kind === 'system',
       now,
       mustBeOffered: parts.offers.has(afterResource),
+      made: parts.made.has(afterResource),
+      baseUrl: engine.baseUrl,
     });
     if (open) await demandOpening(tx, after);
   }

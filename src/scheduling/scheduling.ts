@@ -31,6 +31,7 @@ export function createScheduling(
     directory: createDirectory(engine),
     proposals: createProposals(keys.derive('proposed appointments')),
     offers: new WeakMap(),
+    made: new WeakSet(),
     overlaps: new WeakMap(),
   };
   const joined =

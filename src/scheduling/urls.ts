@@ -1,6 +1,7 @@
 /** The names of our extensions and codes of scheduling. @see https://hl7.org/fhir/R4/extensibility.html */
 const OWN = 'https://kairos.example/fhir';
-const OURS = `${OWN}/StructureDefinition`;
+/** What all our own extensions begin with. */
+export const OURS = `${OWN}/StructureDefinition`;
 const R5 = 'http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment';
 
 export const AVAILABILITY = `${OURS}/schedule-availability`;

@@ -31,7 +31,7 @@ export async function readToChange(
 
 /** A version made ready, valid. @param offer that it must be offered under, unless overridden */
 export function prepared(
-  { engine, offers }: SchedulingParts,
+  { engine, offers, made }: SchedulingParts,
   ctx: RequestContext,
   next: Appointment,
   stored: StoredVersion | undefined,
@@ -39,6 +39,7 @@ export function prepared(
   offer?: Offer,
 ): PreparedWrite {
   const write = nextVersion(engine, ctx, demandValid(engine, 'Appointment', next), id, stored, stored ? 'PUT' : 'POST');
+  made.add(write.resource);
   if (offer) offers.set(write.resource, offer);
   return write;
 }

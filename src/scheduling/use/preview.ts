@@ -32,6 +32,8 @@ export async function previewCancel(
     isSystem: principal.kind === 'system',
     now: engine.clock.now(),
     mustBeOffered: false,
+    made: true,
+    baseUrl: engine.baseUrl,
   });
   return { status: 200, body: next, resources: [`Appointment/${id}`] };
 }

@@ -86,7 +86,7 @@ export function demandOverride(ctx: RequestContext, reason: string | undefined):
 const isPatient = (p: AppointmentParticipant, baseUrl: string): boolean =>
   localReference(p.actor?.reference ?? '', baseUrl).startsWith('Patient/');
 
-/** Whom the visit is for: who is named, else who the app was opened for. */
+/** Whom the visit is for: who is named, else who the app was opened for. @throws FhirError 400 for patients who name nobody */
 function patientsOf(parts: SchedulingParts, ctx: RequestContext, take: Take, said: Appointment | undefined): string[] {
   if (take.patients.length > 0) return [...take.patients];
   const { baseUrl } = parts.engine;
@@ -94,7 +94,9 @@ function patientsOf(parts: SchedulingParts, ctx: RequestContext, take: Take, sai
     .filter((p) => isPatient(p, baseUrl))
     .map((p) => localReference(p.actor?.reference ?? '', baseUrl));
   if (named.length > 0) return named;
-  return ctx.access.principal.patient === undefined ? [] : [ctx.access.principal.patient];
+  if (ctx.access.principal.patient !== undefined) return [ctx.access.principal.patient];
+  if (channelOf(ctx.access.principal) === 'staff') return [];
+  throw badRequest('required', 'Say who will come: send patient-reference.', 'patient-reference');
 }
 
 /** A patient who is named must be one that whoever asks may name. @returns the Slot of the time too, where it was generated */
