@@ -322,9 +322,12 @@ export const bundle = (type: 'batch' | 'transaction', ...entry: readonly object[
 
 /** One start after the other, as the Schedules of the clinic offer them, from so many days ahead. */
 export function times(ahead: number): () => string {
-  let [day, n] = [workday(ahead), 0];
+  let [days, day, n] = [ahead, workday(ahead), 0];
   return () => {
-    if (n === 14) [day, n] = [workday(Math.round((Date.parse(day) - Date.now()) / 86_400_000) + 1), 0];
+    if (n === 14) {
+      for (const before = day; day === before; day = workday(days)) days++;
+      n = 0;
+    }
     const minutes = 9 * 60 + n * 30 + (n >= 6 ? 60 : 0);
     n++;
     return at(day, `${String(Math.floor(minutes / 60)).padStart(2, '0')}:${minutes % 60 === 0 ? '00' : '30'}`);

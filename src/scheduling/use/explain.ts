@@ -15,7 +15,7 @@ import { bookable } from '../offered.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { ANYTHING, selectOffers, type Choice } from '../select.ts';
 import { ofService, readState } from '../state.ts';
-import { momentOf } from './find.ts';
+import { momentOf } from './moments.ts';
 import { referencesIn } from './input.ts';
 
 const NO_RULES = (zone: string): Calendar => ({
