@@ -21,10 +21,8 @@ const unjoined: UseContext = () => {
   throw new Error('A declaration was used before everything was joined');
 };
 
-const declare = <D extends object>(
-  modules: readonly Declared<D>[],
-  use: UseContext,
-): readonly D[] => modules.map((made) => (typeof made === 'function' ? made(use) : made));
+const declare = <D extends object>(modules: readonly Declared<D>[], use: UseContext): readonly D[] =>
+  modules.map((made) => (typeof made === 'function' ? made(use) : made));
 
 export const declareOperations = (
   modules: readonly OperationModule[],

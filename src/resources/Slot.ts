@@ -1,6 +1,9 @@
 /** A time that may be booked. @see https://hl7.org/fhir/R4/slot.html */
+import type { Resource } from '@medplum/fhirtypes';
 import { defineResource } from '../fhir/resource.ts';
 import type { UseContext } from '../operation-context.ts';
+
+const isHeld = (slot: Resource): boolean => slot.resourceType === 'Slot' && slot.status === 'busy-tentative';
 
 export default (use: UseContext) =>
   defineResource({
@@ -9,5 +12,7 @@ export default (use: UseContext) =>
     sealed: false,
     indexes: [{ columns: ['schedule', 'start'], where: "status = 'free'" }, { columns: ['schedule', 'start'] }],
     defaultSort: ['start'],
+    // To hold a time, and to let it go.
+    needsMatch: (before, after) => isHeld(before) !== isHeld(after),
     project: (tx, changes, by) => use().scheduling.slots(tx, changes, by),
   });

@@ -48,6 +48,12 @@ const names = (visit: Visit): string =>
 /** Whether a visit is at another time or with others than before. */
 export const isMoved = (was: Visit, is: Visit): boolean => !sameTime(was, is) || names(was) !== names(is);
 
+/** Whether it is at a time, or with somebody, that it was not before. Who leaves takes nothing. */
+function isTaken(was: Visit, is: Visit): boolean {
+  const before = new Set([...was.actors, ...was.patients].map((a) => a.key));
+  return !sameTime(was, is) || [...is.actors, ...is.patients].some((a) => !before.has(a.key));
+}
+
 /** A hold that has run out was cancelled by the clock, not by anybody: its holder may still take the time. */
 const wasHeld = (before: Appointment): boolean =>
   before.status === 'cancelled' && extensionOf(before, HOLD_EXPIRES) !== undefined;
@@ -189,8 +195,10 @@ function demandOffered(change: Guarded): boolean {
 function demandOwnPart({ before, after, was, is, made, baseUrl }: Guarded): void {
   if (extensionOf(after, OVERRIDE) && !extensionOf(before, OVERRIDE))
     throw ruleBroken('Only staff may book over the rules.', 'Appointment.extension');
-  if (!before) demandOwnWish(after, made, baseUrl);
-  else if (!made) demandOwnChange(before, after, baseUrl);
+  if (!made) {
+    if (before) demandOwnChange(before, after, baseUrl);
+    else demandOwnWish(after, baseUrl);
+  }
   if (is.holds && is.patients.length === 0)
     throw ruleBroken('A visit is for a patient: who comes is required.', 'Appointment.participant');
   const mode = is.offer?.parameters.mode ?? 'booked';
@@ -213,7 +221,7 @@ export function guard(change: Guarded): boolean {
   if (is.status === 'cancelled' || moves) demandCancelInTime(change);
   const takes =
     is.holds &&
-    (!was?.holds || moves || (was.status === 'pending' && is.status === 'booked' && was.start !== is.start));
+    (!was?.holds || isTaken(was, is) || (was.status === 'pending' && is.status === 'booked' && was.start !== is.start));
   const judged = channel === 'patient' || (change.mustBeOffered && is.overrideReason === undefined);
   return takes && judged ? demandOffered(change) : false;
 }

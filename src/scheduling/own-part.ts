@@ -92,13 +92,9 @@ export function demandOwnChange(before: Appointment, after: Appointment, baseUrl
   demandParticipants(before, after, baseUrl);
 }
 
-/**
- * @param made by one of our operations, which knows what it adds
- * @throws FhirError 422 naming what the clinic says, not patients
- */
-export function demandOwnWish(appointment: Appointment, made: boolean, baseUrl: string): void {
+/** @throws FhirError 422 naming what the clinic says of a new appointment, not patients */
+export function demandOwnWish(appointment: Appointment, baseUrl: string): void {
   for (const element of CLINICAL) if (appointment[element] !== undefined) throw theirs(element);
-  if (made) return;
   const index = appointment.extension?.findIndex((e) => e.url.startsWith(OURS) && !OF_HOLDS.includes(e.url)) ?? -1;
   if (index >= 0) throw theirs(`extension[${index}]`);
   if (appointment.status !== 'pending') return;

@@ -21,5 +21,7 @@ export const SLOT_BLOCK = `${OURS}/slot-block`;
 export const FOLLOW_UP = `${OURS}/follow-up`;
 
 export const SLOT_ORIGIN = `${OWN}/CodeSystem/slot-origin`;
+/** Of the hold that a Slot's status stands for. */
+export const SLOT_HOLDER = `${OWN}/CodeSystem/slot-holder`;
 export const GENERATED = 'generated';
 export const CANCELLATION_REASON = 'http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason';

@@ -78,7 +78,9 @@ export function rowsByAct(
   meaning: Meaning,
   alternativesOf: (type: string, act: Act) => readonly Alternative[],
 ): (act: Act) => Rows {
-  const all = new Map(ACTS.map((act) => [act, createRows(act, principal, meaning, (type) => alternativesOf(type, act))]));
+  const all = new Map(
+    ACTS.map((act) => [act, createRows(act, principal, meaning, (type) => alternativesOf(type, act))]),
+  );
   return (act) => {
     const rows = all.get(act);
     if (!rows) throw new Error(`There is no act ${act}`);

@@ -1,6 +1,8 @@
 /** One appointment taken a step further by whoever may change it. @see https://hl7.org/fhir/R4/http.html#update */
 import type { Appointment } from '@medplum/fhirtypes';
+import { grantAll } from '../../fhir/access.ts';
 import type { RequestContext } from '../../fhir/context.ts';
+import { demandMatch } from '../../fhir/http/preconditions.ts';
 import { demandLive } from '../../fhir/interaction/version.ts';
 import { nextVersion } from '../../fhir/interaction/update.ts';
 import { demandUnseen, demandValid, retryOnChange } from '../../fhir/interaction/write.ts';
@@ -16,7 +18,7 @@ export interface Changed {
   readonly overlaps: readonly Overlap[];
 }
 
-/** The appointment as whoever calls may change it. @throws FhirError 403, 404, 410 */
+/** The appointment as whoever calls may change it. @throws FhirError 403, 404, 410, 412 when it is not the version that they know */
 export async function readToChange(
   { engine }: SchedulingParts,
   ctx: RequestContext,
@@ -26,8 +28,19 @@ export async function readToChange(
   const found = await engine.repository.read('Appointment', id, ctx.access.to('update'));
   if (found === undefined) await demandUnseen(engine.repository, ctx.access, 'update', 'Appointment', id);
   const stored = demandLive(found, 'Appointment', id);
+  demandMatch(ctx.ifMatch, stored);
   return { stored, appointment: JSON.parse(stored.content) as Appointment };
 }
+
+/** As the same person, who may write the whole of it: where a use case sees to it that only their part changes. */
+export const asWhole = (ctx: RequestContext): RequestContext => ({
+  requestId: ctx.requestId,
+  access: grantAll(ctx.access.principal),
+  clock: ctx.clock,
+  baseUrl: ctx.baseUrl,
+  emit: (event) => ctx.emit(event),
+  ...(ctx.ifMatch === undefined ? {} : { ifMatch: ctx.ifMatch }),
+});
 
 /** A version made ready, valid. @param offer that it must be offered under, unless overridden */
 export function prepared(
@@ -52,15 +65,21 @@ export async function changeAppointment(
   ctx: RequestContext,
   id: string,
   step: (appointment: Appointment) => Appointment | Promise<Appointment>,
-  options: { readonly offer?: Offer; readonly also?: (tx: Transaction, write: PreparedWrite) => Promise<void> } = {},
+  options: {
+    readonly offer?: Offer;
+    /** In the same transaction. */
+    readonly before?: (tx: Transaction) => Promise<void>;
+    readonly also?: (tx: Transaction, write: PreparedWrite) => Promise<void>;
+  } = {},
 ): Promise<Changed> {
-  return retryOnChange(false, async () => {
+  return retryOnChange(ctx.ifMatch !== undefined, async () => {
     const { stored, appointment } = await readToChange(parts, ctx, id);
     const next = await step(appointment);
     // Asked for again, what is done already is done: a lost answer is no new change.
     if (next === appointment) return { appointment, write: unchanged(stored, appointment), overlaps: [] };
     const write = prepared(parts, ctx, next, stored, id, options.offer);
     const overlaps = await parts.engine.repository.transaction('read committed', async (tx) => {
+      await options.before?.(tx);
       await tx.update([write], new Map([[`Appointment/${id}`, appointment]]), ctx.access.to('update'));
       await options.also?.(tx, write);
       return parts.overlaps.get(tx) ?? [];
@@ -69,7 +88,7 @@ export async function changeAppointment(
   });
 }
 
-const unchanged = (stored: StoredVersion, resource: Appointment): PreparedWrite => ({
+export const unchanged = (stored: StoredVersion, resource: Appointment): PreparedWrite => ({
   type: stored.type,
   id: stored.id,
   version: stored.version,

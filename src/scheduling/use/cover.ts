@@ -13,7 +13,7 @@ import { readSlots, slotsOf } from '../slots.ts';
 import { OVERRIDE } from '../urls.ts';
 import { visitOfAppointment } from '../visit.ts';
 import { prepared, readToChange } from './change.ts';
-import { demandOverride, overrideExtension } from './take.ts';
+import { demandOverride, overrideExtension } from './take-parts.ts';
 import type { Interval } from '../model/interval.ts';
 
 export interface Cover extends Interval {

@@ -8,7 +8,7 @@ import type { SchedulingParts } from '../parts.ts';
 import { readSlots, slotsOf } from '../slots.ts';
 import { visitOfAppointment } from '../visit.ts';
 import { readToChange } from './change.ts';
-import { cancelled } from './take.ts';
+import { cancelled } from './take-parts.ts';
 
 /** The appointment as it would be. @throws FhirError 422 when it may not be cancelled */
 export async function previewCancel(

@@ -22,7 +22,9 @@ import { readSlots, slotsOf } from '../slots.ts';
 import { OVERRIDE, PROMISED_TIME, RESCHEDULE_COUNT } from '../urls.ts';
 import { visitOfAppointment } from '../visit.ts';
 import { changeAppointment, readToChange, type Changed } from './change.ts';
-import { demandOverride, overrideExtension, promisedTime, takeTime } from './take.ts';
+import { demandOverride, overrideExtension, promisedTime, type Take } from './take-parts.ts';
+import { takeNew } from './take.ts';
+import { demandWhole } from './target.ts';
 
 export interface Reschedule {
   /** ms; undefined: that of the Slots. */
@@ -54,6 +56,7 @@ async function planMove(parts: SchedulingParts, appointment: Appointment, to: Re
     throw ruleBroken(`${missing} is not there any more: ask $find for the times that are free.`, 'slot');
   const was = visitOfAppointment(directory, engine.baseUrl, appointment, named);
   const chosen = to.slots.flatMap((s) => named.get(s) ?? []);
+  demandWhole(chosen, 'slot');
   const start = to.start ?? (chosen.length > 0 ? Math.min(...chosen.map((s) => s.start)) : was.start);
   if (start === undefined) throw badRequest('required', 'Say when: send start, or the Slots.', 'start');
   const length = (was.end ?? 0) - (was.start ?? 0);
@@ -187,15 +190,18 @@ export async function reschedule(
 async function replace(parts: SchedulingParts, ctx: RequestContext, id: string, to: Reschedule): Promise<Changed> {
   const { appointment } = await readToChange(parts, ctx, id);
   const [next, offer] = await moved(parts, ctx, appointment, to);
-  const { id: _, meta: __, ...rest } = next;
+  const { id: _, meta: __, identifier: ___, cancelationReason: ____, extension: _____, ...rest } = next;
   const said: Appointment = { ...rest, ...asExtensions(withoutExtensions(next, RESCHEDULE_COUNT, OVERRIDE)) };
-  return takeTime(parts, ctx, {
-    target: { kind: 'described', said, offer },
+  const target = { kind: 'described', said, offer } as const;
+  const take: Take = {
+    target,
     patients: [],
+    registers: [],
     comment: undefined,
     reasons: [],
     overrideReason: to.overrideReason,
-    cancels: `Appointment/${id}`,
+    cancels: { reference: `Appointment/${id}`, reason: to.reason },
     hold: undefined,
-  });
+  };
+  return takeNew(parts, ctx, take, target);
 }
