@@ -64,7 +64,7 @@ export default {
     layer(
       'bullmq-stays-in-the-queue',
       '^src/(?!platform/queue|worker)',
-      'node_modules/(bullmq|ioredis)',
+      'node_modules/(bullmq|ioredis|@bull-board)',
       'BullMQ: queue only.',
     ),
     layer('no-barrels', '^src', '/index\\.ts$', 'No index re-exports.'),

@@ -6,6 +6,9 @@ import { Migration } from '@mikro-orm/migrations';
  */
 export class Migration20261127000000_scheduling extends Migration {
   override up(): void {
+    // Plans are kept for as long as a connection lives, and may be made when the tables are still empty.
+    const indexed = 'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off';
+
     this.addSql(`alter table "slot" add "service" text[] collate "C" null`);
     this.addSql(
       `create index "slot_service_gin" on "slot" using gin ("service") with (gin_pending_list_limit = 1024) where "service" is not null`,
@@ -77,14 +80,14 @@ export class Migration20261127000000_scheduling extends Migration {
                    and (t."services" is null or service is null or service = any (t."services"))) then
           return 'busy-unavailable';
         end if;
-        if capacity = 1 then
+        if "scheduling_truth"."capacity" = 1 then
           select count(*), count(*) filter (where not o."tentative") into rows, firm from "occupancy" o
             where o."actor" = any (actors) and o."during" && padded and (o."expires" is null or o."expires" > now());
           return case when rows = 0 then 'free' when firm > 0 then 'busy' else 'busy-tentative' end;
         end if;
         if exists (select from unnest(actors) a where not exists (
-            select from generate_series(1, capacity) l where not exists (
-              select from "occupancy" o where o."actor" = a and o."during" && padded and o."lanes" && "scheduling_lanes"(l, capacity)
+            select from generate_series(1, "scheduling_truth"."capacity") l where not exists (
+              select from "occupancy" o where o."actor" = a and o."during" && padded and o."lanes" && "scheduling_lanes"(l, "scheduling_truth"."capacity")
                 and (o."expires" is null or o."expires" > now())))) then
           return case when exists (select from "occupancy" o where o."actor" = any (actors) and o."during" && padded and not o."tentative")
             then 'busy' else 'busy-tentative' end;
@@ -104,7 +107,7 @@ export class Migration20261127000000_scheduling extends Migration {
       from json_each(content::json) with ordinality k(key, value, n) where k.key <> 'overbooked' $$`);
 
     // Brings the Slots that a change may concern to their true status. The candidates are locked first, in order: what is looked at then is settled.
-    this.addSql(`create function "scheduling_restate"("spans" json) returns void language plpgsql as $$
+    this.addSql(`create function "scheduling_restate"("spans" json) returns void language plpgsql ${indexed} as $$
       declare found text[]; at timestamptz := date_trunc('milliseconds', clock_timestamp());
       begin
         select array_agg(distinct s."id") into found
@@ -117,28 +120,46 @@ export class Migration20261127000000_scheduling extends Migration {
         if found is null then return; end if;
         perform from "slot" where "id" = any (found) order by "id" for no key update;
         with truth as (
-          select distinct on (s."id") s."id",
+          select s."id", x."withdrawn" is true as withdrawn,
             "scheduling_truth"(s."schedule", p.service, tstzrange(s."start", s."end"),
-              tstzrange(s."start" - make_interval(secs => p.before), s."end" + make_interval(secs => p.after)), p.actors, p.capacity) as status,
+              tstzrange(s."start" - make_interval(secs => p.before), s."end" + make_interval(secs => p.after)), p.actors,
+              coalesce(x."capacity", p.capacity)) as status,
             exists (select from "occupancy" o where o."actor" = any (p.actors) and o."override" and o."during" && tstzrange(s."start", s."end"))
-              or exists (select from "occupancy" o where o."actor" = any (p.actors) and not o."override" and o."during" && tstzrange(s."start", s."end") and o."lane" > p.capacity) as over
+              or exists (select from "occupancy" o where o."actor" = any (p.actors) and not o."override" and o."during" && tstzrange(s."start", s."end")
+                and o."lane" > coalesce(x."capacity", p.capacity)) as over
           from "slot" s
-          join json_to_recordset(spans) p(schedule text, service text, before int, after int, capacity int, actors uuid[]) on s."schedule" = p.schedule
-            and case when p.service is null then s."service" is null else s."service"[1] = p.service end
+          join (select distinct on (x.schedule, x.service) x.* from json_to_recordset(spans)
+                x(schedule text, service text, before int, after int, capacity int, actors uuid[]) order by x.schedule, x.service) p
+            on s."schedule" = p.schedule and case when p.service is null then s."service" is null else s."service"[1] = p.service end
+          left join "scheduling_slot" x on x."slot" = s."id"
           where s."id" = any (found) and not exists (select from "scheduling_time" t where t."slot" = s."id" and t."kind" <> 'opening')
         ), changed as (
           update "slot" r set "status" = t.status, "version" = r."version" + 1, "last_updated" = at, "method" = 'PUT',
             "content" = "scheduling_slot_text"(r."content", t.status, t.over, r."version" + 1, at)
           from truth t
-          where r."id" = t."id" and (t.status <> 'free' or r."start" > now())
+          where r."id" = t."id" and (t.status <> 'free' or r."start" > now() and not t.withdrawn)
             and (r."status" is distinct from t.status or (position('"overbooked":true' in r."content") > 0) is distinct from t.over)
           returning old."id", old."version", old."last_updated", old."method", old."content", new."schedule", new."service", new."start", new."end", new."status"
+        ), gone as (
+          -- Given back, and not offered any more: the Schedule is looked at again, for what is offered instead.
+          delete from "slot" r using truth t where r."id" = t."id" and t.withdrawn and t.status = 'free' and r."start" > now()
+          returning r."id", r."version", r."last_updated", r."method", r."content", r."schedule", r."service", r."start", r."end", 'entered-in-error' as "status"
+        ), forgotten as (
+          delete from "scheduling_slot" x using gone g where x."slot" = g."id"
         ), kept as (
-          insert into "slot_history" ("id", "version", "last_updated", "method", "content") select "id", "version", "last_updated", "method", "content" from changed
+          insert into "slot_history" ("id", "version", "last_updated", "method", "content")
+            select "id", "version", "last_updated", "method", "content" from changed
+            union all select "id", "version", "last_updated", "method", "content" from gone
+            union all select "id", "version" + 1, at, 'DELETE', null from gone
+        ), asked as (
+          insert into "outbox" ("topic", "payload")
+            select 'generate-slots', jsonb_build_object('released', jsonb_agg(distinct "schedule")) from gone having count(*) > 0
         )
         insert into "outbox" ("topic", "payload", "status")
           select 'event', jsonb_build_object('type', 'Slot', 'id', "id", 'schedule', "schedule", 'service', "service"[1],
-            'start', "scheduling_instant"("start"), 'end', "scheduling_instant"("end"), 'status', "status"), 'done' from changed;
+            'start', "scheduling_instant"("start"), 'end', "scheduling_instant"("end"), 'status', "status"), 'done'
+          from (select "id", "schedule", "service", "start", "end", "status" from changed
+            union all select "id", "schedule", "service", "start", "end", "status" from gone) e;
       end $$`);
 
     // Visits that a cap counts: all that were not cancelled.
@@ -154,11 +175,21 @@ export class Migration20261127000000_scheduling extends Migration {
 
     // Everything that a change of appointments does to other rows, in one round trip. KS001: somebody is taken; KS002: blocked; KS003: a cap is reached;
     // KS004: too many holds. A serialization failure with the hint `rules`: they have changed since they were read.
-    this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql as $$
-      declare r record; placed boolean; counted int; notes json[] := '{}';
+    this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql ${indexed} as $$
+      declare r record; placed boolean; counted int; notes json[] := '{}'; alone boolean;
       begin
         if (p->>'revision') is not null and (p->>'revision')::bigint <> (select "n" from "scheduling_revision") then
           raise exception 'the rules have changed' using errcode = 'serialization_failure', hint = 'rules';
+        end if;
+        -- Whoever gives time up for which others wait, and then waits for theirs, would wait in a circle. So who moves is alone with its actors; who only takes
+        -- time waits for those who move, and in the order of the actors for the others. The locks are few, so that they have room, however many the actors.
+        alone := json_array_length(p->'leave') > 0 and (json_array_length(p->'rows') > 0
+          or exists (select from "occupancy" o where o."override" and o."actor" in (select (json_array_elements_text(p->'freed'))::uuid)));
+        if alone then
+          perform pg_advisory_xact_lock(19266, k) from (select distinct hashtext(actor) & 1023 as k from (
+            select json_array_elements_text(p->'freed') as actor union select n->>'actor' from json_array_elements(p->'rows') n) a order by 1) l;
+        elsif json_array_length(p->'rows') > 0 then
+          perform pg_advisory_xact_lock_shared(19266, k) from (select distinct hashtext(n->>'actor') & 1023 as k from json_array_elements(p->'rows') n order by 1) l;
         end if;
         if json_array_length(p->'leave') > 0 then
           delete from "occupancy" where "appointment" in (select json_array_elements_text(p->'leave'));

@@ -8,6 +8,7 @@ import { createClientKeys } from './auth/clients/keys.ts';
 import { createClientFinder } from './auth/clients/provider-client.ts';
 import { registerDynamically } from './auth/clients/registration.ts';
 import type { ObserveAuth } from './auth/events.ts';
+import { jobsRoutes, type OpenBoard } from './auth/pages/admin-jobs.ts';
 import { federationRoutes } from './auth/pages/federation/routes.ts';
 import { ensureSigningKey } from './auth/keys/signing.ts';
 import type { AuthParts } from './auth/parts.ts';
@@ -45,6 +46,8 @@ export interface Bindings {
 export interface IdentityOptions {
   /** What happens is handed to it. */
   readonly observe?: ObserveAuth;
+  /** Of the job queue, for administrators. */
+  readonly openBoard?: OpenBoard;
 }
 
 const OPEN = { 'Access-Control-Allow-Origin': '*', 'X-Content-Type-Options': 'nosniff' };
@@ -143,7 +146,11 @@ export async function openIdentity(
   });
   const pages = new Hono<{ Bindings: Bindings }>();
   documentRoutes(pages, server);
-  const { routes, notFound } = createPages(parts, { server }, federationRoutes(parts, outbound));
+  const { openBoard } = options;
+  const { routes, notFound } = createPages(parts, { server }, [
+    ...federationRoutes(parts, outbound),
+    ...(openBoard ? jobsRoutes(openBoard) : []),
+  ]);
   pages.route('/', routes);
   const revision = watchRevision(openClient, parts.log);
   const bearer = createBearer(parts, { revision, touch: (uid) => touchSession(parts, uid) });

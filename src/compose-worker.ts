@@ -1,9 +1,10 @@
 /** Runs the jobs of `src/jobs/`: in the server's process, or in one of their own. */
-import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kairos } from './compose.ts';
 import type { JobContext } from './job-context.ts';
-import { loadFolder } from './platform/folder.ts';
 import type { JobDeclaration } from './platform/job.ts';
+import { errorFields } from './platform/log.ts';
+import type { WorkOptions } from './platform/queue.ts';
 
 export interface RunningWorker {
   readonly jobs: readonly JobDeclaration<JobContext>[];
@@ -13,42 +14,47 @@ export interface RunningWorker {
   close(): Promise<void>;
 }
 
-const loadJobs = (): Promise<JobDeclaration<JobContext>[]> =>
-  loadFolder<JobDeclaration<JobContext>>(fileURLToPath(new URL('jobs', import.meta.url)));
+export interface StartOptions extends WorkOptions {
+  /** Instead of those of the folder. */
+  readonly jobs?: readonly JobDeclaration<JobContext>[];
+}
 
-export async function startWorker({
-  config,
-  engine,
-  store,
-  identity,
-  database,
-  pool,
-  log,
-}: Kairos): Promise<RunningWorker> {
-  const [jobs, { openQueue }] = await Promise.all([loadJobs(), import('./platform/queue.ts')]);
-  const connection =
-    config.redisUrl === undefined
-      ? ({ kind: 'postgres', connection: database.roles.app } as const)
-      : ({ kind: 'redis', url: config.redisUrl } as const);
-  const queue = openQueue(connection, jobs, log);
+/** @throws when the queue cannot be reached now */
+export async function startWorker(kairos: Kairos, options: StartOptions = {}): Promise<RunningWorker> {
+  const { engine, store, identity, scheduling, pool, jobs: all } = kairos;
+  const [queue, declared] = await Promise.all([all.queue(), options.jobs ?? all.declared()]);
   const context: JobContext = {
     engine,
     store,
     identity,
+    scheduling: scheduling.parts,
     database: pool,
     enqueue: queue.enqueue,
-    jobNames: new Set(jobs.map((j) => j.name)),
+    relay: queue.relay,
+    jobNames: new Set(declared.map((j) => j.name)),
   };
-  const worker = await queue.work(jobs, context).catch(async (error: unknown) => {
-    await queue.close().catch(() => undefined);
-    throw error;
-  });
-  return {
-    jobs,
-    idle: worker.idle,
-    async close() {
-      await worker.close();
-      await queue.close();
-    },
-  };
+  const worker = await queue.work(declared, context, options);
+  return { jobs: declared, idle: worker.idle, close: worker.close };
+}
+
+const RETRY_MS = 2_000;
+
+/**
+ * A worker as soon as its queue can be reached, however long that takes.
+ * @returns undefined when told to stop before
+ */
+export async function keepStarting(kairos: Kairos, signal: AbortSignal): Promise<RunningWorker | undefined> {
+  for (let tries = 0; !signal.aborted; tries++) {
+    try {
+      const worker = await startWorker(kairos);
+      if (tries > 0) kairos.log.info('The worker runs', { attempt: tries + 1 });
+      return worker;
+    } catch (error) {
+      // The first time at once, then about once a minute.
+      if (tries % 10 === 0)
+        kairos.log.error('The worker could not start: it tries again every few seconds', errorFields(error));
+      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+  return undefined;
 }

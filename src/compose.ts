@@ -6,6 +6,7 @@ import { createPasswords } from './auth/accounts/password.ts';
 import type { AuthParts } from './auth/parts.ts';
 import { oauthUris } from './auth/smart/oauth-uris.ts';
 import { openIdentity, type Identity, type IdentityOptions } from './compose-auth.ts';
+import { createJobs, type Jobs } from './compose-jobs.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
 import type { Engine } from './fhir/engine.ts';
@@ -18,6 +19,7 @@ import {
   type UseContext,
 } from './operation-context.ts';
 import { plainContent } from './fhir/store/content.ts';
+import { createKeptReplies } from './fhir/store/kept-reply.ts';
 import { createRepository } from './fhir/store/postgres-repository.ts';
 import type { StoreParts } from './fhir/store/reader.ts';
 import { searchLayout } from './fhir/store/search-layout.ts';
@@ -31,10 +33,12 @@ import { migrate } from './platform/database/migrate.ts';
 import { openDatabase, type OpenDatabase } from './platform/database/open.ts';
 import { openClient, openPool, poolNamed } from './platform/database/pool.ts';
 import { loadFolder } from './platform/folder.ts';
+import { observeJobs } from './platform/job-metrics.ts';
 import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
-import { createScheduling } from './scheduling/scheduling.ts';
+import { createHub, type Hub } from './scheduling/events/hub.ts';
+import { createScheduling, type Scheduling } from './scheduling/scheduling.ts';
 import { StartError } from './platform/start-error.ts';
 
 /** Connections beside those of the lanes: more of them lengthen the tail on two cores without more throughput. */
@@ -52,8 +56,10 @@ export interface Kairos {
   readonly keys: Keys;
   /** What everything in `auth/` is made of. */
   readonly identity: AuthParts;
+  readonly scheduling: Scheduling;
   /** The authorization server and its pages. */
   readonly auth: Identity;
+  readonly jobs: Jobs;
   readonly log: Log;
   readonly metrics: Metrics;
   /** From now on `/readyz` says no. */
@@ -147,8 +153,13 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     pool,
     openClient: () => openClient(app, 'kairos lane', statementTimeoutMs),
   });
+  const log = createLog(config.logLevel);
+  const jobs = createJobs({ config, roles: database.roles, pool, log });
   let auth: Identity | undefined;
+  let events: Hub | undefined;
   const close = async (): Promise<void> => {
+    await events?.close();
+    await jobs.close();
     await auth?.close();
     await repository.close();
     await pool.end();
@@ -177,10 +188,10 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       baseUrl,
       validateReferences: config.validateReferences,
       oauthUris: oauthUris({ issuer, publicUrl, settings: config.identity }),
+      keptReplies: createKeptReplies(keys),
       cursorKey: keys.derive('page links'),
     };
     await loadConformance(engine);
-    const log = createLog(config.logLevel);
     const identity: AuthParts = {
       pool,
       keys,
@@ -197,23 +208,50 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       fhirBase: baseUrl,
       engine,
     };
-    const scheduling = createScheduling(engine, { keys, log });
+    const scheduling = createScheduling(engine, { keys, log, slotHorizonDays: config.slotHorizonDays });
     joined.context = { identity, scheduling };
     const metrics = createMetrics();
     observePool(metrics, pool);
+    observeJobs(metrics, { database: pool, counts: async () => (await jobs.queue()).counts() });
     let stopping = false;
     const ready = async (): Promise<boolean> => !stopping && (await answers(pool));
-    auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), options.auth);
+    auth = await openIdentity(identity, () => openClient(app, 'kairos identity', statementTimeoutMs), {
+      openBoard: async () => (await jobs.queue()).board(),
+      ...options.auth,
+    });
+    const hub = createHub(engine, { log, key: keys.derive('event positions'), maxStreams: config.eventStreams });
+    events = hub;
     const http = buildApp(engine, {
       log,
+      events: hub,
       metrics,
       ready,
       pages: auth.pages,
       notFound: auth.notFound,
       accessOf: options.accessOf ?? auth.accessOf,
     });
-    const unready = (): void => void (stopping = true);
-    return { config, engine, app: http, store, database, pool, keys, identity, auth, log, metrics, unready, close };
+    const unready = (): void => {
+      stopping = true;
+      // They would keep the socket open for ever.
+      void hub.close();
+    };
+    return {
+      config,
+      engine,
+      app: http,
+      store,
+      database,
+      pool,
+      keys,
+      identity,
+      scheduling,
+      auth,
+      jobs,
+      log,
+      metrics,
+      unready,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -1,11 +1,10 @@
 /** `npm start`: the server, from the socket to the last flushed page. */
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { openKairos, type Kairos } from './compose.ts';
 import { demoGreeting } from './compose-demo.ts';
 import { listen, type Listener } from './compose-http.ts';
 import { isPrepared, prepareApart } from './compose-prepare.ts';
-import { startWorker, type RunningWorker } from './compose-worker.ts';
+import { keepStarting, type RunningWorker } from './compose-worker.ts';
 import { loadProcessConfig, type Config } from './platform/config.ts';
 import type { OpenDatabase } from './platform/database/open.ts';
 import { errorFields } from './platform/log.ts';
@@ -47,21 +46,6 @@ async function greet(kairos: Kairos, seconds: number): Promise<void> {
   );
 }
 
-const WORKER_RETRY_MS = 2_000;
-
-/** Jobs start after the server: what they load takes a moment, and nobody waits for them. A database that is just gone comes back. */
-async function runJobs(kairos: Kairos): Promise<RunningWorker | undefined> {
-  while (!interrupt.signal.aborted) {
-    try {
-      return await startWorker(kairos);
-    } catch (error) {
-      kairos.log.error('The worker could not start: it tries again', errorFields(error));
-      await sleep(WORKER_RETRY_MS, undefined, { signal: interrupt.signal }).catch(() => undefined);
-    }
-  }
-  return undefined;
-}
-
 async function start(running: Running): Promise<void> {
   const configured = loadProcessConfig();
   running.listener = await listen(configured.host, configured.port);
@@ -81,7 +65,8 @@ async function start(running: Running): Promise<void> {
     handle: kairos.auth.oauth,
   });
   await greet(kairos, process.uptime());
-  if (config.worker) running.worker = runJobs(kairos);
+  // Jobs start after the server: what they load takes a moment, and nobody waits for them or their queue.
+  if (config.worker) running.worker = keepStarting(kairos, interrupt.signal);
 }
 
 /** Readiness first, then the socket, then jobs, then the database: nothing that runs loses what it stands on. */

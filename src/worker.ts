@@ -1,14 +1,14 @@
 /** `npm run worker`: runs jobs in a process of its own, beside servers with `WORKER=off`. */
 import { openKairos } from './compose.ts';
-import { startWorker } from './compose-worker.ts';
+import { keepStarting } from './compose-worker.ts';
 import { runCommand } from './platform/command.ts';
 import { loadProcessConfig } from './platform/config.ts';
 import { jobTable } from './platform/job.ts';
 
 await runCommand(async () => {
   const kairos = await openKairos(loadProcessConfig(), { say: console.log });
-  const worker = await startWorker(kairos);
-  console.log(`${jobTable(worker.jobs)}\n\nThe worker runs; stop it with Ctrl-C.`);
+  const stopped = new AbortController();
+  const starting = keepStarting(kairos, stopped.signal);
   let since = 0;
   const stop = async (): Promise<void> => {
     if (since > 0) {
@@ -17,10 +17,13 @@ await runCommand(async () => {
       return;
     }
     since = performance.now();
-    await worker.close();
+    stopped.abort();
+    await (await starting)?.close();
     await kairos.close();
     process.exit(0);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop());
   kairos.database.onLost(() => process.exit(1));
+  const worker = await starting;
+  if (worker) console.log(`${jobTable(worker.jobs)}\n\nThe worker runs; stop it with Ctrl-C.`);
 });

@@ -28,7 +28,11 @@ function nodeOptionsOfStart(): string[] {
   return scripts.start.split(' ').filter((word) => word.startsWith('--'));
 }
 
-async function freePort(): Promise<number> {
+/** A connection as a URL; the host may be a folder of sockets. */
+export const urlOf = ({ user, password, host, port, database }: pg.ClientConfig): string =>
+  `postgres://${encodeURIComponent(user ?? '')}:${encodeURIComponent(typeof password === 'string' ? password : '')}@localhost/${database ?? ''}?host=${encodeURIComponent(host ?? '')}&port=${port ?? 5432}`;
+
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -46,7 +50,7 @@ export async function startServer(
   env: Readonly<Record<string, string>> = {},
   nodeOptions: readonly string[] = [],
 ): Promise<RunningServer> {
-  const port = await freePort();
+  const port = env['PORT'] === undefined ? await freePort() : Number(env['PORT']);
   const started = performance.now();
   const child = spawn(
     process.execPath,
@@ -71,7 +75,7 @@ export async function startServer(
   );
   let printed = '';
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => (printed = (printed + text).slice(-4000)));
+    stream.setEncoding('utf8').on('data', (text: string) => { printed = (printed + text).slice(-4000); if (process.env["TEE"]) process.stderr.write(text); });
   for (;;) {
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`the server ended at its start:\n${printed}`);
@@ -91,7 +95,7 @@ export async function startServer(
     pid: child.pid ?? 0,
     readyAfterMs: performance.now() - started,
     stop: async () => {
-      if (child.exitCode !== null) return;
+      if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGTERM');
       await once(child, 'exit');
     },

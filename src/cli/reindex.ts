@@ -26,9 +26,11 @@ await runCommand(async () => {
     }
     console.log(`Reindexing ${what} …`);
     const worker = await startWorker(kairos);
-    while ((await outboxStatus(kairos.pool, row)) === 'pending') await sleep(100);
-    await worker.idle();
+    const status = async (): Promise<string> => (await outboxStatus(kairos.pool, row)) ?? 'done';
+    let now = await status();
+    for (; now === 'pending' || now === 'sent'; now = await status()) await sleep(100);
     await worker.close();
+    if (now === 'dead') throw new StartError('The reindex has failed: npm run jobs -- status tells why.');
   } finally {
     await kairos.close();
   }

@@ -12,6 +12,8 @@ export interface ContextEvent {
   /** Raw query of a search. */
   readonly query?: string;
   readonly outcome: 'success' | 'denied' | 'failure';
+  /** A reply was given again under its Idempotency-Key: what it tells of was shown, and happened before. */
+  readonly replayed?: true;
 }
 
 export interface RequestContext {

@@ -4,6 +4,7 @@ import type { Definitions } from './definitions/registry.ts';
 import type { Issue } from './outcome.ts';
 import type { OperationDeclaration } from './operation.ts';
 import type { ResourceDeclaration } from './resource.ts';
+import type { KeptReplies } from './store/kept-reply.ts';
 import type { Repository } from './store/repository.ts';
 
 export interface ValidationOptions {
@@ -106,6 +107,8 @@ export interface Engine {
   readonly validateReferences: boolean;
   /** Where tokens are had. */
   readonly oauthUris?: OAuthUris;
+  /** Replies that are given again to who repeats a request under its Idempotency-Key. */
+  readonly keptReplies: KeptReplies;
   /** Signs page links. */
   readonly cursorKey: Uint8Array;
 }

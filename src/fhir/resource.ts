@@ -1,7 +1,8 @@
 /** The declaration of a resource type: one file in `src/resources/` is all that a type needs. */
 import type { Resource } from '@medplum/fhirtypes';
 import type { Principal } from './access.ts';
-import type { Issue } from './outcome.ts';
+import type { FhirError, Issue } from './outcome.ts';
+import type { Query } from './search/contract.ts';
 import type { Change, Transaction } from './store/repository.ts';
 
 /** Interactions that a type may have; all others are computed from these. */
@@ -51,8 +52,12 @@ export interface ResourceDeclaration {
   readonly raw?: true;
   /** Whether a patch makes a change that must name the version it is made to (If-Match): between two readers of one state only one is right. */
   needsMatch?(before: Resource, after: Resource): boolean;
+  /** What whoever searches the type so should know besides. Pure, and quick: every search asks. */
+  advise?(query: Query, now: number): readonly Issue[];
   /** Rules beyond structure, bindings, invariants and profiles. Pure. */
   check?(resource: Resource): readonly Issue[];
+  /** What it means that these references (`Type/id`) lead nowhere; undefined: a mistake, as everywhere. */
+  missing?(resource: Resource, targets: readonly string[]): FhirError | undefined;
   /**
    * What changes of the type do to other rows, and rules that need to know who makes which change of what: in the same transaction, after the
    * rows of the type are written. @throws FhirError where a change must not be: nothing of the transaction remains

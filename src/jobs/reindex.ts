@@ -13,10 +13,15 @@ async function reportDrift({ store, database }: JobContext, type: string, { log,
   else log.debug('Search columns agree with the resources', { type, count: sampled });
 }
 
-async function refresh({ store, database }: JobContext, type: string, { log, signal }: JobRun): Promise<void> {
+async function refresh(
+  { store, database }: JobContext,
+  type: string,
+  { log, signal, progress: tell }: JobRun,
+): Promise<void> {
   let total = { changed: 0, seen: 0 };
   for await (const progress of reindex(store, database, type)) {
     total = progress;
+    tell(progress.seen);
     // It is run again from the start, where rows that are right already cost little.
     if (signal.aborted) throw new Error('The worker stops before the reindex has ended');
   }
@@ -29,6 +34,8 @@ export default {
   schedule: { cron: '40 3 * * *', zone: 'UTC', payload: { sample: true } },
   retries: 3,
   backoffMs: 10_000,
+  // Millions of rows.
+  timeoutMs: 6 * 3_600_000,
   async run(context, run) {
     const { types, sample } = run.payload;
     const wanted = Array.isArray(types) && types.length > 0 ? types : undefined;

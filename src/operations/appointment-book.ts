@@ -17,7 +17,7 @@ export default (use: UseContext) =>
     affectsState: true,
     bare: 'appointment-resource',
     async handle(engine, ctx, request, input) {
-      const { parts } = use().scheduling;
+      const parts = use().scheduling.within(engine);
       const { write, overlaps } = await book(parts, ctx, await takeFrom(parts, ctx, request, input, 'book'));
       return answerWith(engine.baseUrl, ctx.access, write, overlapIssues(overlaps));
     },

@@ -16,8 +16,8 @@ export default (use: UseContext) =>
     resourceTypes: ['Appointment'],
     needs: ['update'],
     affectsState: true,
-    async handle(_engine, ctx, request, input) {
-      const { parts } = use().scheduling;
+    async handle(engine, ctx, request, input) {
+      const parts = use().scheduling.within(engine);
       const [id, reason] = [request.id ?? '', input.codeableConcept('reason')];
       if (input.boolean('dry-run') === true) return previewCancel(parts, ctx, id, reason);
       const patients = referencesIn(parts, input, 'patient-reference');

@@ -14,7 +14,10 @@ export default (use: UseContext) =>
     resourceTypes: ['Appointment'],
     needs: ['update'],
     affectsState: true,
-    async handle(_engine, ctx, request) {
-      return appointmentReply(ctx.access, await step(use().scheduling.parts, ctx, request.id ?? '', 'fulfilled'));
+    async handle(engine, ctx, request) {
+      return appointmentReply(
+        ctx.access,
+        await step(use().scheduling.within(engine), ctx, request.id ?? '', 'fulfilled'),
+      );
     },
   });

@@ -15,8 +15,8 @@ export default (use: UseContext) =>
     resourceTypes: ['Appointment'],
     needs: ['update'],
     affectsState: true,
-    async handle(_engine, ctx, request, input) {
-      const { parts } = use().scheduling;
+    async handle(engine, ctx, request, input) {
+      const parts = use().scheduling.within(engine);
       const done = await confirm(
         parts,
         ctx,

@@ -16,7 +16,7 @@ export default (use: UseContext) =>
     needs: ['update'],
     affectsState: true,
     async handle(engine, ctx, _request, input) {
-      const { parts } = use().scheduling;
+      const parts = use().scheduling.within(engine);
       const moved = await coverVisits(parts, ctx, await coverFrom(parts, input));
       return bundleOf(engine.baseUrl, ctx.access, moved, []);
     },

@@ -14,7 +14,7 @@ export default (use: UseContext) =>
     needs: [],
     affectsState: false,
     open: true,
-    async handle(_engine, ctx, _request, input) {
-      return explain(use().scheduling.parts, ctx, input);
+    async handle(engine, ctx, _request, input) {
+      return explain(use().scheduling.within(engine), ctx, input);
     },
   });

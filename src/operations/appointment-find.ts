@@ -14,7 +14,7 @@ export default (use: UseContext) =>
     needs: [],
     affectsState: false,
     open: true,
-    async handle(_engine, ctx, request, input) {
-      return find(use().scheduling.parts, ctx, request, input);
+    async handle(engine, ctx, request, input) {
+      return find(use().scheduling.within(engine), ctx, request, input);
     },
   });

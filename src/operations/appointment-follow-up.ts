@@ -13,7 +13,7 @@ export default (use: UseContext) =>
     resourceTypes: ['Appointment'],
     needs: [],
     affectsState: true,
-    async handle(_engine, ctx, request, input) {
-      return followUp(use().scheduling.parts, ctx, request.id ?? '', input);
+    async handle(engine, ctx, request, input) {
+      return followUp(use().scheduling.within(engine), ctx, request.id ?? '', input);
     },
   });

@@ -14,8 +14,8 @@ export default (use: UseContext) =>
     resourceTypes: ['Appointment'],
     needs: ['update'],
     affectsState: true,
-    async handle(_engine, ctx, request, input) {
-      const { parts } = use().scheduling;
+    async handle(engine, ctx, request, input) {
+      const parts = use().scheduling.within(engine);
       return appointmentReply(
         ctx.access,
         await step(parts, ctx, request.id ?? '', 'noshow', input.codeableConcept('reason'), input.text('comment')),

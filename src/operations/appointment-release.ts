@@ -14,7 +14,7 @@ export default (use: UseContext) =>
     resourceTypes: ['Appointment'],
     needs: ['update'],
     affectsState: true,
-    async handle(_engine, ctx, request) {
-      return appointmentReply(ctx.access, await release(use().scheduling.parts, ctx, request.id ?? ''));
+    async handle(engine, ctx, request) {
+      return appointmentReply(ctx.access, await release(use().scheduling.within(engine), ctx, request.id ?? ''));
     },
   });

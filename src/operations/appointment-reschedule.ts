@@ -15,8 +15,8 @@ export default (use: UseContext) =>
     resourceTypes: ['Appointment'],
     needs: ['update'],
     affectsState: true,
-    async handle(_engine, ctx, request, input) {
-      const { parts } = use().scheduling;
+    async handle(engine, ctx, request, input) {
+      const parts = use().scheduling.within(engine);
       return appointmentReply(ctx.access, await reschedule(parts, ctx, request.id ?? '', rescheduleFrom(parts, input)));
     },
   });

@@ -16,7 +16,7 @@ export default (use: UseContext) =>
     needs: ['update'],
     affectsState: true,
     async handle(engine, ctx, request, input) {
-      const { parts } = use().scheduling;
+      const parts = use().scheduling.within(engine);
       const { slots, affected } = await blockTime(parts, ctx, request.id ?? '', blockFrom(parts, input));
       return bundleOf(engine.baseUrl, ctx.access, slots, affected);
     },

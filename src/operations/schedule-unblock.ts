@@ -16,7 +16,7 @@ export default (use: UseContext) =>
     needs: ['update'],
     affectsState: true,
     async handle(engine, ctx, request, input) {
-      const { parts } = use().scheduling;
+      const parts = use().scheduling.within(engine);
       const slots = await unblockTime(parts, ctx, request.id ?? '', {
         slots: referencesIn(parts, input, 'slot'),
         start: input.text('start'),

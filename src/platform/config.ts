@@ -77,6 +77,11 @@ const SETTINGS = {
   ),
   VALIDATE_REFERENCES: setting(onOff, 'on', 'Refuse resources that refer to missing resources of served types.'),
   WORKER: setting(onOff, 'on', 'Run jobs in the server process. `off`: `npm run worker` runs them.'),
+  SLOT_HORIZON_DAYS: setting(
+    integer(1, 730),
+    '60',
+    'How many days ahead Slots are generated at most; a service with a shorter horizon has fewer.',
+  ),
   ROOT_KEY: optional(
     text('32 random bytes in base64', /^[A-Za-z0-9+/]{43}=$/),
     'Key that every other key is derived from: 32 random bytes in base64, the same in every process. Unset: made at the first start, in `DATA_DIR/keys`. Without it what is sealed cannot be read again: keep a copy.',
@@ -168,6 +173,11 @@ const SETTINGS = {
     '20000',
     'Most rows that a search may re-check in memory before it is refused as too costly.',
   ),
+  LIMIT_EVENT_STREAMS: setting(
+    integer(1, 100_000),
+    '1000',
+    'Most streams of `/events` that a process has open at once.',
+  ),
   STATEMENT_TIMEOUT_MS: setting(integer(100, 600_000), '5000', 'Longest run of one SQL statement, in milliseconds.'),
 } as const;
 
@@ -207,7 +217,10 @@ export interface Config {
   readonly demoSeed: number;
   readonly validateReferences: boolean;
   readonly worker: boolean;
+  readonly slotHorizonDays: number;
   readonly limits: Limits;
+  /** Streams of events open at once. */
+  readonly eventStreams: number;
   readonly statementTimeoutMs: number;
   /** 32 bytes in base64; undefined: a file of the data folder. */
   readonly rootKey: string | undefined;
@@ -271,6 +284,7 @@ export function loadConfig(env: Environment): Config {
     demoSeed: values.DEMO_SEED,
     validateReferences: values.VALIDATE_REFERENCES,
     worker: values.WORKER,
+    slotHorizonDays: values.SLOT_HORIZON_DAYS,
     limits: {
       resourceBytes: values.LIMIT_RESOURCE_BYTES,
       bundleBytes: values.LIMIT_BUNDLE_BYTES,
@@ -284,6 +298,7 @@ export function loadConfig(env: Environment): Config {
       includes: values.LIMIT_INCLUDES,
       candidates: values.LIMIT_CANDIDATES,
     },
+    eventStreams: values.LIMIT_EVENT_STREAMS,
     statementTimeoutMs: values.STATEMENT_TIMEOUT_MS,
     rootKey: values.ROOT_KEY,
     identity: {

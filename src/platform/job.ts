@@ -14,9 +14,13 @@ export interface JobRun {
   /** 1 at the first try. */
   readonly attempt: number;
   readonly payload: JobPayload;
+  /** The row that asks for this run, the same at every try: a key for whoever is called. undefined: a schedule or a person asks. */
+  readonly outboxId?: string | undefined;
   readonly log: Log;
-  /** Aborted when the worker stops: long jobs end at their next step, and are run again. */
+  /** Aborted when the worker stops, or the time of the job is up: long jobs end at their next step by throwing, and are run again. */
   readonly signal: AbortSignal;
+  /** Tells whoever looks how far it is. Costs nothing when it is called often. */
+  progress(done: number, total?: number): void;
 }
 
 export interface JobDeclaration<Context> {
@@ -29,6 +33,8 @@ export interface JobDeclaration<Context> {
   readonly retries: number;
   /** Pause before the first retry, doubled at each further one. */
   readonly backoffMs: number;
+  /** When a run counts as failed, whether it ends or not; a quarter of an hour unless told. */
+  readonly timeoutMs?: number;
   run(context: Context, run: JobRun): Promise<void>;
 }
 
@@ -38,18 +44,14 @@ export interface Enqueue {
   (name: string, payload: JobPayload, id?: string): Promise<void>;
 }
 
-const describeSchedule = (schedule: Schedule | undefined): string => {
+export const describeSchedule = (schedule: Schedule | undefined): string => {
   if (!schedule) return 'on demand';
   return 'cron' in schedule ? `${schedule.cron} ${schedule.zone}` : `every ${schedule.everyMs / 1000} s`;
 };
 
-/** The jobs as a table in plain text. */
-export function jobTable(jobs: readonly JobDeclaration<never>[]): string {
-  const rows = [
-    ['job', 'when', 'retries', 'what'],
-    ...jobs.map((j) => [j.name, describeSchedule(j.schedule), String(j.retries), j.description]),
-  ];
-  const widths = [0, 1, 2].map((i) => Math.max(...rows.map((r) => r[i]?.length ?? 0)));
+/** Rows of equally many cells as plain text, one below the other. */
+export function textTable(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((r) => r[i]?.length ?? 0)));
   return rows
     .map((r) =>
       r
@@ -59,3 +61,10 @@ export function jobTable(jobs: readonly JobDeclaration<never>[]): string {
     )
     .join('\n');
 }
+
+/** The jobs as a table in plain text. */
+export const jobTable = (jobs: readonly JobDeclaration<never>[]): string =>
+  textTable([
+    ['job', 'when', 'retries', 'what'],
+    ...jobs.map((j) => [j.name, describeSchedule(j.schedule), String(j.retries), j.description]),
+  ]);

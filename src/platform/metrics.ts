@@ -18,10 +18,12 @@ export interface Metrics {
   counter(name: string, help: string): Counter;
   /** @param bounds upper bounds of the buckets, rising */
   histogram(name: string, help: string, bounds: readonly number[]): Histogram;
-  /** @param read called at each scrape */
-  gauge(name: string, help: string, read: () => Iterable<readonly [Labels, number]>): void;
+  /** @param read called at each scrape. @param type `counter` where what is read never falls */
+  gauge(name: string, help: string, read: () => Iterable<readonly [Labels, number]>, type?: 'gauge' | 'counter'): void;
+  /** Awaited before each page, for what must be fetched first. It must not fail. */
+  before(refresh: () => Promise<void>): void;
   /** The page. */
-  text(): string;
+  text(): Promise<string>;
 }
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -49,6 +51,7 @@ function series<T>(make: () => T): { get(labels: Labels): T; entries(): Iterable
 
 export function createMetrics(): Metrics {
   const families: (() => string[])[] = [];
+  const refreshes: (() => Promise<void>)[] = [];
   const family = (name: string, help: string, type: string, lines: () => string[]): void => {
     families.push(() => [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...lines()]);
   };
@@ -88,11 +91,16 @@ export function createMetrics(): Metrics {
       };
     },
 
-    gauge(name, help, read) {
-      family(name, help, 'gauge', () => Array.from(read(), ([labels, value]) => `${name}${print(labels)} ${value}`));
+    before: (refresh) => void refreshes.push(refresh),
+
+    gauge(name, help, read, type = 'gauge') {
+      family(name, help, type, () => Array.from(read(), ([labels, value]) => `${name}${print(labels)} ${value}`));
     },
 
-    text: () => `${families.flatMap((f) => f()).join('\n')}\n`,
+    async text() {
+      await Promise.all(refreshes.map((refresh) => refresh()));
+      return `${families.flatMap((f) => f()).join('\n')}\n`;
+    },
   };
 }
 

@@ -3,191 +3,187 @@
  * @see https://docs.bullmq.io
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  createPostgresBackend,
-  Queue,
-  Worker,
-  type JobsOptions,
-  type PostgresPoolConfig,
-  type Processor,
-  type RepeatOptions,
-} from 'bullmq';
-import pg from 'pg';
-import type { Enqueue, JobDeclaration, JobPayload, Schedule } from './job.ts';
+import type { JobsOptions } from 'bullmq';
+import type pg from 'pg';
+import type { Enqueue, JobDeclaration } from './job.ts';
+import { keepNotes } from './job-runs.ts';
 import { errorFields, type Log } from './log.ts';
+import { markSent, type OutboxRow } from './outbox.ts';
+import {
+  answered,
+  ended,
+  makeQueue,
+  makeWorker,
+  type AnyQueue,
+  type QueueConnection,
+  type WorkerTiming,
+} from './queue-connection.ts';
+import type { JobBoard } from './queue-board.ts';
+import { buryFailed, jobIdOf, processor } from './queue-process.ts';
+import { countJobs, lookAt, retryFailed, type QueueCounts, type QueueLook } from './queue-look.ts';
+import { everySoOften, restoreSchedules, settleSent } from './queue-sweep.ts';
 
-export type QueueConnection =
-  | { readonly kind: 'redis'; readonly url: string }
-  /** As the application role; the tables are made by `migrateQueue`. */
-  | { readonly kind: 'postgres'; readonly connection: pg.ClientConfig };
+export interface WorkOptions extends Partial<WorkerTiming> {
+  /** How often lost jobs are looked for. */
+  readonly sweepMs?: number;
+}
 
 export interface JobQueue {
   readonly enqueue: Enqueue;
+  /** Makes the jobs of outbox rows, and notes that. */
+  relay(rows: readonly OutboxRow[]): Promise<void>;
   /** Registers the schedules of these jobs, removes those of others, and runs what comes. */
-  work<Context>(jobs: readonly JobDeclaration<Context>[], context: Context): Promise<JobWorker>;
+  work<Context>(jobs: readonly JobDeclaration<Context>[], context: Context, options?: WorkOptions): Promise<JobWorker>;
+  counts(): Promise<QueueCounts>;
+  look(): Promise<QueueLook>;
+  /** Failed jobs are tried once more. @returns how many */
+  retry(): Promise<number>;
+  /** For administrators; loaded when it is first asked for. */
+  board(): Promise<JobBoard>;
   close(): Promise<void>;
 }
 
-interface JobWorker {
+export interface JobWorker {
   /** Waits until nothing is due any more. */
   idle(): Promise<void>;
   /** Takes no more jobs, tells those that run to end, and waits for them. */
   close(): Promise<void>;
 }
 
-const NAME = 'kairos';
 const DAY_S = 86_400;
 /** Frequent jobs leave no trace; others are remembered for a day, failures for a week. */
 const KEEP: JobsOptions = {
   removeOnComplete: { age: DAY_S, count: 1_000 },
   removeOnFail: { age: 7 * DAY_S, count: 1_000 },
 };
+const SWEEP_MS = 15_000;
+const TIMING: WorkerTiming = { lockMs: 30_000, stalledMs: 10_000 };
+/** Jobs that run when the worker stops are waited for so long. */
+const DRAIN_MS = 20_000;
 
-const repeat = (schedule: Schedule): Omit<RepeatOptions, 'key'> =>
-  'cron' in schedule ? { pattern: schedule.cron, tz: schedule.zone } : { every: schedule.everyMs };
-
-const jobOptions = <C>(job: JobDeclaration<C> | undefined): JobsOptions => ({
+const jobOptions = (job: JobDeclaration<never> | undefined): JobsOptions => ({
   ...KEEP,
   ...(job?.schedule && 'everyMs' in job.schedule ? { removeOnComplete: true } : {}),
   attempts: 1 + (job?.retries ?? 3),
   backoff: { type: 'exponential', delay: job?.backoffMs ?? 1_000 },
 });
 
-/** BullMQ lends connections out without listening: one that breaks then would end the process. What ran on it fails by itself. */
-class GuardedClient extends pg.Client {
-  constructor(config?: pg.ClientConfig) {
-    super(config);
-    this.on('error', () => undefined);
-  }
+/** Behind those of schedules: however many side effects wait, the relay and its like get their turn. */
+const RELAYED: JobsOptions = { ...KEEP, priority: 10 };
+
+/** A job of an earlier try must be forgotten, or the new one would be taken for it. */
+async function forgetEnded(queue: AnyQueue, id: string): Promise<void> {
+  const job = await queue.getJob(id);
+  if (job && ['failed', 'completed'].includes(await job.getState())) await job.remove();
 }
 
-function postgresOptions(connection: pg.ClientConfig): PostgresPoolConfig {
-  // pg's options and BullMQ's own idea of them differ in `undefined` only.
-  const given = Object.fromEntries(
-    Object.entries(connection).filter(([, value]) => value !== undefined),
-  ) as PostgresPoolConfig;
-  return {
-    ...given,
-    schema: 'bullmq',
-    max: 3,
-    application_name: 'kairos queue',
-    connectionTimeoutMillis: 10_000,
-    Client: GuardedClient,
-  };
+async function working(queue: AnyQueue): Promise<boolean> {
+  const { waiting = 0, prioritized = 0, active = 0 } = await queue.getJobCounts('waiting', 'prioritized', 'active');
+  return waiting + prioritized + active > 0;
 }
 
-const redisOptions = (url: string) => ({ url, maxRetriesPerRequest: null });
-
-/** What is used of a Queue, whatever its backend. */
-type AnyQueue = Pick<
-  Queue,
-  'add' | 'getJobCounts' | 'getJobSchedulers' | 'removeJobScheduler' | 'upsertJobScheduler' | 'close'
->;
-type AnyWorker = Pick<Worker, 'waitUntilReady' | 'run' | 'close'>;
-
-/** @param closed once aborted, broken connections are no news */
-function makeQueue(connection: QueueConnection, log: Log, closed: AbortSignal): AnyQueue {
-  const failed = (error: Error): void =>
-    log[closed.aborted ? 'debug' : 'error']('The queue failed', errorFields(error));
-  if (connection.kind === 'redis') {
-    const queue = new Queue(NAME, { connection: redisOptions(connection.url) });
-    queue.on('error', failed);
-    return queue;
-  }
-  const queue = new Queue(NAME, { connection: postgresOptions(connection.connection) }, createPostgresBackend);
-  queue.on('error', failed);
-  return queue;
+export interface QueueParts {
+  readonly connection: QueueConnection;
+  /** Declarations of all jobs, for the retries of those that are enqueued. */
+  readonly jobs: readonly JobDeclaration<never>[];
+  /** Of the outbox and the notes. */
+  readonly database: pg.Pool;
+  readonly log: Log;
 }
 
-/** @param stopping as `closed` above */
-function makeWorker(
-  connection: QueueConnection,
-  process: Processor<JobPayload>,
-  log: Log,
-  stopping: AbortSignal,
-): AnyWorker {
-  const error = (error: Error): void =>
-    log[stopping.aborted ? 'debug' : 'error']('The worker failed', errorFields(error));
-  const failed = (job: { name: string; attemptsMade: number } | undefined, error: Error): void =>
-    log.error('Job failed', { ...(job ? { job: job.name, attempt: job.attemptsMade } : {}), ...errorFields(error) });
-  // Of a connection that fails at first BullMQ remembers the failure, and asks for jobs again without a pause: it runs once it is ready.
-  const options = { concurrency: 4, autorun: false };
-  if (connection.kind === 'redis') {
-    const worker = new Worker<JobPayload>(NAME, process, { connection: redisOptions(connection.url), ...options });
-    worker.on('error', error).on('failed', failed);
-    return worker;
-  }
-  const worker = new Worker(
-    NAME,
-    process,
-    { connection: postgresOptions(connection.connection), ...options },
-    createPostgresBackend,
-  );
-  worker.on('error', error).on('failed', failed);
-  return worker;
-}
-
-/** @param jobs declarations of all jobs, for the retries of those that are enqueued */
-export function openQueue(connection: QueueConnection, jobs: readonly JobDeclaration<never>[], log: Log): JobQueue {
+/** @throws QueueAway, or what the connection says, when it cannot be reached */
+export async function openQueue({ connection, jobs, database, log }: QueueParts): Promise<JobQueue> {
   const closed = new AbortController();
   const queue = makeQueue(connection, log, closed.signal);
+  let board: Promise<JobBoard> | undefined;
+  const close = (): Promise<void> => {
+    closed.abort();
+    return ended(queue.close());
+  };
+  // A connection that fails at first is not tried again by everything that waits for it.
+  await answered(queue.waitUntilReady()).catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
   const byName = new Map(jobs.map((j) => [j.name, j]));
+  const sweepMs = { value: SWEEP_MS };
   return {
     async enqueue(name, payload, id) {
-      await queue.add(name, payload, { ...jobOptions(byName.get(name)), ...(id === undefined ? {} : { jobId: id }) });
+      const options = jobOptions(byName.get(name));
+      await answered(queue.add(name, payload, { ...options, ...(id === undefined ? {} : { jobId: id }) }));
     },
 
-    async work(jobs, context) {
-      const byName = new Map(jobs.map((j) => [j.name, j]));
-      const wanted = new Set(jobs.filter((j) => j.schedule).map((j) => j.name));
-      for (const { key } of await queue.getJobSchedulers()) if (!wanted.has(key)) await queue.removeJobScheduler(key);
-      for (const job of jobs) {
-        if (!job.schedule) continue;
-        await queue.upsertJobScheduler(job.name, repeat(job.schedule), {
-          name: job.name,
-          data: job.schedule.payload ?? {},
-          opts: jobOptions(job),
-        });
-      }
+    async relay(rows) {
+      for (const { id, attempts } of rows) if (attempts > 1) await answered(forgetEnded(queue, jobIdOf(id)));
+      // The job takes what it has to do from the row. Not `addBulk`: in PostgreSQL it makes temporary tables each time.
+      const added = rows.map(({ id, topic }) =>
+        queue.add(topic, {}, { ...jobOptions(byName.get(topic)), ...RELAYED, jobId: jobIdOf(id) }),
+      );
+      await answered(Promise.all(added));
+      await markSent(
+        database,
+        rows.map((r) => r.id),
+        sweepMs.value,
+      );
+    },
+
+    async work(declared, context, options = {}) {
+      for (const job of declared) byName.set(job.name, job);
       const stopping = new AbortController();
-      const process: Processor<JobPayload> = async (job) => {
-        const declaration = byName.get(job.name);
-        if (!declaration) throw new Error(`There is no job ${job.name}`);
-        const started = performance.now();
-        await declaration.run(context, {
-          attempt: job.attemptsMade + 1,
-          payload: job.data,
-          log,
-          signal: stopping.signal,
-        });
-        log.debug('Job done', { job: job.name, durationMs: Math.round(performance.now() - started) });
-      };
-      const worker = makeWorker(connection, process, log, stopping.signal);
-      try {
-        await worker.waitUntilReady();
-      } catch (error) {
-        await worker.close().catch(() => undefined);
+      const notes = keepNotes(database, log);
+      const running = new Map<string, Promise<void>>();
+      const schedules = { queue, jobs: declared, optionsOf: jobOptions };
+      sweepMs.value = options.sweepMs ?? SWEEP_MS;
+      await answered(restoreSchedules(schedules, true));
+      const process = processor({
+        jobs: new Map(declared.map((j) => [j.name, j])),
+        context,
+        database,
+        notes,
+        log,
+        stopping: stopping.signal,
+        running,
+      });
+      const worker = makeWorker(
+        connection,
+        { process, failed: buryFailed({ database, notes, log }), stopping: stopping.signal },
+        log,
+        { ...TIMING, ...options },
+      );
+      await answered(worker.waitUntilReady()).catch(async (error: unknown) => {
+        await ended(worker.close());
         throw error;
-      }
+      });
       worker.run().catch((error: unknown) => log.error('The worker failed', errorFields(error)));
+      const endSweeps = everySoOften(sweepMs.value, log, async () => {
+        const schedulesLost = await restoreSchedules(schedules, false);
+        const isRunning = (id: string): boolean => running.has(id);
+        const jobsLost = await settleSent({ queue, database, checkMs: sweepMs.value, isRunning });
+        if (schedulesLost + jobsLost > 0)
+          log.warn('The queue had lost jobs: they are made again', { count: schedulesLost + jobsLost });
+      });
+      const end = async (): Promise<void> => {
+        stopping.abort();
+        const closed = worker.close();
+        await ended(endSweeps());
+        await ended(Promise.all(running.values()), DRAIN_MS);
+        // Waits for ever where a connection is away.
+        await ended(closed);
+        await notes.flush();
+      };
+      let closing: Promise<void> | undefined;
       return {
         async idle() {
-          for (;;) {
-            const { waiting = 0, active = 0 } = await queue.getJobCounts('waiting', 'active');
-            if (waiting + active === 0) return;
-            await sleep(100);
-          }
+          while (await working(queue)) await sleep(100);
         },
-        async close() {
-          stopping.abort();
-          await worker.close();
-        },
+        close: () => (closing ??= end()),
       };
     },
 
-    close() {
-      closed.abort();
-      return queue.close();
-    },
+    counts: () => answered(countJobs(queue)),
+    look: () => answered(lookAt(queue)),
+    retry: () => retryFailed(queue),
+    board: () => (board ??= import('./queue-board.ts').then(({ openBoard }) => openBoard(queue))),
+    close,
   };
 }

@@ -25,5 +25,6 @@ export default (use: UseContext) =>
     defaultSort: ['date'],
     // IHE Scheduling: Bundle.total shall be present.
     total: 'accurate',
+    missing: (resource, targets) => use().scheduling.missing(resource, targets),
     project: (tx, changes, by) => use().scheduling.appointments(tx, changes, by),
   });

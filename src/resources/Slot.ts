@@ -2,6 +2,7 @@
 import type { Resource } from '@medplum/fhirtypes';
 import { defineResource } from '../fhir/resource.ts';
 import type { UseContext } from '../operation-context.ts';
+import { beyondHorizon } from '../scheduling/horizon.ts';
 
 const isHeld = (slot: Resource): boolean => slot.resourceType === 'Slot' && slot.status === 'busy-tentative';
 
@@ -14,5 +15,6 @@ export default (use: UseContext) =>
     defaultSort: ['start'],
     // To hold a time, and to let it go.
     needsMatch: (before, after) => isHeld(before) !== isHeld(after),
+    advise: beyondHorizon,
     project: (tx, changes, by) => use().scheduling.slots(tx, changes, by),
   });

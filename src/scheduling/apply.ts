@@ -100,7 +100,6 @@ function spansOf(directory: Directory, visit: Visit | undefined): Span[] {
   if (!visit?.holds || visit.start === undefined || visit.end === undefined) return [];
   const { before = 0, after = 0 } = visit.offer?.parameters ?? {};
   const during = { from: iso(visit.start - before * MINUTE), upto: iso(visit.end + after * MINUTE) };
-  const start = visit.start;
   return visit.actors
     .flatMap((a) => directory.of(a.reference))
     .flatMap((entry) => {
@@ -110,7 +109,8 @@ function spansOf(directory: Directory, visit: Visit | undefined): Span[] {
         ...during,
         before: offer.parameters.before * 60,
         after: offer.parameters.after * 60,
-        capacity: capacityAt(offer, start),
+        // That of the hours, where it is another one, is known to the database Slot by Slot.
+        capacity: offer.parameters.capacity,
         actors: entry.actors.map((a) => a.key),
       }));
       const [first] = each;

@@ -58,8 +58,12 @@ export interface Directory {
   entry(reference: string): ScheduleEntry | undefined;
   /** Active ones that are nobody's own. */
   readonly entries: readonly ScheduleEntry[];
+  /** Whether it is one of `entries`. */
+  isOpen(entry: ScheduleEntry): boolean;
   /** Schedules in which somebody is an actor, active or not. @param reference `Practitioner/1` */
   of(reference: string): readonly ScheduleEntry[];
+  /** Those of `entries` that offer a service. */
+  offering(service: string): readonly ScheduleEntry[];
   service(reference: string): HealthcareService | undefined;
   location(reference: string): Location | undefined;
   organization(reference: string): Organization | undefined;
@@ -261,18 +265,37 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
   const isPersonal = (schedule: Schedule): boolean =>
     schedule.actor.some((a) => /^(?:Patient|RelatedPerson)\//.test(local(a)));
 
+  const entries = (): readonly ScheduleEntry[] =>
+    (all ??= [...store.Schedule.values()]
+      .map((k) => k.resource as Schedule)
+      .filter((s) => isActive(s) && !isPersonal(s))
+      .flatMap((s) => entry(`Schedule/${s.id ?? ''}`) ?? []));
+  let byService: Map<string, ScheduleEntry[]> | undefined;
+  const serviceIndex = (): Map<string, ScheduleEntry[]> => {
+    if (byService) return byService;
+    byService = new Map();
+    for (const each of entries()) {
+      for (const { serviceReference } of each.offers) {
+        if (serviceReference === undefined) continue;
+        const list = byService.get(serviceReference);
+        if (list) list.push(each);
+        else byService.set(serviceReference, [each]);
+      }
+    }
+    return byService;
+  };
+
   return {
     revision,
     entry,
     get entries() {
-      return (all ??= [...store.Schedule.values()]
-        .map((k) => k.resource as Schedule)
-        .filter((s) => isActive(s) && !isPersonal(s))
-        .flatMap((s) => entry(`Schedule/${s.id ?? ''}`) ?? []));
+      return entries();
     },
     get rooms() {
       return (rooms ??= [...store.Location.keys()].map((key) => `Location/${key}`).filter(isScarce));
     },
+    isOpen: (each) => isActive(each.schedule) && !isPersonal(each.schedule),
+    offering: (reference) => serviceIndex().get(reference) ?? [],
     of: (reference) => (actorIndex().get(reference) ?? []).flatMap((r) => entry(r) ?? []),
     service,
     location,

@@ -2,11 +2,13 @@
  * Starts that may be booked now: the rules of the offers asked for, less what holds time. The one source of `$find`, of alternatives and of the plain API.
  * @see https://profiles.ihe.net/ITI/Scheduling/ITI-115.html
  */
+import { breather } from '../fhir/breathe.ts';
 import type { Engine } from '../fhir/engine.ts';
+import { badRequest } from '../fhir/outcome.ts';
 import type { Actor } from './actor.ts';
 import { capsLeft } from './caps.ts';
 import type { Directory, DirectorySource, Offer } from './directory.ts';
-import { MINUTE } from './model/dates.ts';
+import { DAY, MINUTE } from './model/dates.ts';
 import type { Interval } from './model/interval.ts';
 import { candidates, freeAmong, type Candidate, type Taken } from './model/starts.ts';
 import type { Channel } from './model/rules.ts';
@@ -36,6 +38,9 @@ export interface FindRequest extends Interval {
   /** The span by the clock of each place, in which visits must end as well; within that of all. */
   spanAt?(zone: Zone | undefined): Interval;
 }
+
+/** Days of calendars that one request looks through. */
+const MOST_DAYS = 3_000;
 
 const NONE: readonly never[] = [];
 
@@ -128,6 +133,12 @@ export async function findStarts(engine: Engine, source: DirectorySource, reques
   let directory = await source.current();
   for (let tries = 0; ; tries++) {
     const choices = selectOffers(directory, request.wanted);
+    if (choices.length * Math.ceil((request.end - request.start) / DAY) > MOST_DAYS)
+      throw badRequest(
+        'too-costly',
+        `This asks for the times of ${choices.length} calendars at once: name a service, a practitioner or a place, or fewer days.`,
+        'end',
+      );
     const actors = new Set(
       [...choices.flatMap((c) => [...c.offer.entry.actors, ...c.pool]), ...request.also].map((a) => a.key),
     );
@@ -144,7 +155,12 @@ export async function findStarts(engine: Engine, source: DirectorySource, reques
       directory = await source.renewed(directory.revision);
       continue;
     }
-    const starts = choices.flatMap((choice) => freeOf(choice, state, request));
+    const starts: FreeStart[] = [];
+    const breathe = breather();
+    for (const choice of choices) {
+      for (const free of freeOf(choice, state, request)) starts.push(free);
+      await breathe();
+    }
     const left = await capsLeft(engine, starts, request);
     return {
       directory,

@@ -15,12 +15,11 @@ const MOST_DAYS = 100;
 
 const kept = new WeakMap<Offer, Map<string, readonly Candidate[]>>();
 
-function make(offer: Offer, date: string): readonly Candidate[] {
-  const { calendar, zone } = offer.entry;
-  if (!calendar || !zone) return [];
+/** Starts in `[from, to)`, made anew and kept nowhere: for whoever goes through all offers, whose days would fill the memory. */
+export function startsAnew(offer: Offer, from: number, to: number): readonly Candidate[] {
+  const { calendar } = offer.entry;
+  if (!calendar || !(from < to)) return [];
   const { parameters, serviceReference: service } = offer;
-  const from = zone.instantOf(date, 0, 'start');
-  const to = zone.instantOf(addDays(date, 1), 0, 'start');
   // A visit that starts before midnight may end after it.
   const reach = (parameters.duration + parameters.after) * MINUTE;
   const blocks = blocksBetween(calendar, from - parameters.before * MINUTE, to + reach, service);
@@ -28,6 +27,12 @@ function make(offer: Offer, date: string): readonly Candidate[] {
   if (blocks.length === 0) return starts;
   const free = new Set(freeAmong(starts, { blocks, taken: [], actors: [], parameters }));
   return starts.filter(({ start }) => free.has(start));
+}
+
+function make(offer: Offer, date: string): readonly Candidate[] {
+  const { zone } = offer.entry;
+  if (!zone) return [];
+  return startsAnew(offer, zone.instantOf(date, 0, 'start'), zone.instantOf(addDays(date, 1), 0, 'start'));
 }
 
 /** Starts on a local date of the Schedule's zone, ascending: in its hours, clear of breaks and of the time off in its rules. */

@@ -10,6 +10,8 @@ export interface SchedulingParts {
   readonly directory: DirectorySource;
   readonly proposals: Proposals;
   readonly log: Log;
+  /** How far ahead Slots are generated at most, whatever the horizon of their service. */
+  readonly slotHorizonDays: number;
   /** Offers of appointments that an operation books, by the resource that is written: these must be offered, unless overridden. */
   readonly offers: WeakMap<object, Offer>;
   /** Resources that a use case of ours has made: it changes no more than it is for. */

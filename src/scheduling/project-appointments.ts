@@ -95,9 +95,8 @@ function refusalOf(
   }
 }
 
-/** A refusal that means: the rules were read before they changed. */
-const isStale = (error: unknown): boolean =>
-  error instanceof DatabaseError && error.code === '40001' && error.hint === 'rules';
+/** It may be that the rules were read before they changed; then the transaction is run again. */
+const maybeStale = (error: unknown): boolean => error instanceof FhirError && error.status === 503;
 
 /** Whoever was in the way of something although it was made: `Patient/1`. */
 export interface Overlap {
@@ -194,10 +193,9 @@ export async function projectAppointments(
   const wanted = posted.flatMap((c) => c.after?.slots ?? []).map((s) => `Slot/${s}`);
   if (wanted.length > 0 && channel === 'staff') await endOwnHolds(parts, tx, wanted, by, now);
   try {
-    const overlaps = await run(tx, applyOf(directory, all));
-    if (overlaps.length > 0) parts.overlaps.set(tx, overlaps);
+    parts.overlaps.set(tx, await run(tx, applyOf(directory, all)));
   } catch (error) {
-    if (isStale(error)) await parts.directory.renewed(directory.revision);
+    if (maybeStale(error)) await parts.directory.renewed(directory.revision);
     throw refusalOf(parts, error, all, channel);
   }
   await keepEncounters(parts, tx, all, now);

@@ -1,10 +1,13 @@
 /** Scheduling, joined: what the types of the calendar, its operations and its jobs use. */
+import type { Resource } from '@medplum/fhirtypes';
 import type { Principal } from '../fhir/access.ts';
 import type { Engine } from '../fhir/engine.ts';
+import type { FhirError } from '../fhir/outcome.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
 import type { Keys } from '../platform/keys.ts';
 import type { Log } from '../platform/log.ts';
 import { createDirectory } from './directory.ts';
+import { missingSlots } from './missing-slots.ts';
 import type { SchedulingParts } from './parts.ts';
 import { projectAppointments } from './project-appointments.ts';
 import { projectResponses } from './project-responses.ts';
@@ -15,19 +18,24 @@ type Project = (tx: Transaction, changes: readonly Change[], by: Principal) => P
 
 export interface Scheduling {
   readonly parts: SchedulingParts;
+  /** The same over the engine of a request, which may be within a transaction. */
+  within(engine: Engine): SchedulingParts;
   readonly appointments: Project;
   readonly slots: Project;
   readonly responses: Project;
   readonly rules: Project;
+  /** An appointment names Slots that are not there, or not to be seen by whoever writes it. */
+  missing(appointment: Resource, targets: readonly string[]): FhirError | undefined;
 }
 
 export function createScheduling(
   engine: Engine,
-  { keys, log }: { readonly keys: Keys; readonly log: Log },
+  { keys, log, slotHorizonDays }: { readonly keys: Keys; readonly log: Log; readonly slotHorizonDays: number },
 ): Scheduling {
   const parts: SchedulingParts = {
     engine,
     log,
+    slotHorizonDays,
     directory: createDirectory(engine),
     proposals: createProposals(keys.derive('proposed appointments')),
     offers: new WeakMap(),
@@ -40,9 +48,11 @@ export function createScheduling(
       project(parts, tx, changes, by);
   return {
     parts,
+    within: (own) => (own === engine ? parts : { ...parts, engine: own }),
     appointments: joined(projectAppointments),
     slots: joined(projectSlots),
     responses: joined(projectResponses),
     rules: joined(projectRules),
+    missing: (appointment, targets) => missingSlots(parts, appointment, targets),
   };
 }

@@ -2,7 +2,7 @@
  * Which offers a search for times asks for: different criteria all hold, of the values of one any does, in the order in which they are given.
  * @see https://profiles.ihe.net/ITI/Scheduling/ITI-115.html
  */
-import type { CodeableConcept, Reference } from '@medplum/fhirtypes';
+import type { CodeableConcept, Location, Reference } from '@medplum/fhirtypes';
 import type { Actor } from './actor.ts';
 import { actorOf, SCARCE_PLACES } from './actor.ts';
 import type { Directory, Offer } from './directory.ts';
@@ -73,14 +73,16 @@ const isRoom = (directory: Directory, reference: string): boolean =>
   reference.startsWith('Device/') ||
   SCARCE_PLACES.has(directory.location(reference)?.physicalType?.coding?.[0]?.code ?? '');
 
+const placeText = (location: Location | undefined): string =>
+  [location?.name, location?.address?.city, location?.address?.text, ...(location?.address?.line ?? [])]
+    .filter((t) => t !== undefined)
+    .join(' ')
+    .toLowerCase();
+
 function ranksOf(offer: Offer, wanted: Wanted, sites: readonly string[]): readonly (number | undefined)[] {
   const { entry, service } = offer;
   const { schedule, location } = entry;
   const site = `Location/${location?.id ?? ''}`;
-  const named = [location?.name, location?.address?.city, location?.address?.text, ...(location?.address?.line ?? [])]
-    .filter((t) => t !== undefined)
-    .join(' ')
-    .toLowerCase();
   return [
     rankIn(wanted.schedules, (s) => s === entry.reference),
     rankIn(wanted.practitioners, (p) => entry.actors.some((a) => a.reference === p)),
@@ -100,7 +102,7 @@ function ranksOf(offer: Offer, wanted: Wanted, sites: readonly string[]): readon
         speaks(schedule.serviceType, t) ||
         (t.system === undefined && service?.name?.toLowerCase().includes(t.code.toLowerCase()) === true),
     ),
-    rankIn(wanted.locationTexts, (t) => named.includes(t.toLowerCase())),
+    rankIn(wanted.locationTexts, (t) => placeText(location).includes(t.toLowerCase())),
   ];
 }
 
@@ -124,10 +126,12 @@ export function selectOffers(directory: Directory, wanted: Wanted): readonly Cho
   // The narrowest criterion first: a clinic may have a thousand Schedules.
   const entries =
     wanted.schedules.length > 0
-      ? wanted.schedules.flatMap((s) => directory.entries.find((e) => e.reference === s) ?? [])
+      ? wanted.schedules.flatMap((s) => directory.entry(s) ?? []).filter(directory.isOpen)
       : wanted.practitioners.length > 0
-        ? wanted.practitioners.flatMap((p) => directory.of(p).filter((e) => directory.entries.includes(e)))
-        : directory.entries;
+        ? wanted.practitioners.flatMap((p) => directory.of(p)).filter(directory.isOpen)
+        : wanted.services.length > 0
+          ? wanted.services.flatMap((s) => directory.offering(s))
+          : directory.entries;
   const found: Choice[] = [];
   for (const entry of new Set(entries)) {
     for (const offer of entry.offers) {

@@ -11,6 +11,7 @@ export const TIMEZONE = 'http://hl7.org/fhir/StructureDefinition/timezone';
 export const HOLD_EXPIRES = `${OURS}/hold-expires`;
 export const HOLD_RENEWED = `${OURS}/hold-renewed`;
 export const AWAITING_APPROVAL = `${OURS}/awaiting-approval`;
+export const LATE_CANCEL = `${OURS}/late-cancel`;
 export const OVERRIDE = `${OURS}/override`;
 export const RESCHEDULE_COUNT = `${OURS}/reschedule-count`;
 export const PROMISED_TIME = `${OURS}/promised-time`;

@@ -75,7 +75,7 @@ export function visitOfAppointment(
   const patients = new Map<string, Actor>();
   const places: string[] = [];
   let service = chosen?.serviceReference;
-  for (const { actor, required, status: reply } of appointment.participant) {
+  for (const { actor, required, status: reply } of appointment.participant ?? []) {
     if (actor?.reference === undefined) continue;
     const who = directory.resolve(localReference(actor.reference, baseUrl));
     if (who.startsWith('HealthcareService/')) service ??= who;

@@ -56,13 +56,19 @@ test('every interaction of every type: read and search of the directory are open
 
 test('operations, Bundles and the system are 401', async () => {
   const { engine } = world.server;
-  const paths = engine.operations.flatMap((o) => [
-    ...(o.system ? [`$${o.code}`] : []),
-    ...[...(o.resourceTypes ?? engine.resources.keys())].flatMap((t) => [
-      ...(o.type ? [`${t}/$${o.code}`] : []),
-      ...(o.instance ? [`${t}/x/$${o.code}`] : []),
-    ]),
-  ]);
+  const open = engine.operations.filter((o) => o.open).map((o) => o.code);
+  expect(open.sort()).toEqual(['explain', 'find']);
+  const paths = engine.operations.flatMap((o) =>
+    o.open
+      ? []
+      : [
+          ...(o.system ? [`$${o.code}`] : []),
+          ...[...(o.resourceTypes ?? engine.resources.keys())].flatMap((t) => [
+            ...(o.type ? [`${t}/$${o.code}`] : []),
+            ...(o.instance ? [`${t}/x/$${o.code}`] : []),
+          ]),
+        ],
+  );
   expect(paths.length).toBeGreaterThan(50);
   for (const path of paths)
     expect(challenge(await send('POST', path, { resourceType: 'Parameters' })), path).toEqual(REFUSED);

@@ -127,8 +127,8 @@ export async function openWorld(): Promise<World> {
       `visit-${who}`,
       {
         status: 'booked',
-        start: '2030-01-01T09:00:00Z',
-        end: '2030-01-01T10:00:00Z',
+        start: who === 'a' ? '2030-01-01T09:00:00Z' : '2030-01-01T10:00:00Z',
+        end: who === 'a' ? '2030-01-01T10:00:00Z' : '2030-01-01T11:00:00Z',
         slot: [{ reference: 'Slot/busy' }],
         participant: [
           { actor: { reference: `Patient/${who}` }, status: 'accepted' },

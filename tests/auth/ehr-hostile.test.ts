@@ -15,6 +15,7 @@ import { startWorker } from '../../src/compose-worker.ts';
 import { createOutboundFetch } from '../../src/platform/outbound.ts';
 import { Browser, makeAccount } from '../support/app-driver.ts';
 import { CLIENT, sendJson, startFakeProvider, type FakeProvider } from '../support/fake-provider.ts';
+import { jobRun } from '../support/job-run.ts';
 import { link, put, submit, visit, type Seen } from '../support/federation-driver.ts';
 import { startIdentityServer, type IdentityServer } from '../support/identity-server.ts';
 
@@ -754,10 +755,9 @@ test('a session that ran out unnoticed gives its tokens back too', async () => {
   await server.kairos.pool.query(past, [row?.session_uid]);
   const { default: job } = await import('../../src/jobs/revoke-ehr-tokens.ts');
   const context = { database: server.kairos.pool, identity: server.kairos.identity };
-  const run = { attempt: 1, log: server.kairos.log, signal: new AbortController().signal };
   const revoked = ehr.revoked.length;
-  await job.run(context as never, { ...run, payload: {} });
-  await job.run(context as never, { ...run, payload: { id: row?.id ?? '' } });
+  await job.run(context as never, jobRun());
+  await job.run(context as never, jobRun({ id: row?.id ?? '' }));
   expect(ehr.revoked.length).toBe(revoked + 2);
 });
 

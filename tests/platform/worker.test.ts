@@ -1,6 +1,4 @@
 /** The way of a side effect: outbox row, relay, queue, job; on both backends of the queue. */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startWorker } from '../../src/compose-worker.ts';
 import { openClient, poolNamed } from '../../src/platform/database/pool.ts';
@@ -13,6 +11,7 @@ import {
   sweepOutbox,
 } from '../../src/platform/outbox.ts';
 import { openTestKairos, type TestKairos } from '../support/kairos.ts';
+import { hasRedis, openRedis } from '../support/redis.ts';
 
 const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -58,41 +57,12 @@ test('a queue in PostgreSQL: an outbox row makes the reindex job run, as the app
   await client.end();
 });
 
-const hasRedis = ((): boolean => {
-  try {
-    execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address ? address.port : 0;
-}
-
 // Registered only where there is a Redis to run; CI installs one.
 if (hasRedis) {
   test('a queue in Redis does the same', async () => {
-    const port = await freePort();
-    const redis: ChildProcess = spawn(
-      'redis-server',
-      ['--port', String(port), '--save', '', '--appendonly', 'no', '--maxmemory-policy', 'noeviction'],
-      {
-        stdio: 'ignore',
-        cwd: '/tmp',
-      },
-    );
-    closing.push(async () => {
-      const ended = new Promise((resolve) => redis.once('exit', resolve));
-      redis.kill('SIGTERM');
-      await ended;
-    });
-    await expectReindexed(await open({ REDIS_URL: `redis://127.0.0.1:${port}` }));
+    const redis = await openRedis();
+    closing.push(redis.close);
+    await expectReindexed(await open({ REDIS_URL: redis.url }));
   });
 }
 
@@ -130,10 +100,10 @@ describe('outbox', () => {
   test('a row that nobody can handle is put off, and is dead after ten tries; done rows are forgotten after a week', async () => {
     const { pool } = kairos;
     const row = { id: await addToOutbox(pool, 'nobody', {}), topic: 'nobody', payload: {} };
-    await postponeOutbox(pool, { ...row, attempts: 9 });
+    await postponeOutbox(pool, { ...row, attempts: 9 }, 'nobody');
     expect(await outboxStatus(pool, row.id)).toBe('pending');
     expect(await claimOutbox(pool, 10)).toEqual([]);
-    await postponeOutbox(pool, { ...row, attempts: 10 });
+    await postponeOutbox(pool, { ...row, attempts: 10 }, 'nobody');
     expect(await outboxStatus(pool, row.id)).toBe('dead');
     const done = await addToOutbox(pool, 'done', {});
     await finishOutbox(pool, done);

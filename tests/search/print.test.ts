@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { readdir } from 'node:fs/promises';
 import { loadDefinitions, type SearchParam } from '../../src/fhir/definitions/registry.ts';
 import { parseQuery } from '../../src/fhir/http/url.ts';
+import { declareResources, type ResourceModule } from '../../src/operation-context.ts';
 import type { ResourceDeclaration } from '../../src/fhir/resource.ts';
 import { escape, splitEscaped, unescape } from '../../src/fhir/search/escape.ts';
 import type { Meaning } from '../../src/fhir/search/kind.ts';
@@ -17,8 +18,8 @@ const definitions = loadDefinitions();
 const folder = new URL('../../src/resources/', import.meta.url);
 const resources = new Map<string, ResourceDeclaration>();
 for (const name of await readdir(folder)) {
-  const { default: declaration } = (await import(new URL(name, folder).href)) as { default: ResourceDeclaration };
-  resources.set(declaration.type, declaration);
+  const { default: declaration } = (await import(new URL(name, folder).href)) as { default: ResourceModule };
+  for (const declared of declareResources([declaration])) resources.set(declared.type, declared);
 }
 const meaning: Meaning = { definitions, terminology: loadTerminology(), baseUrl: BASE, nowMs: NOW, kindOf };
 const engine = { definitions, resources, limits: LIMITS };

@@ -8,14 +8,17 @@ import { loadDefinitions } from '../../src/fhir/definitions/registry.ts';
 import type { Engine, EngineLimits } from '../../src/fhir/engine.ts';
 import { parseQuery } from '../../src/fhir/http/url.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
+import { declareResources, type ResourceModule } from '../../src/operation-context.ts';
 import type { ResourceDeclaration } from '../../src/fhir/resource.ts';
 import { search } from '../../src/fhir/search/search.ts';
 import type { SearchTarget } from '../../src/fhir/search/contract.ts';
+import { createKeptReplies } from '../../src/fhir/store/kept-reply.ts';
 import { createRepository } from '../../src/fhir/store/postgres-repository.ts';
 import { prepareWrite } from '../../src/fhir/store/prepare.ts';
 import { searchLayout } from '../../src/fhir/store/search-layout.ts';
 import { loadTerminology } from '../../src/fhir/terminology/terminology.ts';
 import { openClient, openPool } from '../../src/platform/database/pool.ts';
+import { createKeys } from '../../src/platform/keys.ts';
 import { createTestDatabase } from '../support/database.ts';
 
 export const BASE = 'http://localhost:8080/fhir/R4';
@@ -72,8 +75,9 @@ async function declarations(): Promise<Map<string, ResourceDeclaration>> {
   const folder = new URL('../../src/resources/', import.meta.url);
   const all = new Map<string, ResourceDeclaration>();
   for (const name of (await readdir(folder)).sort()) {
-    const { default: declaration } = (await import(new URL(name, folder).href)) as { default: ResourceDeclaration };
-    all.set(declaration.type, declaration);
+    const { default: declaration } = (await import(new URL(name, folder).href)) as { default: ResourceModule };
+    // What changes do elsewhere is nothing to a search.
+    for (const { project: _, ...declared } of declareResources([declaration])) all.set(declared.type, declared);
   }
   return all;
 }
@@ -125,6 +129,7 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
     clock: { now: () => NOW },
     baseUrl: BASE,
     validateReferences: false,
+    keptReplies: createKeptReplies(createKeys(new Uint8Array(32).fill(7))),
     cursorKey: new Uint8Array(32).fill(7),
   };
   const context = (access: Access = everything): RequestContext => ({

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { badRequest } from '../../src/fhir/outcome.ts';
 import { defineResource } from '../../src/fhir/resource.ts';
 import type { Change, Repository, Transaction } from '../../src/fhir/store/repository.ts';
+import { createWithin } from '../../src/fhir/store/repository-within.ts';
 import { sql } from '../../src/platform/database/sql.ts';
 import { access, openStore, parsed, slot, write, type TestStore } from './open-store.ts';
 
@@ -12,9 +13,13 @@ let hook: (tx: Transaction, change: Change) => Promise<void> = () => Promise.res
 
 beforeAll(async () => {
   store = await openStore([
-    defineResource({ type: 'Schedule', sealed: false, project: async (tx, changes) => {
-      for (const change of changes) await hook(tx, change);
-    } }),
+    defineResource({
+      type: 'Schedule',
+      sealed: false,
+      project: async (tx, changes) => {
+        for (const change of changes) await hook(tx, change);
+      },
+    }),
   ]);
 });
 afterAll(() => store.close());
@@ -136,6 +141,114 @@ describe('transactions (http.html#trules)', () => {
     });
     await expect(work).rejects.toMatchObject({ status: 503, headers: { 'Retry-After': '1' } });
     expect(tries).toBe(6);
+  });
+});
+
+describe('parts that may fail by themselves', () => {
+  const divide = (tx: Transaction): Promise<unknown> => tx.execute(sql`select 1 / ${0}::integer`);
+  const found = (ids: readonly string[]): Promise<ReadonlySet<string>> =>
+    store.repository.existing(
+      ids.map((id) => `Slot/${id}`),
+      access,
+    );
+
+  test('what a part did is undone when it throws, and the transaction goes on', async () => {
+    const [before, inside, deeper, after] = [write(slot()), write(slot()), write(slot()), write(slot())];
+    await store.repository.transaction('read committed', async (tx) => {
+      await tx.insert([before], access);
+      const part = tx.nested(async () => {
+        await tx.insert([inside], access);
+        await expect(tx.nested(divide)).rejects.toMatchObject({ status: 400 });
+        await tx.nested(() => tx.insert([deeper], access));
+        throw badRequest('invalid', 'no');
+      });
+      await expect(part).rejects.toMatchObject({ status: 400, message: 'no' });
+      expect(await tx.nested((same) => same.existing([`Slot/${inside.id}`], access))).toEqual(new Set());
+      await tx.insert([after], access);
+    });
+    expect(await found([before.id, inside.id, deeper.id, after.id])).toEqual(
+      new Set([`Slot/${before.id}`, `Slot/${after.id}`]),
+    );
+  });
+
+  test('a part that swallows a failure of the database fails with it', async () => {
+    const kept = write(slot());
+    await store.repository.transaction('read committed', async (tx) => {
+      await tx.insert([kept], access);
+      const part = tx.nested(() => divide(tx).catch(() => undefined));
+      await expect(part).rejects.toMatchObject({ status: 400 });
+    });
+    expect((await found([kept.id])).size).toBe(1);
+  });
+
+  test('after a failure outside of parts every statement says why, and nothing is committed', async () => {
+    const lost = write(slot());
+    const work = store.repository.transaction('read committed', async (tx) => {
+      await tx.insert([lost], access);
+      await divide(tx).catch(() => undefined);
+      await expect(tx.nested(() => tx.execute(sql`select 1`))).rejects.toMatchObject({ status: 400 });
+      await expect(tx.existing([`Slot/${lost.id}`], access)).rejects.toMatchObject({ status: 400 });
+    });
+    await expect(work).rejects.toMatchObject({ status: 400 });
+    expect((await found([lost.id])).size).toBe(0);
+  });
+
+  test('a part that lost against another transaction makes all run again, whatever became of its error', async () => {
+    let tries = 0;
+    const kept = write(slot());
+    await store.repository.transaction('serializable', async (tx) => {
+      await tx.insert([kept], access);
+      if (++tries > 2) return;
+      await tx
+        .nested(() => tx.execute(sql`do $$ begin raise exception using errcode = '40001', message = 'lost'; end $$`))
+        .catch(() => undefined);
+      await tx.nested(() => tx.execute(sql`select 1`)).catch(() => undefined);
+    });
+    expect([tries, (await found([kept.id])).size]).toEqual([3, 1]);
+  });
+});
+
+describe('a repository within a transaction', () => {
+  test('parts that begin at the same time do not disturb one another; reads in a part need no turn', async () => {
+    const writes = Array.from({ length: 20 }, () => write(slot()));
+    await store.repository.transaction('read committed', async (tx) => {
+      const { repository } = createWithin(tx, 'read committed');
+      const done = await Promise.allSettled([
+        ...writes.map((w, i) =>
+          repository.transaction('read committed', async (part) => {
+            await part.insert([w], access);
+            if (i % 2 === 0) await repository.query(sql`select 1 / ${0}::integer`);
+            expect((await repository.read('Slot', w.id, access))?.id).toBe(w.id);
+          }),
+        ),
+        repository.query(sql`select 1 / ${0}::integer`),
+        ...writes.map((w) => repository.create(w, access)),
+      ]);
+      const outcomes = done.map((d) => d.status === 'fulfilled');
+      // Of each slot one of the two was made: the part, or the create after one that failed.
+      expect(outcomes.slice(0, 20)).toEqual(writes.map((_, i) => i % 2 === 1));
+      expect(outcomes.slice(20)).toEqual([false, ...writes.map((_, i) => i % 2 === 0)]);
+    });
+    const references = writes.map((w) => `Slot/${w.id}`);
+    expect(await store.repository.existing(references, access)).toEqual(new Set(references));
+  });
+
+  test('asks for a stricter transaction where a part needs it, and does nothing more', async () => {
+    await store.repository.transaction('read committed', async (tx) => {
+      const { repository, needsSerializable } = createWithin(tx, 'read committed');
+      expect(needsSerializable()).toBe(false);
+      const [first, second] = await Promise.allSettled([
+        repository.transaction('serializable', () => Promise.resolve()),
+        repository.create(write(slot()), access),
+      ]);
+      expect([first.status, second.status, needsSerializable()]).toEqual(['rejected', 'rejected', true]);
+    });
+    await store.repository.transaction('serializable', async (tx) => {
+      const { repository, needsSerializable } = createWithin(tx, 'serializable');
+      await repository.transaction('serializable', () => Promise.resolve());
+      await repository.transaction('read committed', () => Promise.resolve());
+      expect(needsSerializable()).toBe(false);
+    });
   });
 });
 

@@ -13,6 +13,8 @@ export interface TestKairosOptions {
   readonly passwordCost?: number;
   /** Who asks; unless told, bearer tokens say it. */
   readonly accessOf?: OpenOptions['accessOf'];
+  /** The database of another Kairos, as a further process has it; it stays when this one closes. */
+  readonly roles?: TestDatabase;
 }
 
 export interface TestKairos extends Kairos {
@@ -20,7 +22,7 @@ export interface TestKairos extends Kairos {
 }
 
 export async function openTestKairos(options: TestKairosOptions = {}): Promise<TestKairos> {
-  const roles = await createTestDatabase();
+  const roles = options.roles ?? (await createTestDatabase());
   const kairos = await openKairos(
     loadConfig({ LOG_LEVEL: 'error', DEMO: 'off', ROOT_KEY: TEST_ROOT_KEY, ...options.env }),
     {
@@ -33,7 +35,7 @@ export async function openTestKairos(options: TestKairosOptions = {}): Promise<T
         joined: true,
         claim: () => Promise.resolve(true),
         onLost: () => undefined,
-        close: () => roles.drop(),
+        close: async () => void (options.roles ? undefined : await roles.drop()),
       },
     },
   );

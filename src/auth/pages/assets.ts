@@ -8,6 +8,7 @@ const TYPES: Readonly<Record<string, string>> = {
   'passkey.js': 'text/javascript; charset=utf-8',
   'password.js': 'text/javascript; charset=utf-8',
   'print.js': 'text/javascript; charset=utf-8',
+  'board.js': 'text/javascript; charset=utf-8',
   'icon.svg': 'image/svg+xml',
 };
 

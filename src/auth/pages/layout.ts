@@ -48,6 +48,7 @@ const links = ({ t }: Frame): readonly Link[] => [
   { path: '/account/sessions', text: t.nav.sessions },
   { path: '/admin/people', text: t.nav.adminPeople, roles: ['admin', 'staff', 'physician'] },
   { path: '/admin/clients', text: t.nav.adminClients, roles: ['admin'] },
+  { path: '/admin/jobs', text: t.nav.adminJobs, roles: ['admin'] },
 ];
 
 /** Links that somebody may follow. */

@@ -15,7 +15,10 @@ export interface Pages {
   notFound(request: Request, env: PageBindings | undefined): Promise<Response>;
 }
 
-const METHODS = ['GET', 'POST'] as const;
+const METHODS = ['GET', 'POST', 'PUT'] as const;
+
+/** HEAD is GET without the body, which the server leaves out. */
+const methodOf = ({ method }: Request) => METHODS.find((name) => name === (method === 'HEAD' ? 'GET' : method));
 
 /** What a route takes, for 405. */
 const allowed = (route: Route): string =>
@@ -57,7 +60,8 @@ export function createPages(parts: AuthParts, identity: PagesIdentity, more: rea
     const { method } = request;
     let visit: Visit | undefined;
     try {
-      const handler = method === 'HEAD' ? route.GET : method === 'GET' || method === 'POST' ? route[method] : undefined;
+      const known = methodOf(request);
+      const handler = known && route[known];
       if (!handler) throw new PageError(405, 'method', 'not-supported', { Allow: allowed(route) });
       const elsewhere = method === 'GET' && wantsHtml(request) ? sameMachine(parts, request) : undefined;
       if (elsewhere !== undefined) return redirect(elsewhere, { status: 307 });

@@ -9,6 +9,7 @@ export type Handler<V extends Visit> = (visit: V) => Promise<Response> | Respons
 export interface Handlers<V extends Visit> {
   readonly GET?: Handler<V>;
   readonly POST?: Handler<V>;
+  readonly PUT?: Handler<V>;
 }
 
 export interface Route extends Handlers<Visit> {
@@ -73,10 +74,16 @@ const guarded =
   };
 
 /** For those who are signed in. */
-export const own = (path: string, { GET, POST }: Handlers<OwnVisit>, rule: Rule = {}): Route => ({
+export const own = (
+  path: string,
+  { GET, POST, PUT }: Handlers<OwnVisit>,
+  rule: Rule = {},
+  { touches = true } = {},
+): Route => ({
   path,
-  touches: true,
+  touches,
   isOwn: true,
   ...(GET ? { GET: guarded(GET, rule) } : {}),
   ...(POST ? { POST: guarded(POST, rule) } : {}),
+  ...(PUT ? { PUT: guarded(PUT, rule) } : {}),
 });

@@ -122,6 +122,14 @@ export function bodyOf(
   };
 }
 
+/** A body whose bytes have been read; limits hold as before. */
+export const receivedBody = (contentType: string | undefined, bytes: Uint8Array): Body => ({
+  kind: 'stream',
+  contentType,
+  received: true,
+  read: (limitBytes) => (bytes.length > limitBytes ? Promise.reject(tooLarge(limitBytes)) : Promise.resolve(bytes)),
+});
+
 const missing = (): FhirError => badRequest('required', 'The body is empty: send the resource as JSON.');
 
 /** The JSON value that was sent. @throws FhirError 400, 408, 413, 415 */

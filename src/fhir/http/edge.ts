@@ -13,10 +13,11 @@ import type { Engine } from '../engine.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
 import { bodyOf } from './body.ts';
 import { demandNoToken } from './challenge.ts';
+import { createOnce } from './idempotency.ts';
 import { demandJson, demandSummary, wantsPretty } from './negotiate.ts';
 import { prettyBody } from './pretty.ts';
 import { errorReply, PREFLIGHT_HEADERS, render } from './render.ts';
-import { NO_BODY, type Method, type Reply } from './request.ts';
+import { NO_BODY, type FhirRequest, type Method, type Reply } from './request.ts';
 import { createRoutes } from './routes.ts';
 import { parseQuery, splitPath, splitUrl } from './url.ts';
 
@@ -49,6 +50,10 @@ export interface EdgeOptions {
 
 const METHODS: ReadonlySet<string> = new Set<Method>(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
 const REQUEST_ID = /^[\w.:-]{1,64}$/;
+
+/** The client's own, where it is one. @param given the header X-Request-Id */
+export const requestIdOf = (given: string | undefined): string =>
+  given !== undefined && REQUEST_ID.test(given) ? given : newId();
 
 class Context implements RequestContext {
   readonly events: ContextEvent[] = [];
@@ -103,6 +108,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
   };
 
   const match = createRoutes(engine, toFhirError);
+  const once = createOnce(engine);
   let inFlight = 0;
 
   const observe = async (exchange: Exchange): Promise<void> => {
@@ -120,8 +126,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
           return typeof value === 'string' ? value : value?.join(', ');
         }
       : (name: string): string | undefined => request.headers.get(name) ?? undefined;
-    const given = header('x-request-id');
-    const requestId = given !== undefined && REQUEST_ID.test(given) ? given : newId();
+    const requestId = requestIdOf(header('x-request-id'));
     const { method } = request;
     const rendering = {
       requestId,
@@ -162,7 +167,11 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
       const body = hasBody
         ? bodyOf(header, incoming, () => request.body, { timeoutMs: options.bodyTimeoutMs })
         : NO_BODY;
-      reply = await route.handle(engine, ctx, { ...target, method: method as Method, query, header, body });
+      const routed: FhirRequest = { ...target, method: method as Method, query, header, body };
+      reply =
+        header('idempotency-key') === undefined
+          ? await route.handle(engine, ctx, routed)
+          : await once(route, ctx, routed, { path, search });
       if (pretty && typeof reply.body === 'string') reply = { ...reply, body: await prettyBody(reply.body) };
     } catch (error) {
       const failure = await toFhirError(error, { requestId }).complete();

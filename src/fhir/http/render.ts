@@ -18,14 +18,14 @@ const COMPRESS_FROM_BYTES = 1400;
 
 /** Headers that scripts of other origins may read. */
 const EXPOSED =
-  'Accept-Patch, Allow, Content-Disposition, Content-Location, ETag, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Request-Id';
+  'Accept-Patch, Allow, Content-Disposition, Content-Location, ETag, Idempotency-Replayed, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Request-Id';
 
 /** @see https://fetch.spec.whatwg.org/#http-cors-protocol */
 export const PREFLIGHT_HEADERS: Readonly<Record<string, string>> = {
   'Access-Control-Allow-Origin': '*',
   'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
   'Access-Control-Allow-Headers':
-    'Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Request-Id, X-Security-Context',
+    'Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Request-Id, X-Security-Context',
   'Access-Control-Expose-Headers': EXPOSED,
   'Access-Control-Max-Age': '86400',
 };

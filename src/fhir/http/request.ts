@@ -16,6 +16,8 @@ export type Body =
   | {
       readonly kind: 'stream';
       readonly contentType: string | undefined;
+      /** The bytes are here, and whoever sent them has had to wait for its turn. */
+      readonly received?: true;
       /** @throws FhirError 413 above the limit, 408 when it comes too slowly */
       read(limitBytes: number): Promise<Uint8Array>;
     }

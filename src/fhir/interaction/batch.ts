@@ -17,6 +17,10 @@ import {
 /** Entries that run at the same time: they then share statements. */
 const CONCURRENT = 20;
 
+/** What an entry is about: whoever changes several resources and keeps them locked does so in this order, as transactions do. */
+const aboutOf = ({ request }: BundleEntry): string =>
+  'method' in request ? `${request.type ?? ''}/${request.id ?? ''}` : '';
+
 /** The last phase. */
 const READS = 3;
 
@@ -37,6 +41,8 @@ export async function batch(
   const answers: string[] = [];
   const budget = replyBudget(engine);
   const breathe = breather();
+  const { isWithin = false } = engine.repository;
+  const concurrent = isWithin ? 1 : CONCURRENT;
   // One after the other, or all that begin at the same time would be one long piece of work.
   let begun: Promise<unknown> = Promise.resolve();
   const run = async (entry: BundleEntry): Promise<void> => {
@@ -66,8 +72,10 @@ export async function batch(
   };
   for (let phase = 0; phase <= READS; phase++) {
     const waiting = entries.filter((entry) => phaseOf(entry) === phase);
-    for (let from = 0; from < waiting.length; from += CONCURRENT) {
-      await Promise.all(waiting.slice(from, from + CONCURRENT).map(run));
+    if (isWithin && phase < READS)
+      waiting.sort((a, b) => (aboutOf(a) < aboutOf(b) ? -1 : aboutOf(a) > aboutOf(b) ? 1 : 0));
+    for (let from = 0; from < waiting.length; from += concurrent) {
+      await Promise.all(waiting.slice(from, from + concurrent).map(run));
     }
   }
   return bundleReply('batch-response', answers);

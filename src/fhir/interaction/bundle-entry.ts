@@ -3,7 +3,7 @@
  * @see https://hl7.org/fhir/R4/http.html#transaction
  */
 import { STATUS_CODES } from 'node:http';
-import type { RequestContext } from '../context.ts';
+import type { ContextEvent, RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import { preferredReturn } from '../http/negotiate.ts';
 import { etagOf } from '../http/preconditions.ts';
@@ -221,9 +221,15 @@ export const errorEntry = (error: FhirError): string =>
   JSON.stringify({ response: { status: line(error.status), outcome: toOutcome(error.issues, error.contained) } });
 
 /** Events of an attempt that may be rolled back: told only when it counts. */
-export function withBufferedEvents(ctx: RequestContext): { readonly ctx: RequestContext; release(): void } {
-  const events: Parameters<RequestContext['emit']>[0][] = [];
+export function withBufferedEvents(ctx: RequestContext): {
+  readonly ctx: RequestContext;
+  /** Those so far. */
+  readonly events: readonly ContextEvent[];
+  release(): void;
+} {
+  const events: ContextEvent[] = [];
   return {
+    events,
     ctx: {
       requestId: ctx.requestId,
       access: ctx.access,

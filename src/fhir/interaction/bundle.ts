@@ -52,7 +52,8 @@ export function createBundleHandler(match: MatchRoute, toFhirError: ToFhirError)
     // Whoever sends slowly waits for himself alone: the turn begins when the Bundle is here.
     const read = await receiveBundle(engine, request);
     const work = async (): Promise<Reply> => run(engine, ctx, request, await read(), match, toFhirError);
-    // A Bundle within a Bundle is part of its turn.
-    return request.body.kind === 'stream' ? turns(work) : work();
+    // A Bundle within a Bundle is part of its turn. And one with an Idempotency-Key has had one: waiting here it would hold what others wait for.
+    const { body } = request;
+    return body.kind === 'stream' && body.received !== true ? turns(work) : work();
   };
 }

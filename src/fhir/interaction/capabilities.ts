@@ -141,7 +141,7 @@ function statementOf(engine: Engine, normativeOnly: boolean, date: string): Capa
       {
         mode: 'server',
         documentation:
-          'All writes are validated; unknown search parameters are ignored and named, or refused under Prefer: handling=strict.',
+          'All writes are validated; unknown search parameters are ignored and named, or refused under Prefer: handling=strict. Requests that change something take an Idempotency-Key: repeated within 24 hours, they are answered as the first time and change nothing more.',
         security: securityOf(engine),
         resource: declarations.filter((d) => !normativeOnly || NORMATIVE.has(d.type)).map((d) => resourceOf(engine, d)),
         interaction: [

@@ -18,16 +18,20 @@ export const offers = (declaration: OperationDeclaration, level: Level, type: st
   declaration[level] &&
   (type === undefined || declaration.resourceTypes === undefined || declaration.resourceTypes.includes(type));
 
+const declared = (engine: Engine, request: FhirRequest): OperationDeclaration | undefined =>
+  engine.operations.find((o) => o.code === request.operation && offers(o, levelOf(request), request.type));
+
+/** Whether the operation that is called may change something. */
+export const changesState = (engine: Engine, request: FhirRequest): boolean =>
+  declared(engine, request)?.affectsState === true;
+
 function find(engine: Engine, request: FhirRequest): OperationDeclaration {
-  const level = levelOf(request);
   const code = request.operation ?? '';
-  const named = engine.operations.filter((o) => o.code === code);
-  const found = named.find((o) => offers(o, level, request.type));
+  const found = declared(engine, request);
   if (!found) {
-    const diagnostics =
-      named.length === 0
-        ? `There is no operation $${code.slice(0, 64)}: /metadata lists those there are.`
-        : `$${code} is not offered on this level: /metadata says where.`;
+    const diagnostics = !engine.operations.some((o) => o.code === code)
+      ? `There is no operation $${code.slice(0, 64)}: /metadata lists those there are.`
+      : `$${code} is not offered on this level: /metadata says where.`;
     throw new FhirError(404, [errorIssue('not-supported', diagnostics)]);
   }
   if ((request.method === 'GET' || request.method === 'HEAD') && found.affectsState) {

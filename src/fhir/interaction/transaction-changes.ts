@@ -16,7 +16,7 @@ import { applyTo, demandFits } from './patch.ts';
 import type { DeleteEntry, TransactionPlan, WriteEntry } from './transaction-plan.ts';
 import { demandOwnIds, nextVersion } from './update.ts';
 import { demandLive, isLive, type LiveVersion } from './version.ts';
-import { danglingIssues, demandValid, keptTargets, targetsOf, withDangling } from './write.ts';
+import { danglingIssues, demandValid, keptTargets, missingError, targetsOf, withDangling } from './write.ts';
 
 /** What became of each entry, by its index. */
 export interface Applied {
@@ -143,6 +143,10 @@ async function demandAllTargets(
         has: (target: string): boolean => known.has(target) || (!deleted.has(target) && kept.has(target)),
       };
       const issues = danglingIssues(engine, resource, here);
+      // The only thing that is wrong may be that somebody else was first.
+      const told =
+        issues.length > 0 && invalid.length === 0 ? missingError(engine, resource as Resource, here) : undefined;
+      if (told) throw inEntry(index, told);
       return issues.length === 0 ? [] : inEntry(index, new FhirError(422, issues)).issues;
     });
   if (invalid.length + failures.length > 0) throw withDangling(new FhirError(422, invalid), failures);
@@ -271,9 +275,12 @@ export async function writeAll(
   access: Access,
   { creates, inserts, updates }: Pick<Ready, 'creates' | 'inserts' | 'updates'>,
 ): Promise<void> {
-  if (creates.length > 0) await tx.insert(creates, access.to('create'));
-  if (inserts.length > 0) await tx.insert(inserts, access.to('update'));
-  if (updates.length > 0) await tx.update(updates, NO_RESOURCES, access.to('update'));
+  // A visit that is cancelled and one that is booked in its place are one change to the calendar.
+  await tx.together(async () => {
+    if (creates.length > 0) await tx.insert(creates, access.to('create'));
+    if (inserts.length > 0) await tx.insert(inserts, access.to('update'));
+    if (updates.length > 0) await tx.update(updates, NO_RESOURCES, access.to('update'));
+  });
 }
 
 export async function runChanges(tx: Transaction, access: Access, ready: Ready): Promise<Applied> {

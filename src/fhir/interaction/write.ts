@@ -200,8 +200,20 @@ async function demandTargets(
       ? NOTHING
       : await reader.existing([...new Set(targets.map((t) => t.target))], access.to('refer'));
   if (issues.length === 0 && targets.every((t) => existing.has(t.target))) return;
-  const dangling = danglingIssues(engine, resource, existing.union(keptTargets(engine, await before?.())));
-  if (dangling.length > 0) throw new FhirError(422, dangling);
+  const known = existing.union(keptTargets(engine, await before?.()));
+  const dangling = danglingIssues(engine, resource, known);
+  if (dangling.length > 0) throw missingError(engine, resource, known) ?? new FhirError(422, dangling);
+}
+
+/** What the type itself says of references that lead nowhere. */
+export function missingError(
+  engine: Engine,
+  resource: Resource,
+  known: { has(target: string): boolean },
+): FhirError | undefined {
+  const { targets, issues } = targetsOf(engine, resource);
+  const missing = targets.map((t) => t.target).filter((t) => !known.has(t));
+  return issues.length > 0 ? undefined : engine.resources.get(resource.resourceType)?.missing?.(resource, missing);
 }
 
 /** Id, version and time set by the server; text and search columns made. */

@@ -60,7 +60,7 @@ async function soughtOf(run: Run, target: SearchTarget, parsed: ParsedSearch): P
 
 const NOTHING: Included = { rows: [], cut: false };
 
-function issuesOf(parsed: ParsedSearch, cut: boolean, limit: number): Issue[] {
+function issuesOf(parsed: ParsedSearch, cut: boolean, limit: number, advice: readonly Issue[]): Issue[] {
   const issues: Issue[] = parsed.ignored.map(({ name, why }) => ({
     severity: 'warning',
     code: 'not-supported',
@@ -74,7 +74,7 @@ function issuesOf(parsed: ParsedSearch, cut: boolean, limit: number): Issue[] {
       diagnostics: `Only ${limit} resources are included in a page: ask for smaller pages by _count.`,
       expression: ['_include'],
     });
-  return issues;
+  return advice.length > 0 ? [...issues, ...advice] : issues;
 }
 
 /** Whether the number of matches must be told even where it costs a count. */
@@ -146,6 +146,8 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   const path = pathOf(engine, target);
   const written = encodePairs(printSearch(parsed));
   const link = (at: string | undefined): string => path + withPage(written, result.count, at);
+  const advice =
+    (target.type === undefined ? undefined : engine.resources.get(target.type)?.advise?.(query, ctx.clock.now())) ?? [];
   const onlyCount = result.count === 0 || result.summary === 'count';
   if (onlyCount) {
     const total = await countMatches(run, sought);
@@ -157,7 +159,7 @@ export const search: Search = async (engine, ctx, target, query, options) => {
         next: undefined,
         matches: [],
         included: [],
-        issues: issuesOf(parsed, false, 0),
+        issues: issuesOf(parsed, false, 0, advice),
       }),
       resources: [],
     };
@@ -195,7 +197,7 @@ export const search: Search = async (engine, ctx, target, query, options) => {
         : undefined,
     matches: await entriesOf(engine, parsed, rows),
     included: await entriesOf(engine, parsed, included.rows),
-    issues: issuesOf(parsed, included.cut, engine.limits.includes),
+    issues: issuesOf(parsed, included.cut, engine.limits.includes, advice),
   });
   const resources: string[] = [];
   for (const row of rows) resources.push(`${row.type}/${row.id}`);

@@ -58,7 +58,7 @@ function historyEntity(type: string): unknown {
   ]);
 }
 
-/** Side effects to run after commit. Only rows that wait are indexed. */
+/** Side effects to run after commit. Only rows that are not done are indexed. */
 const outboxEntity = () =>
   define(
     'Outbox',
@@ -67,15 +67,22 @@ const outboxEntity = () =>
       id: p.bigint().primary().autoincrement(),
       topic: p.text(),
       payload: p.json(),
-      status: p.text().default('pending').check(`"status" in ('pending', 'done', 'dead')`),
+      status: p.text().default('pending').check(`"status" in ('pending', 'sent', 'done', 'dead')`),
       attempts: p.integer().default(0),
       created_at: p.datetime(3).fieldName('created_at').defaultRaw('now()'),
       available_at: p.datetime(3).fieldName('available_at').defaultRaw('now()'),
+      xid: p.type('xid8').columnType('xid8').defaultRaw('pg_current_xact_id()'),
+      error: p.text().nullable(),
     },
     [
       {
         name: 'outbox_pending',
         statement: `create index "outbox_pending" on "outbox" ("available_at", "id") where "status" = 'pending'`,
+      },
+      { name: 'outbox_event', statement: `create index "outbox_event" on "outbox" ("xid") where "topic" = 'event'` },
+      {
+        name: 'outbox_unsettled',
+        statement: `create index "outbox_unsettled" on "outbox" ("status", "available_at", "id") where "status" in ('sent', 'dead')`,
       },
     ],
   );

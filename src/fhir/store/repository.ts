@@ -99,15 +99,26 @@ export interface Transaction extends Reader {
     }[],
     access: Rows,
   ): Promise<void>;
+  /** Changes that are one to the hooks of the types: they are told of all of them at once, when the work is done. */
+  together<T>(work: () => Promise<T>): Promise<T>;
   outbox(message: OutboxMessage): Promise<void>;
   /** Any statement, in this transaction. Rows are arrays. */
   execute(statement: Sql): Promise<readonly (readonly unknown[])[]>;
+  /**
+   * Runs a part that may fail by itself (a savepoint): when it throws, what it did is undone and the transaction goes on. Parts may hold parts, but not
+   * run beside one another.
+   */
+  nested<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
 }
+
+export type Isolation = 'read committed' | 'serializable';
 
 /** The row changed between reading and writing it: read again, then retry or answer 409/412. */
 export class ConcurrentChange extends Error {}
 
 export interface Repository extends Reader {
+  /** Everything runs in one transaction that is open already: nothing is gained by asking for several things at once, and what is locked stays so. */
+  readonly isWithin?: true;
   /**
    * Creates one resource with a new id of ours; concurrent creates share a statement where the type has no hooks and nothing limits the access.
    * @throws FhirError 403 when it is not within the access as it was written
@@ -115,8 +126,8 @@ export interface Repository extends Reader {
   create(write: PreparedWrite, access: Rows): Promise<void>;
   /**
    * Runs in one database transaction; retried on serialization failures and deadlocks (so `work` may run more than once).
-   * `work` must not begin another: it would wait for its own turn.
+   * `work` must not begin another: it would wait for its own turn. Nor should it read past `tx`: that may be another connection.
    * @throws FhirError 503 `transient` when the retries are used up
    */
-  transaction<T>(isolation: 'read committed' | 'serializable', work: (tx: Transaction) => Promise<T>): Promise<T>;
+  transaction<T>(isolation: Isolation, work: (tx: Transaction) => Promise<T>): Promise<T>;
 }

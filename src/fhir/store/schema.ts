@@ -18,15 +18,15 @@ export interface SchemaSource {
 const relations = (source: SchemaSource): ResourceDeclaration[] =>
   source.resources.filter((r) => r.storage === 'relation');
 
-/** Tables of the domains have migrations written by hand. */
-const DOMAIN_TABLES = /^(?:(?:auth|mail|scheduling)_|occupancy$)/;
+/** Tables of the domains, of kept replies, and of what is known of jobs have migrations written by hand. */
+const HAND_MADE_TABLES = /^(?:(?:auth|mail|scheduling)_|(?:idempotency|occupancy|job_run)$)/;
 
 /** Triggers are written by hand too, on the types' tables as well. */
 const HAND_MADE = /^drop (?:trigger|function) /;
 
 /** Hand-made relations and their partitions; the comparison leaves them alone. */
 const skipped = (source: SchemaSource): RegExp[] => [
-  DOMAIN_TABLES,
+  HAND_MADE_TABLES,
   ...relations(source).map((r) => new RegExp(`^${tableOf(r.type)}(_|$)`)),
 ];
 

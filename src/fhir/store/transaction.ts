@@ -6,11 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Resource } from '@medplum/fhirtypes';
 import type pg from 'pg';
 import type { Reply } from '../../platform/database/named-query.ts';
-import { runNamed, runOnce } from '../../platform/database/pool.ts';
+import { runNamed } from '../../platform/database/pool.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { createReader, type StoreParts } from './reader.ts';
-import { ConcurrentChange, type Change, type PreparedWrite, type Transaction } from './repository.ts';
-import { notAllowed, type Rows } from '../access.ts';
+import { ConcurrentChange, type Change, type Isolation, type PreparedWrite, type Transaction } from './repository.ts';
+import { notAllowed, type Principal, type Rows } from '../access.ts';
 import { clientError, isBroken, isRetryable } from './sqlstate.ts';
 import { keyRows, replaced, writeRows, type WriteStatements } from './statement.ts';
 
@@ -33,6 +33,8 @@ function grouped<T extends { readonly type: string; readonly id: string }>(entri
 /** What went wrong with the session, whatever the work made of it. */
 interface Trouble {
   error?: unknown;
+  /** A statement failed: PostgreSQL takes no further one before a rollback. */
+  aborted: boolean;
 }
 
 /** The first failure, unless a later one decides what becomes of the transaction. */
@@ -40,14 +42,33 @@ function note(trouble: Trouble, error: unknown): void {
   if (trouble.error === undefined || isRetryable(error) || isBroken(error)) trouble.error = error;
 }
 
+/** Nothing within the transaction can be mended any more: it must run again, or its connection is gone. */
+const isLost = ({ error }: Trouble): boolean => error !== undefined && (isRetryable(error) || isBroken(error));
+
+/** Statements that do not wait for one another leave together: a write to the socket costs more than a short statement. */
+function gather({ connection }: pg.ClientBase): void {
+  const stream = connection?.stream;
+  if (!stream || stream.writableCorked > 0) return;
+  stream.cork();
+  setImmediate(() => stream.uncork());
+}
+
 function createTransaction(parts: TransactionParts, client: pg.ClientBase, trouble: Trouble): Transaction {
-  // Statements of work that does several things at once wait for one another.
-  let last: Promise<unknown> = Promise.resolve();
-  const run = async (text: string, values: readonly unknown[]): Promise<Reply> => {
-    const reply = last.then(() => runNamed(client, text, values));
-    last = reply.catch((error: unknown) => note(trouble, error));
-    return reply;
+  // Statements are sent as they come, and run in this order: what does not need the reply of one before does not wait for it.
+  const sent = async (send: () => Promise<Reply>, evenAborted = false): Promise<Reply> => {
+    // The reason says more than that the transaction is aborted.
+    if (trouble.aborted && !evenAborted) throw clientError(trouble.error);
+    try {
+      gather(client);
+      return await send();
+    } catch (error) {
+      if (trouble.aborted && !evenAborted) throw clientError(trouble.error);
+      note(trouble, error);
+      trouble.aborted = true;
+      throw error;
+    }
   };
+  const run = (text: string, values: readonly unknown[]): Promise<Reply> => sent(() => runNamed(client, text, values));
   const runForClient = async (text: string, values: readonly unknown[]): Promise<Reply['rows']> => {
     try {
       return (await run(text, values)).rows;
@@ -55,11 +76,27 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       throw clientError(error);
     }
   };
+  const control = async (text: string, evenAborted = false): Promise<void> => {
+    try {
+      await sent(() => runNamed(client, text), evenAborted);
+    } catch (error) {
+      throw clientError(error);
+    }
+  };
   const reader = createReader(parts, runForClient);
   const hooked = (type: string): boolean => parts.resources.get(type)?.project !== undefined;
 
-  const project = async (changes: readonly Change[], { principal }: Rows): Promise<void> => {
+  /** Told later, as one. */
+  let waiting: Change[] | undefined;
+  let by: Principal | undefined;
+
+  const project = async (changes: readonly Change[], { principal }: Pick<Rows, 'principal'>): Promise<void> => {
     if (changes.length === 0) return;
+    if (waiting) {
+      waiting.push(...changes);
+      by = principal;
+      return;
+    }
     for (const [type, group] of Map.groupBy(changes, (change) => change.type))
       await parts.resources.get(type)?.project?.(tx, group, principal);
   };
@@ -96,26 +133,31 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
     ...reader,
 
     async insert(writes, access) {
-      for (const [type, group] of grouped(writes)) {
+      const insertOf = async (type: string, group: readonly PreparedWrite[]): Promise<void> => {
         const statements = parts.statements(type);
-        try {
-          await run(statements.insert, [writeRows(group, parts.content)]);
-        } catch (error) {
-          throw parts.refused(group, error);
-        }
         // An id that a client chose may have had versions: the new one must be the next. Asked after the insert, which
         // waited for whoever held the id.
         const chosen = group.filter((w) => w.method !== 'POST');
-        const gap = chosen.length > 0 ? await runForClient(statements.gap, [keyRows(chosen)]) : [];
-        if (gap[0]) throw new ConcurrentChange(`${type}/${gap[0][0]} was changed by another request`);
-      }
-      await demandWithin(writes, access);
-      await project(
-        writes
-          .filter((w) => hooked(w.type))
-          .map((w) => ({ kind: 'create', type: w.type, id: w.id, version: w.version, after: w.resource })),
-        access,
-      );
+        const inserted = run(statements.insert, [writeRows(group, parts.content)]);
+        const gaps = chosen.length > 0 ? runForClient(statements.gap, [keyRows(chosen)]) : undefined;
+        gaps?.catch(() => undefined);
+        try {
+          await inserted;
+        } catch (error) {
+          throw parts.refused(group, error);
+        }
+        const [gap] = (await gaps) ?? [];
+        if (gap) throw new ConcurrentChange(`${type}/${gap[0]} was changed by another request`);
+      };
+      const changes = writes
+        .filter((w) => hooked(w.type))
+        .map((w) => ({ kind: 'create', type: w.type, id: w.id, version: w.version, after: w.resource }) as const);
+      // All of it is on its way before the first reply is back. What comes first in this list is told first.
+      await inOrder([
+        ...[...grouped(writes)].map(([type, group]) => insertOf(type, group)),
+        demandWithin(writes, access),
+        project(changes, access),
+      ]);
     },
 
     async update(writes, before, access) {
@@ -153,6 +195,21 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       await project(changes, access);
     },
 
+    async together(work) {
+      if (waiting) return work();
+      waiting = [];
+      let changes: readonly Change[];
+      try {
+        const value = await work();
+        changes = waiting;
+        waiting = undefined;
+        if (by) await project(changes, { principal: by });
+        return value;
+      } finally {
+        waiting = undefined;
+      }
+    },
+
     async outbox({ topic, payload }) {
       await runForClient('insert into outbox (topic, payload) values ($1, $2::jsonb)', [
         topic,
@@ -164,8 +221,32 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       const { text, values } = compile(statement);
       return runForClient(text, values);
     },
+
+    async nested(work) {
+      const before = trouble.error;
+      await control('savepoint nested');
+      try {
+        const value = await work(tx);
+        await control('release savepoint nested');
+        return value;
+      } catch (error) {
+        if (isLost(trouble)) throw error;
+        await control('rollback to savepoint nested', true);
+        trouble.error = before;
+        trouble.aborted = false;
+        // It stands until it is released; an outer one of the same name would be hidden by it.
+        await control('release savepoint nested');
+        throw error;
+      }
+    },
   };
   return tx;
+}
+
+/** Waits for all, so that none goes on when the transaction is over; of several that failed, the first one says why. */
+async function inOrder(works: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(works)).find((outcome) => outcome.status === 'rejected');
+  if (failed) throw failed.reason;
 }
 
 type Outcome<T> = { readonly done: true; readonly value: T } | { readonly done: false; readonly error: unknown };
@@ -189,7 +270,7 @@ async function attempt<T>(
   let broken = false;
   const send = async (text: string): Promise<Reply | undefined> => {
     try {
-      return await runOnce(client, text);
+      return await runNamed(client, text);
     } catch (error) {
       broken ||= isBroken(error);
       note(trouble, error);
@@ -197,8 +278,11 @@ async function attempt<T>(
     }
   };
   try {
-    if (!(await send(begin))) return { done: false, error: clientError(trouble.error) };
+    // Not waited for: when it fails, so does all that follows.
+    gather(client);
+    const begun = send(begin);
     const value = await work(createTransaction(parts, client, trouble));
+    await begun;
     const committed = await send('commit');
     // After a failure that the work swallowed, `commit` answers ROLLBACK.
     if (committed?.command === 'COMMIT') return { done: true, value };
@@ -215,11 +299,11 @@ async function attempt<T>(
 
 export async function runTransaction<T>(
   parts: TransactionParts,
-  isolation: 'read committed' | 'serializable',
+  isolation: Isolation,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   for (let tries = 0; ; tries++) {
-    const trouble: Trouble = {};
+    const trouble: Trouble = { aborted: false };
     const outcome = await attempt(parts, `begin isolation level ${isolation}`, work, trouble);
     if (outcome.done) return outcome.value;
     if (!isRetryable(trouble.error)) throw outcome.error;

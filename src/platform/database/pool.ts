@@ -32,6 +32,8 @@ export function openPool(connection: pg.ClientConfig, options: PoolOptions): pg.
   const pool = new pg.Pool({
     ...sessionConfig(connection, options.name, options.statementTimeoutMs),
     max: options.max,
+    // Statements follow one another without waiting for replies.
+    pipeline: true,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
     idleTimeoutMillis: 60_000,
     maxLifetimeSeconds: 3_600,
@@ -122,10 +124,4 @@ export async function poolNamed(pool: pg.Pool, text: string, values: readonly un
     client.release(error instanceof pg.DatabaseError ? undefined : true);
     throw error;
   }
-}
-
-/** Runs a statement once, unprepared. */
-export async function runOnce(client: pg.ClientBase, text: string, values: readonly unknown[] = []): Promise<Reply> {
-  const result = await client.query<(string | null)[]>({ text, values: values as unknown[], rowMode: 'array' });
-  return { rows: result.rows, rowCount: result.rowCount ?? 0, command: result.command };
 }

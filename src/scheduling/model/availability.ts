@@ -4,7 +4,7 @@
  */
 import { dateOf, dayNumber, weekCounts, weekdayOf, withinDates } from './dates.ts';
 import { type Interval, overlaps } from './interval.ts';
-import type { Calendar, DateOverride, Holiday, Hours, NotAvailable, WeeklyRule } from './rules.ts';
+import type { Calendar, DateOverride, Holiday, Hours, NotAvailable, Weekday, WeeklyRule } from './rules.ts';
 import { type Zone, zoneNamed } from './zone.ts';
 
 /** Time in which visits may lie. Breaks are inside it. */
@@ -28,19 +28,20 @@ export interface Shape {
 const isOn = (holiday: Holiday, date: string): boolean =>
   holiday.date === date || (holiday.yearly && holiday.date.slice(4) === date.slice(4));
 
-const appliesOn = (rule: WeeklyRule, date: string, calendar: Calendar): boolean =>
-  rule.days.includes(weekdayOf(date)) &&
+const appliesOn = (rule: WeeklyRule, date: string, weekday: Weekday, calendar: Calendar): boolean =>
+  rule.days.includes(weekday) &&
   withinDates(date, rule.from, rule.until) &&
   weekCounts(date, rule.everyWeeks, rule.weekOf ?? rule.from ?? date, calendar.weekStart);
 
 /** What closes or shapes a local date. */
 export function rulesOn(calendar: Calendar, date: string): Shape {
+  const weekday = weekdayOf(date);
   const holiday = calendar.holidays.find((each) => isOn(each, date));
   return {
     outOfSeason: !withinDates(date, calendar.from, calendar.until),
     overrides: calendar.overrides.filter((each) => each.date === date),
     ...(holiday && { holiday }),
-    rules: calendar.rules.filter((rule) => appliesOn(rule, date, calendar)),
+    rules: calendar.rules.filter((rule) => appliesOn(rule, date, weekday, calendar)),
   };
 }
 
@@ -107,10 +108,9 @@ function datedOf(calendar: Calendar, date: string, service?: string): Dated[] {
 export const windowsOf = (calendar: Calendar, date: string, service?: string): readonly Window[] =>
   datedOf(calendar, date, service).map(({ window }) => window);
 
-/** Whoever is there to midnight and from midnight on is there at midnight, too: such windows are one. */
+/** Whoever is there to midnight and from midnight on is there at midnight, too: such windows are one. @param after starts at midnight */
 function goesOn(before: Dated, after: Dated, service: string | undefined): boolean {
   return (
-    after.hours.start === 0 &&
     before.window.end >= after.window.start &&
     before.window.end < after.window.end &&
     before.window.zone === after.window.zone &&
@@ -126,7 +126,7 @@ export function windowsBetween(calendar: Calendar, from: number, to: number, ser
   const elsewhere = calendar.rules.some((rule) => rule.zone !== undefined) ? 2 : 0;
   for (const date of datesBetween(calendar, from, to, 2 + elsewhere)) {
     for (const next of datedOf(calendar, date, service)) {
-      const at = joined.findLastIndex((before) => goesOn(before, next, service));
+      const at = next.hours.start === 0 ? joined.findLastIndex((before) => goesOn(before, next, service)) : -1;
       const before = joined[at];
       if (!before) {
         joined.push(next);

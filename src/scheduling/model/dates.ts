@@ -7,8 +7,9 @@ import { WEEKDAYS, type Weekday } from './rules.ts';
 export const MINUTE = 60_000;
 export const DAY = 1440 * MINUTE;
 
-/** Days since 1970-01-01. */
-export const dayNumber = (date: string): number => Date.parse(`${date}T00:00:00Z`) / DAY;
+/** Days since 1970-01-01. Asked for each rule of each date, so not by `Date.parse`, which is five times as slow; years below 100 are not ours. */
+export const dayNumber = (date: string): number =>
+  Date.UTC(Number(date.slice(0, 4)), Number(date.slice(5, 7)) - 1, Number(date.slice(8, 10))) / DAY;
 
 export const dateOf = (day: number): string => new Date(day * DAY).toISOString().slice(0, 10);
 

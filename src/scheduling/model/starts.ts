@@ -55,7 +55,7 @@ function* gridOf(window: Pick<Window, 'start' | 'origin' | 'zone'>, layout: Layo
     return;
   }
   const zone = zoneNamed(window.zone);
-  const offset = (((layout.offset * MINUTE) % step) + step) % step;
+  const offset = layout.offset * MINUTE;
   // From change to change of the clock, and from midnight to midnight: in such a piece the grid is even.
   for (let at = from; at <= last;) {
     const ahead = zone.offsetAt(at);

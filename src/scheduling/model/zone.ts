@@ -35,18 +35,15 @@ const BLOCK = 2 ** 39;
 const [FIRST_BLOCK, LAST_BLOCK] = [-5, 13];
 
 function spansOf(name: string, block: number): Spans {
-  const [starts, offsets]: [number[], number[]] = [[], []];
-  const end = (block + 1) * BLOCK;
-  const begin = Temporal.Instant.fromEpochMilliseconds(block * BLOCK).toZonedDateTimeISO(name);
-  // One nanosecond on, or a change at the very begin would not count as the one before.
-  const before = begin.add({ nanoseconds: 1 }).getTimeZoneTransition('previous');
-  starts.push(before?.epochMilliseconds ?? -Infinity);
-  offsets.push(begin.offsetNanoseconds / 1e6);
+  // From three days before the block on: who asks for a moment in it may look two days back for the change.
+  const begin = Temporal.Instant.fromEpochMilliseconds(block * BLOCK - 3 * DAY).toZonedDateTimeISO(name);
+  const starts = [-Infinity];
+  const offsets = [begin.offsetNanoseconds / 1e6];
   for (let at = begin.getTimeZoneTransition('next'); at; at = at.getTimeZoneTransition('next')) {
     // One beyond the end is kept: it answers `nextChange` for all of the block.
     starts.push(at.epochMilliseconds);
     offsets.push(at.offsetNanoseconds / 1e6);
-    if (at.epochMilliseconds >= end) break;
+    if (at.epochMilliseconds >= (block + 1) * BLOCK) break;
   }
   return { starts, offsets };
 }

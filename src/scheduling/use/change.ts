@@ -67,8 +67,9 @@ export async function changeAppointment(
   step: (appointment: Appointment) => Appointment | Promise<Appointment>,
   options: {
     readonly offer?: Offer;
-    /** In the same transaction. */
-    readonly before?: (tx: Transaction) => Promise<void>;
+    /** Changes that the calendar takes as one with this. */
+    readonly beside?: (tx: Transaction) => Promise<void>;
+    /** What follows from it. */
     readonly also?: (tx: Transaction, write: PreparedWrite) => Promise<void>;
   } = {},
 ): Promise<Changed> {
@@ -79,8 +80,10 @@ export async function changeAppointment(
     if (next === appointment) return { appointment, write: unchanged(stored, appointment), overlaps: [] };
     const write = prepared(parts, ctx, next, stored, id, options.offer);
     const overlaps = await parts.engine.repository.transaction('read committed', async (tx) => {
-      await options.before?.(tx);
-      await tx.update([write], new Map([[`Appointment/${id}`, appointment]]), ctx.access.to('update'));
+      await tx.together(async () => {
+        await tx.update([write], new Map([[`Appointment/${id}`, appointment]]), ctx.access.to('update'));
+        await options.beside?.(tx);
+      });
       await options.also?.(tx, write);
       return parts.overlaps.get(tx) ?? [];
     });

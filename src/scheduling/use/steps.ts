@@ -13,7 +13,10 @@ import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
 import type { Status } from '../model/status.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { ruleBroken } from '../refusal.ts';
-import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED } from '../urls.ts';
+import { latestCancel } from '../model/policy.ts';
+import { readSlots, slotsOf } from '../slots.ts';
+import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED, LATE_CANCEL } from '../urls.ts';
+import { visitOfAppointment } from '../visit.ts';
 import { asWhole, changeAppointment, type Changed } from './change.ts';
 import { cancelled, demandOverride, overrideExtension } from './take-parts.ts';
 
@@ -24,6 +27,17 @@ export const release = (parts: SchedulingParts, ctx: RequestContext, id: string)
       throw ruleBroken('This is no hold: cancel the appointment instead.', 'Appointment.status');
     return appointment.status === 'cancelled' ? appointment : { ...appointment, status: 'cancelled' };
   });
+
+/** Whether its service says that now is late: what follows from it is a matter of policy. */
+async function isLate(parts: SchedulingParts, appointment: Appointment): Promise<boolean> {
+  const { engine } = parts;
+  const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
+  const directory = await parts.directory.current();
+  const { offer, start, status } = visitOfAppointment(directory, engine.baseUrl, appointment, slots);
+  const { lateCancel } = offer?.parameters ?? {};
+  if (!lateCancel || !offer?.entry.zone || start === undefined || status !== 'booked') return false;
+  return engine.clock.now() > latestCancel(start, lateCancel, offer.entry.zone);
+}
 
 /** Whom of a visit a patient's account speaks for; what it may not write alone, because others come too, is written for it. @throws FhirError 404 */
 async function ownPart(
@@ -62,7 +76,7 @@ export async function cancel(
   const byPatient = channelOf(ctx.access.principal) === 'patient';
   const { whole, own } = byPatient ? await ownPart(parts, ctx, id) : { whole: ctx, own: new Set<string>() };
   const whoOf = (p: AppointmentParticipant): string => localReference(p.actor?.reference ?? '', baseUrl);
-  return changeAppointment(parts, whole, id, (appointment) => {
+  return changeAppointment(parts, whole, id, async (appointment) => {
     if (appointment.status === 'cancelled') return appointment;
     const leaves = byPatient ? own : new Set(patients);
     const missing = patients.find((p) => !appointment.participant.some((x) => whoOf(x) === p));
@@ -73,7 +87,9 @@ export async function cancel(
     const said = { ...appointment, ...(comment === undefined ? {} : { comment }), participant };
     const stay = participant.some((p) => whoOf(p).startsWith('Patient/') && p.status !== 'declined');
     if (leaves.size > 0 && stay) return isDeepStrictEqual(said, appointment) ? appointment : said;
-    return cancelled(said, reason, ctx);
+    const late = await isLate(parts, appointment);
+    const flag = [...withoutExtensions(appointment, LATE_CANCEL), { url: LATE_CANCEL, valueBoolean: true }];
+    return { ...cancelled(said, reason, ctx), ...(late ? { extension: flag } : {}) };
   });
 }
 

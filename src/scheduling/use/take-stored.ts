@@ -116,9 +116,9 @@ export async function takeStored(
   if (take.hold !== undefined) return changeAppointment(parts, ctx, id, (a) => renewed(parts, ctx, take, a));
   if (take.patients.length > 0) await demandKnown(parts, ctx, take, take.patients, undefined);
   return changeAppointment(parts, ctx, id, (a) => bookStored(parts, ctx, take, a), {
-    before: async (tx) => {
-      if (cancels) await cancelOld(parts, ctx, tx, cancels);
+    beside: async (tx) => {
       if (take.registers.length > 0) await tx.insert(take.registers, ctx.access.to('create'));
+      if (cancels) await cancelOld(parts, ctx, tx, cancels);
     },
   });
 }

@@ -146,8 +146,6 @@ async function create(
   const make = (): PreparedWrite => prepared(parts, ctx, appointment, undefined, newId(engine.clock.now()), offer);
   const ready = said ? undefined : make();
   return engine.repository.transaction('read committed', async (tx) => {
-    // Its own time is no obstacle: it is freed first.
-    if (cancels) await cancelOld(parts, ctx, tx, cancels);
     const slots = target.kind === 'described' ? slotsOf(target.said, engine.baseUrl) : [];
     if (slots.length > 0 && channelOf(ctx.access.principal) === 'staff')
       await endOwnHolds(parts, tx, slots, ctx.access.principal, engine.clock.now());
@@ -155,7 +153,11 @@ async function create(
     // What a client has described may refer to what is not there, or not theirs.
     if (said) await demandStorable(engine, ctx.access, tx, 'Appointment', appointment);
     const write = ready ?? make();
-    await tx.insert([write], ctx.access.to('create'));
+    // Its own time is no obstacle: both are one change.
+    await tx.together(async () => {
+      if (cancels) await cancelOld(parts, ctx, tx, cancels);
+      await tx.insert([write], ctx.access.to('create'));
+    });
     return { appointment: asAppointment(write), write, overlaps: parts.overlaps.get(tx) ?? [] };
   });
 }

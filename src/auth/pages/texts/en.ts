@@ -36,6 +36,7 @@ export const en = {
     sessions: 'Devices',
     adminPeople: 'People',
     adminClients: 'Apps and systems',
+    adminJobs: 'Background jobs',
     label: 'Account pages',
   },
 

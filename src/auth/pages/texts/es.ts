@@ -34,6 +34,7 @@ export const es: Texts = {
     sessions: 'Dispositivos',
     adminPeople: 'Personas',
     adminClients: 'Aplicaciones y sistemas',
+    adminJobs: 'Tareas en segundo plano',
     label: 'Páginas de la cuenta',
   },
 

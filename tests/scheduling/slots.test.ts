@@ -1,0 +1,104 @@
+/** Slots follow bookings, in the same transaction: https://hl7.org/fhir/R4/valueset-slotstatus.html */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { slotId } from '../../src/scheduling/slot-id.ts';
+import {
+  bookProposal,
+  find,
+  found,
+  openClinic,
+  params,
+  put,
+  schedule,
+  service,
+  workday,
+  type Clinic,
+} from './clinic.ts';
+
+const DAY = workday(7);
+const at = (time: string): string => new Date(`${DAY}T${time}:00-05:00`).toISOString();
+
+let clinic: Clinic;
+beforeAll(async () => {
+  clinic = await openClinic();
+});
+afterAll(() => clinic.close());
+
+async function slotAt(of: string, offered: string, from: string, to: string): Promise<string> {
+  const id = slotId(`Schedule/${of}`, `HealthcareService/${offered}`, Date.parse(at(from)));
+  await put(clinic.system, {
+    resourceType: 'Slot',
+    id,
+    meta: { tag: [{ system: 'https://kairos.example/fhir/CodeSystem/slot-origin', code: 'generated' }] },
+    extension: [
+      {
+        url: 'https://kairos.example/fhir/StructureDefinition/slot-service',
+        valueReference: { reference: `HealthcareService/${offered}` },
+      },
+    ],
+    schedule: { reference: `Schedule/${of}` },
+    status: 'free',
+    start: at(from),
+    end: at(to),
+  });
+  return id;
+}
+const statusOf = async (id: string): Promise<unknown> => (await clinic.staff('GET', `Slot/${id}`)).body['status'];
+
+test('a Slot of a group is busy when the last place is taken, and free again with the first that is given back', async () => {
+  await put(clinic.system, service('group', { url: 'capacity', valuePositiveInt: 2 }));
+  await put(
+    clinic.system,
+    schedule('circle', 'house', {
+      actor: [
+        { reference: 'Practitioner/house' },
+        { reference: 'Location/site' },
+        { reference: 'HealthcareService/group' },
+      ],
+    }),
+  );
+  const slot = await slotAt('circle', 'group', '09:00', '09:30');
+  const free = found(await find(clinic.ann, `start=${at('09:00')}&end=${at('09:30')}&schedule=Schedule/circle`));
+  const id = String(free[0]?.['id']);
+  const first = await bookProposal(clinic.ann, id);
+  expect(first.status, first.text).toBe(200);
+  expect(await statusOf(slot)).toBe('free');
+  const second = await bookProposal(clinic.bob, id);
+  expect(second.status, second.text).toBe(200);
+  expect(await statusOf(slot)).toBe('busy');
+  const gone = await clinic.ann('POST', `Appointment/${String(found(first)[0]?.['id'])}/$cancel`, params());
+  expect(gone.status, gone.text).toBe(200);
+  expect(await statusOf(slot)).toBe('free');
+});
+
+test('who names a Slot that somebody else has taken comes too late, and is told other times', async () => {
+  const slot = await slotAt('grey', 'visit', '09:00', '09:30');
+  const wanted = (who: string, status = 'booked'): object => ({
+    resourceType: 'Appointment',
+    status,
+    start: at('09:00'),
+    end: at('09:30'),
+    slot: [{ reference: `Slot/${slot}` }],
+    participant: [
+      { actor: { reference: `Patient/${who}` }, required: 'required', status: 'accepted' },
+      { actor: { reference: 'Practitioner/grey' }, required: 'required', status: 'accepted' },
+    ],
+  });
+  const won = await clinic.ann('POST', 'Appointment', wanted('ann'));
+  expect(won.status, won.text).toBe(201);
+  const lost = await clinic.bob('POST', 'Appointment', wanted('bob'));
+  expect(lost.status, lost.text).toBe(409);
+  expect(lost.body['contained']).toHaveLength(3);
+  const bundled = await clinic.bob('POST', '', {
+    resourceType: 'Bundle',
+    type: 'transaction',
+    entry: [{ resource: wanted('bob'), request: { method: 'POST', url: 'Appointment' } }],
+  });
+  expect(bundled.status, bundled.text).toBe(409);
+  // The same is said of one that never was; and what else is wrong is still a mistake.
+  const never = { ...wanted('bob'), slot: [{ reference: 'Slot/never' }] };
+  expect((await clinic.bob('POST', 'Appointment', never)).status).toBe(409);
+  const mistaken = { ...never, reasonReference: [{ reference: 'Condition/never' }, { reference: 'Procedure/never' }] };
+  expect(
+    (await clinic.bob('POST', 'Appointment', { ...mistaken, basedOn: [{ reference: 'ServiceRequest/never' }] })).status,
+  ).toBe(422);
+});
