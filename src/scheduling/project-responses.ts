@@ -12,6 +12,7 @@ import { sql } from '../platform/database/sql.ts';
 import { newId } from '../platform/id.ts';
 import { asExtensions, withoutExtensions } from './extension.ts';
 import type { Directory } from './directory.ts';
+import { freshDirectory } from './fresh-directory.ts';
 import type { SchedulingParts } from './parts.ts';
 import { ruleBroken } from './refusal.ts';
 import { AWAITING_APPROVAL, CANCELLATION_REASON, HOLD_EXPIRES, HOLD_RENEWED } from './urls.ts';
@@ -80,7 +81,7 @@ async function read(parts: SchedulingParts, tx: Transaction, response: Appointme
       `The appointment is ${appointment.status ?? 'over'}: it takes no more replies.`,
       'AppointmentResponse.appointment',
     );
-  const index = participantOf(await parts.directory.current(), baseUrl, appointment, response);
+  const index = participantOf(await freshDirectory(parts, tx), baseUrl, appointment, response);
   if (index < 0)
     throw badRequest('business-rule', 'Only participants of the appointment answer it.', 'AppointmentResponse.actor');
   return { response, appointment, stored, index };

@@ -10,7 +10,8 @@ import { errorIssue, FhirError } from '../fhir/outcome.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
 import { sql } from '../platform/database/sql.ts';
-import type { Directory, ScheduleEntry } from './directory.ts';
+import type { ScheduleEntry } from './directory.ts';
+import { freshDirectory } from './fresh-directory.ts';
 import { extensionOf, extensionsOf } from './extension.ts';
 import type { SchedulingParts } from './parts.ts';
 import { ruleBroken } from './refusal.ts';
@@ -120,7 +121,7 @@ export async function projectSlots(
 ): Promise<void> {
   const { engine } = parts;
   const now = engine.clock.now();
-  const directory: Directory = await parts.directory.current();
+  const directory = await freshDirectory(parts, tx);
   const rows: TimeRow[] = [];
   const gone: string[] = [];
   const spans: object[] = [];

@@ -4,6 +4,7 @@ import type { RequestContext } from '../../fhir/context.ts';
 import type { OperationReply } from '../../fhir/operation.ts';
 import { channelOf } from '../channel.ts';
 import { guard } from '../guard.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { readSlots, slotsOf } from '../slots.ts';
 import { visitOfAppointment } from '../visit.ts';
@@ -20,7 +21,7 @@ export async function previewCancel(
   const { engine } = parts;
   const { appointment } = await readToChange(parts, ctx, id);
   const next = cancelled(appointment, reason, ctx);
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
   const { principal } = ctx.access;
   guard({

@@ -11,6 +11,7 @@ import { localReference } from '../../fhir/search/type/reference.ts';
 import type { PreparedWrite, Transaction } from '../../fhir/store/repository.ts';
 import { newId } from '../../platform/id.ts';
 import type { Directory, Offer } from '../directory.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
 import { MINUTE } from '../model/dates.ts';
 import type { SchedulingParts } from '../parts.ts';
@@ -49,7 +50,7 @@ interface Plan {
 
 async function planMove(parts: SchedulingParts, appointment: Appointment, to: Reschedule): Promise<Plan> {
   const { engine } = parts;
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const named = await readSlots(engine.repository.query, [...slotsOf(appointment, engine.baseUrl), ...to.slots]);
   const missing = to.slots.find((s) => !named.has(s));
   if (missing !== undefined)
@@ -117,7 +118,7 @@ async function moved(
 ): Promise<readonly [Appointment, Offer | undefined]> {
   const { engine } = parts;
   const { start, end, offer, slots } = await planMove(parts, appointment, to);
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const named = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
   const before = visitOfAppointment(directory, engine.baseUrl, appointment, named).offer;
   const generated = offer && `Slot/${slotId(offer.entry.reference, offer.serviceReference, start)}`;

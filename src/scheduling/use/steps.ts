@@ -9,6 +9,7 @@ import { localReference } from '../../fhir/search/type/reference.ts';
 import type { Transaction } from '../../fhir/store/repository.ts';
 import { sql } from '../../platform/database/sql.ts';
 import { channelOf } from '../channel.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
 import type { Status } from '../model/status.ts';
 import type { SchedulingParts } from '../parts.ts';
@@ -32,7 +33,7 @@ export const release = (parts: SchedulingParts, ctx: RequestContext, id: string)
 async function isLate(parts: SchedulingParts, appointment: Appointment): Promise<boolean> {
   const { engine } = parts;
   const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const { offer, start, status } = visitOfAppointment(directory, engine.baseUrl, appointment, slots);
   const { lateCancel } = offer?.parameters ?? {};
   if (!lateCancel || !offer?.entry.zone || start === undefined || status !== 'booked') return false;

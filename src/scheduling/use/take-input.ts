@@ -7,6 +7,7 @@ import { demandStorable, settle } from '../../fhir/interaction/write.ts';
 import { badRequest } from '../../fhir/outcome.ts';
 import type { PreparedWrite } from '../../fhir/store/repository.ts';
 import { newId } from '../../platform/id.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import type { Block } from './block.ts';
 import type { Cover } from './cover.ts';
@@ -77,7 +78,7 @@ export function rescheduleFrom(parts: SchedulingParts, input: OperationInput): R
 }
 
 export async function coverFrom(parts: SchedulingParts, input: OperationInput): Promise<Cover> {
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const who = (name: string): string => {
     const [reference] = referencesIn(parts, input, name);
     if (reference === undefined) throw badRequest('required', `Say who: send ${name}.`, name);

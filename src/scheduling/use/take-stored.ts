@@ -6,6 +6,7 @@ import { localReference } from '../../fhir/search/type/reference.ts';
 import { channelOf } from '../channel.ts';
 import type { Offer } from '../directory.ts';
 import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import { MINUTE } from '../model/dates.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { ruleBroken } from '../refusal.ts';
@@ -27,9 +28,10 @@ import {
 /** From these a visit may be booked; what has begun or is over is not booked again. */
 const BOOKABLE: ReadonlySet<string> = new Set(['proposed', 'pending', 'waitlist', 'cancelled']);
 
-async function offerOf({ engine, directory }: SchedulingParts, appointment: Appointment): Promise<Offer | undefined> {
+async function offerOf(parts: SchedulingParts, appointment: Appointment): Promise<Offer | undefined> {
+  const { engine } = parts;
   const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
-  return visitOfAppointment(await directory.current(), engine.baseUrl, appointment, slots).offer;
+  return visitOfAppointment(await freshDirectory(parts), engine.baseUrl, appointment, slots).offer;
 }
 
 const words = ({ comment, reasons }: Take): Partial<Appointment> => ({

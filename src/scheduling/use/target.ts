@@ -6,6 +6,7 @@ import type { Appointment, Reference, Resource } from '@medplum/fhirtypes';
 import type { RequestContext } from '../../fhir/context.ts';
 import { badRequest } from '../../fhir/outcome.ts';
 import { demandValid } from '../../fhir/interaction/write.ts';
+import { escape } from '../../fhir/search/escape.ts';
 import { matchCriteria } from '../../fhir/search/match-criteria.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
 import { actorOf, type Actor } from '../actor.ts';
@@ -14,6 +15,7 @@ import { merge, type Interval } from '../model/interval.ts';
 import { ruleBroken, TimeTaken } from '../refusal.ts';
 import { alternativesTo } from '../alternatives.ts';
 import { channelOf } from '../channel.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { readSlots, slotsOf } from '../slots.ts';
 import { visitOfAppointment } from '../visit.ts';
@@ -84,7 +86,7 @@ export async function targetOf(
   const slots = await readSlots(engine.repository.query, slotsOf(valid, engine.baseUrl));
   const missing = slotsOf(valid, engine.baseUrl).find((s) => !slots.has(s));
   if (missing !== undefined) {
-    const visit = visitOfAppointment(await directory.current(), engine.baseUrl, valid, slots);
+    const visit = visitOfAppointment(await freshDirectory(parts), engine.baseUrl, valid, slots);
     throw new TimeTaken(
       `${missing} is not there any more: ask $find for the times that are free.`,
       () => alternativesTo(parts, visit, channelOf(ctx.access.principal)),
@@ -101,7 +103,7 @@ export async function targetOf(
           end: new Date(Math.max(...times.map((s) => s.end))).toISOString(),
         }
       : valid;
-  const { offer } = visitOfAppointment(await directory.current(), engine.baseUrl, timed, slots);
+  const { offer } = visitOfAppointment(await freshDirectory(parts), engine.baseUrl, timed, slots);
   return { kind: 'described', said: timed, offer };
 }
 
@@ -120,7 +122,7 @@ export async function resolved(
     ctx,
     engine.repository,
     type,
-    [['identifier', system === undefined ? value : `${system}|${value}`]],
+    [['identifier', system === undefined ? escape(value) : `${escape(system)}|${escape(value)}`]],
     2,
   );
   return found && `${type}/${found.id}`;
