@@ -50,6 +50,8 @@ export interface ResourceDeclaration {
   readonly storage: 'ordinary' | 'relation' | 'definitions';
   /** Holds content with a media type of its own (`contentType`, `data`): also served and taken raw. @see https://hl7.org/fhir/R4/binary.html#rest */
   readonly raw?: true;
+  /** Whether a patch makes a change that must name the version it is made to (If-Match): between two readers of one state only one is right. */
+  needsMatch?(before: Resource, after: Resource): boolean;
   /** What whoever searches the type so should know besides. Pure, and quick: every search asks. */
   advise?(query: Query, now: number): readonly Issue[];
   /** Rules beyond structure, bindings, invariants and profiles. Pure. */

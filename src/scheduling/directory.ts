@@ -68,6 +68,8 @@ export interface Directory {
   service(reference: string): HealthcareService | undefined;
   location(reference: string): Location | undefined;
   organization(reference: string): Organization | undefined;
+  /** Places that one visit occupies at a time, `Location/1`. */
+  readonly rooms: readonly string[];
   /** The practitioner behind a role, `Practitioner/1`; everybody else is who they are. */
   resolve(reference: string): string;
   /** Places and things that one visit occupies at a time. */
@@ -169,17 +171,18 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
   const codesOf = (list: HealthcareService['type']): Set<string> =>
     new Set(list?.flatMap((c) => c.coding?.map((x) => `${x.system ?? ''}|${x.code ?? ''}`) ?? []));
 
-  /** Services that are actors; or else those of the Schedule's types, where the site is one of theirs. */
-  const servicesOf = (schedule: Schedule, site: Location | undefined): readonly HealthcareService[] => {
+  /** Services that are actors; or else those of the Schedule's types, where the site is one of theirs. undefined: it speaks of none. */
+  const servicesOf = (schedule: Schedule, site: Location | undefined): readonly HealthcareService[] | undefined => {
     const named = schedule.actor.flatMap((a) => service(local(a)) ?? []);
     if (named.length > 0) return named.filter(isActive);
     const wanted = codesOf(schedule.serviceType);
-    if (wanted.size === 0) return [];
-    return services.filter(
+    if (wanted.size === 0) return undefined;
+    const found = services.filter(
       (s) =>
         !codesOf(s.type).isDisjointFrom(wanted) &&
         (!s.location || s.location.some((l) => local(l) === `Location/${site?.id ?? ''}`)),
     );
+    return found.length > 0 ? found : undefined;
   };
 
   const calendarOf = (schedule: Schedule, site: Location | undefined, zone: Zone | undefined): Calendar | undefined => {
@@ -237,7 +240,7 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
         pool: pool.map((p) => actorOf(p, location(p)?.name)),
       };
     };
-    entry.offers = offered.length > 0 ? offered.map(offer) : [offer(undefined)];
+    entry.offers = offered ? offered.map(offer) : [offer(undefined)];
     return entry;
   };
 
@@ -265,6 +268,7 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     return byActor;
   };
   let all: readonly ScheduleEntry[] | undefined;
+  let rooms: readonly string[] | undefined;
   /** A calendar of a patient's own is nobody else's business. */
   const isPersonal = (schedule: Schedule): boolean =>
     schedule.actor.some((a) => /^(?:Patient|RelatedPerson)\//.test(local(a)));
@@ -294,6 +298,9 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     entry,
     get entries() {
       return entries();
+    },
+    get rooms() {
+      return (rooms ??= [...store.Location.keys()].map((key) => `Location/${key}`).filter(isScarce));
     },
     isOpen: (each) => isActive(each.schedule) && !isPersonal(each.schedule),
     offering: (reference) => serviceIndex().get(reference) ?? [],

@@ -17,6 +17,8 @@ export interface SchedulingParts {
   readonly offers: WeakMap<object, Offer>;
   /** Transactions that have changed rules: they see more than is committed. */
   readonly changing: WeakSet<object>;
+  /** Resources that a use case of ours has made: it changes no more than it is for. */
+  readonly made: WeakSet<object>;
   /** What a transaction overbooked. */
   readonly overlaps: WeakMap<object, readonly Overlap[]>;
 }

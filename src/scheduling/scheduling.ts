@@ -40,6 +40,7 @@ export function createScheduling(
     proposals: createProposals(keys.derive('proposed appointments')),
     offers: new WeakMap(),
     changing: new WeakSet(),
+    made: new WeakSet(),
     overlaps: new WeakMap(),
   };
   const joined =
