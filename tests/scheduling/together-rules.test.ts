@@ -33,7 +33,7 @@ test('a visit occupies the room and the Schedule that come along with it', async
     type: 'transaction',
     entry: [
       visit('new-visit', 'ann'),
-      entry({ ...schedule('new', 'grey'), ...{ resourceType: 'Schedule', id: 'new' } }),
+      entry({ ...schedule('new', 'grey'), resourceType: 'Schedule', id: 'new' }),
       entry({
         resourceType: 'Slot',
         id: 'new',
