@@ -194,7 +194,7 @@ export class Migration20261127000000_scheduling extends Migration {
     // Everything that a change of appointments does to other rows, in one round trip. KS001: somebody is taken; KS002: blocked; KS003: a cap is reached;
     // KS004: too many holds. A serialization failure with the hint \`rules\`: they have changed since they were read.
     this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql ${indexed} as $$
-      declare a record; r record; placed boolean; count int; total int; notes json[] := '{}'; moves boolean; alone boolean;
+      declare a record; r record; placed boolean; count int; total int; notes json[] := '{}'; moves boolean; alone boolean; given_back tstzmultirange;
       begin
         -- Taken apart once: each look into a text of JSON goes through the whole of it.
         select x.*, (select "n" from "scheduling_revision") as "revision_now" into a from json_to_record(p) x("revision" bigint, "leave" text[], "freed" uuid[],
@@ -213,7 +213,8 @@ export class Migration20261127000000_scheduling extends Migration {
           perform pg_advisory_xact_lock_shared(19266, k) from unnest(a."locks") k;
         end if;
         if moves then
-          delete from "occupancy" where "appointment" = any (a."leave");
+          with given as (delete from "occupancy" where "appointment" = any (a."leave") returning "during")
+            select range_agg("during") into given_back from given;
           delete from "scheduling_hold" where "appointment" = any (a."leave");
         end if;
         if json_array_length(a."caps") > 0 then
@@ -294,7 +295,18 @@ export class Migration20261127000000_scheduling extends Migration {
             end if;
           end loop;
         end if;
-        if json_array_length(a."spans") > 0 then perform "scheduling_restate"(a."spans"); end if;
+        if json_array_length(a."spans") > 0 then
+          -- What was taken with buffers that have changed since is given back with those.
+          if moves and not given_back <@ (select range_agg(tstzrange(x."from", x.upto)) from json_to_recordset(a."spans") x("from" timestamptz, upto timestamptz)) then
+            perform "scheduling_restate"((
+              select json_agg(json_build_object('schedule', x.schedule, 'service', x.service, 'from', least(x."from", g.since), 'upto', greatest(x.upto, g.upto),
+                'before', x.before, 'after', x.after, 'capacity', x.capacity, 'actors', x.actors))
+              from json_to_recordset(a."spans") x(schedule text, service text, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors json)
+              left join lateral (select min(lower(d)) as since, max(upper(d)) as upto from unnest(given_back) d where d && tstzrange(x."from", x.upto)) g on true));
+          else
+            perform "scheduling_restate"(a."spans");
+          end if;
+        end if;
         insert into "outbox" ("topic", "payload", "status") select 'event', e::jsonb, 'done' from json_array_elements(a."events") e;
         return to_json(notes);
       end $$`);

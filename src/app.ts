@@ -10,6 +10,8 @@ import { errorIssue, FhirError } from './fhir/outcome.ts';
 import { newId } from './platform/id.ts';
 import { errorFields, type Log } from './platform/log.ts';
 import { CONTENT_TYPE, type Metrics } from './platform/metrics.ts';
+import { createEventsEdge } from './scheduling/events/http.ts';
+import type { Hub } from './scheduling/events/hub.ts';
 
 export interface AppParts {
   readonly log: Log;
@@ -18,10 +20,12 @@ export interface AppParts {
   readonly ready: () => boolean | Promise<boolean>;
   /** Accept every exchange before its reply leaves. */
   readonly observers?: readonly Observer[];
-  /** Who is asking; unless told, nobody is known. */
-  readonly accessOf?: (header: (name: string) => string | undefined) => Access | Promise<Access>;
+  /** Who is asking; unless told, nobody is known. @param inUse whether this is activity of their session */
+  readonly accessOf?: (header: (name: string) => string | undefined, inUse?: boolean) => Access | Promise<Access>;
   /** Of identity: before everything else. */
   readonly pages?: Hono<{ Bindings: Bindings }>;
+  /** Streams of changes, under `/events`. */
+  readonly events?: Hub;
   /** The reply where nothing is served; unset: an OperationOutcome for everybody. */
   readonly notFound?: (request: Request, env: Bindings | undefined) => Promise<Response>;
   readonly maxInFlight?: number;
@@ -65,10 +69,11 @@ function isBelowBase(url: string): boolean {
 export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bindings }> {
   const { metrics } = parts;
   const anonymous = anonymousAccess(engine);
+  const { observers = [], accessOf = (): Access => anonymous } = parts;
   const edge = createEdge(engine, {
     log: parts.log,
-    observers: [measure(metrics), ...(parts.observers ?? [])],
-    accessOf: parts.accessOf ?? ((): Access => anonymous),
+    observers: [measure(metrics), ...observers],
+    accessOf: (header) => accessOf(header),
     basePath: BASE_PATH,
     maxInFlight: parts.maxInFlight ?? MAX_IN_FLIGHT,
     bodyTimeoutMs: parts.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
@@ -84,6 +89,12 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
   };
   if (parts.pages) app.route('/', parts.pages);
   app.all(`${BASE_PATH}/*`, (c) => edge.handle(c.req.raw, c.env?.incoming));
+  const { events: hub } = parts;
+  if (hub) {
+    const events = createEventsEdge(engine, { hub, observers, accessOf });
+    metrics.gauge('event_streams_open', 'Streams of events that are open.', () => [[{}, hub.size()]]);
+    app.all('/events', (c) => events(c.req.raw, c.env));
+  }
   for (const [path, page] of Object.entries(pages)) {
     app.get(path, () => page());
     app.all(path, (c) =>

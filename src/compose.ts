@@ -37,6 +37,7 @@ import { observeJobs } from './platform/job-metrics.ts';
 import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
+import { createHub, type Hub } from './scheduling/events/hub.ts';
 import { createScheduling, type Scheduling } from './scheduling/scheduling.ts';
 import { StartError } from './platform/start-error.ts';
 
@@ -155,7 +156,9 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const log = createLog(config.logLevel);
   const jobs = createJobs({ config, roles: database.roles, pool, log });
   let auth: Identity | undefined;
+  let events: Hub | undefined;
   const close = async (): Promise<void> => {
+    await events?.close();
     await jobs.close();
     await auth?.close();
     await repository.close();
@@ -216,15 +219,22 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       openBoard: async () => (await jobs.queue()).board(),
       ...options.auth,
     });
+    const hub = createHub(engine, { log, key: keys.derive('event positions'), maxStreams: config.eventStreams });
+    events = hub;
     const http = buildApp(engine, {
       log,
+      events: hub,
       metrics,
       ready,
       pages: auth.pages,
       notFound: auth.notFound,
       accessOf: options.accessOf ?? auth.accessOf,
     });
-    const unready = (): void => void (stopping = true);
+    const unready = (): void => {
+      stopping = true;
+      // They would keep the socket open for ever.
+      void hub.close();
+    };
     return {
       config,
       engine,

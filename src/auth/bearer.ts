@@ -18,8 +18,12 @@ import type { Revision } from './revision.ts';
 import { parseScopes, permits, type Scope } from './smart/scope.ts';
 
 export interface Bearer {
-  /** At once where the token is remembered. @throws FhirError 401; 503 when the database cannot be asked */
-  accessOf(header: (name: string) => string | undefined): Access | Promise<Access>;
+  /**
+   * At once where the token is remembered.
+   * @param inUse whether this is activity of the session: that a stream stays open is none
+   * @throws FhirError 401; 503 when the database cannot be asked
+   */
+  accessOf(header: (name: string) => string | undefined, inUse?: boolean): Access | Promise<Access>;
 }
 
 export interface BearerOptions {
@@ -140,9 +144,9 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
     return entry;
   };
 
-  const use = (entry: Known): Access => {
+  const use = (entry: Known, inUse: boolean): Access => {
     const { sessionUid } = entry;
-    if (sessionUid !== undefined) {
+    if (inUse && sessionUid !== undefined) {
       const now = performance.now();
       if (now - entry.touchedAt > TOUCH_MS) {
         entry.touchedAt = now;
@@ -153,20 +157,20 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
   };
 
   /** Requests that bring the same token at the same time ask once; but not those that came after a change. */
-  const ask = async (tokenHash: string): Promise<Access> => {
+  const ask = async (tokenHash: string, inUse: boolean): Promise<Access> => {
     const current = revision.current();
-    if (current === undefined) return use(await load(tokenHash));
+    if (current === undefined) return use(await load(tokenHash), inUse);
     const key = `${tokenHash} ${current}`;
     let loading = asked.get(key);
     if (!loading) {
       loading = load(tokenHash).finally(() => asked.delete(key));
       asked.set(key, loading);
     }
-    return use(await loading);
+    return use(await loading, inUse);
   };
 
   return {
-    accessOf(header) {
+    accessOf(header, inUse = true) {
       const authorization = header('authorization');
       if (authorization === undefined) return anonymous;
       const token = SCHEME.exec(authorization)?.[1];
@@ -175,10 +179,10 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
       const tokenHash = hash('sha256', token, 'base64url');
       const entry = known.get(tokenHash);
       if (entry) {
-        if (entry.revision === revision.current() && entry.until > clock.now()) return use(entry);
+        if (entry.revision === revision.current() && entry.until > clock.now()) return use(entry, inUse);
         known.delete(tokenHash);
       }
-      return ask(tokenHash);
+      return ask(tokenHash, inUse);
     },
   };
 }

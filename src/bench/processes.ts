@@ -18,6 +18,8 @@ export interface RunningServer {
   readonly pid: number;
   /** From the start of the process to the first `GET /readyz` that is answered with 200. */
   readonly readyAfterMs: number;
+  /** Resolves when it has ended, however it was. */
+  readonly ended: Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -74,12 +76,10 @@ export async function startServer(
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
+  const ended = once(child, 'exit');
   let printed = '';
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      printed = (printed + text).slice(-4000);
-      if (process.env['TEE']) process.stderr.write(text);
-    });
+    stream.setEncoding('utf8').on('data', (text: string) => (printed = (printed + text).slice(-4000)));
   for (;;) {
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`the server ended at its start:\n${printed}`);
@@ -98,10 +98,11 @@ export async function startServer(
     port,
     pid: child.pid ?? 0,
     readyAfterMs: performance.now() - started,
+    ended,
     stop: async () => {
-      if (child.exitCode !== null) return;
+      if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGTERM');
-      await once(child, 'exit');
+      await ended;
     },
   };
 }

@@ -1,9 +1,7 @@
 /** Forgets outbox rows that were relayed a week ago; dead ones stay for a person to look at. */
 import type { JobDeclaration } from '../platform/job.ts';
-import { sweepOutbox } from '../platform/outbox.ts';
+import { OUTBOX_DAYS, sweepOutbox } from '../platform/outbox.ts';
 import type { JobContext } from '../job-context.ts';
-
-const DAYS = 7;
 
 export default {
   name: 'sweep-outbox',
@@ -12,6 +10,6 @@ export default {
   retries: 3,
   backoffMs: 60_000,
   async run({ database }, { log }) {
-    log.info('Outbox swept', { count: await sweepOutbox(database, DAYS) });
+    log.info('Outbox swept', { count: await sweepOutbox(database, OUTBOX_DAYS) });
   },
 } satisfies JobDeclaration<JobContext>;

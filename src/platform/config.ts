@@ -173,6 +173,11 @@ const SETTINGS = {
     '20000',
     'Most rows that a search may re-check in memory before it is refused as too costly.',
   ),
+  LIMIT_EVENT_STREAMS: setting(
+    integer(1, 100_000),
+    '1000',
+    'Most streams of `/events` that a process has open at once.',
+  ),
   STATEMENT_TIMEOUT_MS: setting(integer(100, 600_000), '5000', 'Longest run of one SQL statement, in milliseconds.'),
 } as const;
 
@@ -214,6 +219,8 @@ export interface Config {
   readonly worker: boolean;
   readonly slotHorizonDays: number;
   readonly limits: Limits;
+  /** Streams of events open at once. */
+  readonly eventStreams: number;
   readonly statementTimeoutMs: number;
   /** 32 bytes in base64; undefined: a file of the data folder. */
   readonly rootKey: string | undefined;
@@ -291,6 +298,7 @@ export function loadConfig(env: Environment): Config {
       includes: values.LIMIT_INCLUDES,
       candidates: values.LIMIT_CANDIDATES,
     },
+    eventStreams: values.LIMIT_EVENT_STREAMS,
     statementTimeoutMs: values.STATEMENT_TIMEOUT_MS,
     rootKey: values.ROOT_KEY,
     identity: {

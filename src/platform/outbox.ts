@@ -14,6 +14,9 @@ export interface OutboxRow {
   readonly attempts: number;
 }
 
+/** How long rows are kept that are done. */
+export const OUTBOX_DAYS = 7;
+
 /** Claims after which a row is given up. */
 const ATTEMPTS = 10;
 

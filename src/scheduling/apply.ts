@@ -2,6 +2,7 @@
  * What changes of appointments do to the rows of time, as the one statement that the database runs for them. The constraint there decides every race.
  * @see https://www.postgresql.org/docs/18/ddl-constraints.html#DDL-CONSTRAINTS-EXCLUSION
  */
+import type { Actor } from './actor.ts';
 import { capRows, type CapRow } from './caps.ts';
 import type { Directory } from './directory.ts';
 import { MINUTE } from './model/dates.ts';
@@ -34,7 +35,18 @@ interface OccupancyRow {
   readonly force: 'override' | 'warn' | null;
 }
 
-function rowsOf(visit: Visit, forgivesPatients: boolean): OccupancyRow[] {
+/**
+ * Whether the visit is where it is over the rules. A reason given for one time, or one actor, is none for another.
+ * @param actor undefined: the time
+ */
+function isOverridden(visit: Visit, before: Visit | undefined, actor?: Actor): boolean {
+  if (visit.overrideReason === undefined) return false;
+  if (!before || before.overrideText !== visit.overrideText) return true;
+  const sameTime = before.start === visit.start && before.end === visit.end;
+  return sameTime && (!actor || [...before.actors, ...before.patients].some((a) => a.key === actor.key));
+}
+
+function rowsOf(visit: Visit, was: Visit | undefined, forgivesPatients: boolean): OccupancyRow[] {
   const { start, end, offer } = visit;
   if (!visit.holds || start === undefined || end === undefined) return [];
   const { before = 0, after = 0 } = offer?.parameters ?? {};
@@ -43,7 +55,6 @@ function rowsOf(visit: Visit, forgivesPatients: boolean): OccupancyRow[] {
     tentative: visit.status === 'pending',
     expires: visit.expires === undefined ? null : iso(visit.expires),
   };
-  const override = visit.overrideReason === undefined ? null : 'override';
   const capacity = capacityAt(offer, start);
   return [
     ...visit.actors.map(
@@ -55,7 +66,7 @@ function rowsOf(visit: Visit, forgivesPatients: boolean): OccupancyRow[] {
           start: iso(start - before * MINUTE),
           end: iso(end + after * MINUTE),
           capacity,
-          force: override,
+          force: isOverridden(visit, was, a) ? 'override' : null,
         }) as const,
     ),
     ...visit.patients.map(
@@ -67,7 +78,7 @@ function rowsOf(visit: Visit, forgivesPatients: boolean): OccupancyRow[] {
           start: iso(start),
           end: iso(end),
           capacity: 1,
-          force: override ?? (forgivesPatients ? 'warn' : null),
+          force: isOverridden(visit, was, p) ? 'override' : forgivesPatients ? 'warn' : null,
         }) as const,
     ),
   ];
@@ -147,8 +158,8 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
   const holds: object[] = [];
   const spans: Span[] = [];
   for (const { id, before, after, forgivesPatients, mostHolds } of changes) {
-    const was = before ? rowsOf(before, forgivesPatients) : [];
-    const is = after ? rowsOf(after, forgivesPatients) : [];
+    const was = before ? rowsOf(before, before, forgivesPatients) : [];
+    const is = after ? rowsOf(after, before, forgivesPatients) : [];
     // A pending one may have run out, and its rows be gone.
     if (keepsTime(was, is) && before?.status !== 'pending') continue;
     if (before) leave.push(id);
@@ -162,9 +173,10 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
           appointment: id,
           patient: after.patients[0]?.reference ?? null,
           expires: iso(after.expires),
-          most: before?.expires === undefined ? (mostHolds ?? null) : null,
+          most: mostHolds ?? null,
         });
-      if (after.offer && after.overrideReason === undefined && !stays)
+      const judged = !stays && !isOverridden(after, before);
+      if (after.offer && judged)
         caps.push(
           ...capRows(
             after.offer,
@@ -172,7 +184,7 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
             after.patients.map((p) => p.reference),
           ),
         );
-      if (after.overrideReason === undefined && !stays)
+      if (judged)
         visits.push({
           appointment: id,
           schedules: after.schedules,
@@ -185,7 +197,8 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
     spans.push(...spansOf(directory, before), ...spansOf(directory, after));
   }
   return {
-    revision: rows.length > 0 ? directory.revision : null,
+    // Slots are restated by the rules, too: by old ones they would have a status that nobody corrects.
+    revision: rows.length + spans.length > 0 ? directory.revision : null,
     leave,
     freed: [...freed],
     locks: [...new Set([...freed, ...rows.map((r) => r.actor)].map(lockOf))].sort((a, b) => a - b),

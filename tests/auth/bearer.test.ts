@@ -415,6 +415,17 @@ describe('what is remembered', () => {
     await expect(bearer.accessOf(header(token))).rejects.toMatchObject({ status: 401 });
   });
 
+  test('to look at a token is no activity of its session, unless it is used', async () => {
+    const { token } = await granted(await patientOf(), 'launch/patient online_access patient/*.rs');
+    const touched: string[] = [];
+    const noted = (uid: string): Promise<void> => Promise.resolve(void touched.push(uid));
+    const bearer = createBearer(first.kairos.identity, { revision: { current: () => 1 }, touch: noted });
+    for (let i = 0; i < 3; i++) await bearer.accessOf(header(token), false);
+    expect(touched).toEqual([]);
+    await bearer.accessOf(header(token));
+    expect(touched).toHaveLength(1);
+  });
+
   test('what was read while something changed is not kept', async () => {
     let asked = 0;
     const bearer = createBearer(first.kairos.identity, { revision: { current: () => asked++ }, touch });

@@ -98,6 +98,21 @@ test('SIGTERM lets the requests that run come to their end, takes no new ones, a
   expect(await server.ended).toBe(0);
 });
 
+test('SIGTERM ends streams of events at once, with what to go on from', async () => {
+  const server = start();
+  const response = await fetch(new URL('/events', await server.base));
+  expect(response.status).toBe(200);
+  const reading = response.text();
+  const since = performance.now();
+  server.signal('SIGTERM');
+  const text = await reading;
+  expect(performance.now() - since).toBeLessThan(2_000);
+  expect(text).toContain('event: end\ndata: {"reason":"shutdown"');
+  expect(text).toMatch(/^id: .+$/m);
+  expect(await server.ended).toBe(0);
+  expect(performance.now() - since).toBeLessThan(15_000);
+});
+
 test('a port in use: one sentence, exit code 1', async () => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));

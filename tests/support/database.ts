@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
+import { urlOf } from '../../src/bench/processes.ts';
 import type { DatabaseRoles } from '../../src/platform/embedded-postgres.ts';
 
 export interface TestDatabase extends DatabaseRoles {
@@ -32,6 +33,4 @@ export async function createTestDatabase(from?: string): Promise<TestDatabase> {
   };
 }
 
-/** A connection as a URL; the host is a folder of sockets. */
-export const urlOf = ({ user, password, host, port, database }: pg.ClientConfig): string =>
-  `postgres://${encodeURIComponent(user ?? '')}:${encodeURIComponent(typeof password === 'string' ? password : '')}@localhost/${database ?? ''}?host=${encodeURIComponent(host ?? '')}&port=${port ?? 5432}`;
+export { urlOf };

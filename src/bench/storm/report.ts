@@ -14,7 +14,7 @@ const some = (title: string, list: readonly string[]): string[] =>
   list.length === 0 ? [] : [`${title}: ${list.length}`, ...list.slice(0, SHOWN).map((line) => `  ${line}`)];
 
 export function reportOf(
-  { tally, verdict, miscounted, seconds }: StormResult,
+  { tally, verdict, miscounted, seconds, cpuMs }: StormResult,
   checks: readonly CheckResult[],
   deadlocks: number,
 ): Report {
@@ -23,8 +23,12 @@ export function reportOf(
   const lines = [
     `${tally.attempts} attempts in ${seconds.toFixed(1)} s: ${Math.round(tally.attempts / seconds)} a second; ${won} succeeded, ${lost} came too late`,
     `latency: p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, at most ${most.toFixed(0)} ms`,
+    ...(cpuMs > 0
+      ? [`processor time of the servers and PostgreSQL: ${(cpuMs / tally.attempts).toFixed(1)} ms an attempt`]
+      : []),
     ...tally.lines(),
     `deadlocks: ${deadlocks}`,
+    ...[...tally.samples].filter(([key]) => key.endsWith(', rule')).map(([key, text]) => `  ${key}: ${text}`),
   ];
   const samples = (of: string): string[] =>
     [...tally.samples].filter(([key]) => key.endsWith(`, ${of}`)).map(([key, text]) => `${key}: ${text}`);

@@ -19,6 +19,10 @@ export interface StormOptions {
   readonly rounds: number;
   readonly random: () => number;
   readonly say: (line: string) => void;
+  /** Days from now on which it begins; each needs some of its own. */
+  readonly firstDay?: number;
+  /** Processor time so far. */
+  readonly cpu?: () => number;
 }
 
 export interface StormResult {
@@ -27,6 +31,8 @@ export interface StormResult {
   /** Times that had another number of winners than they had room for. */
   readonly miscounted: readonly string[];
   readonly seconds: number;
+  /** Processor time of the servers and of PostgreSQL; 0 where it cannot be told. */
+  readonly cpuMs: number;
 }
 
 /** How many times are fought for, and the share of the attempts. */
@@ -67,12 +73,13 @@ async function arenaOf({ wire, ports: [port = 0], people }: StormOptions, times:
 }
 
 export async function storm(options: StormOptions): Promise<StormResult> {
-  const { wire, ports, people, attempts, rounds, random, say } = options;
+  const { wire, ports, people, attempts, rounds, random, say, cpu = () => 0, firstDay = FIRST_DAY } = options;
   const history = new History();
   const tally = new Tally();
   const clients = people.all.map((who, n) => createStormClient(n, who, { wire, ports, history, tally, random }));
   const began = performance.now();
-  let day = FIRST_DAY;
+  const cpuBefore = cpu();
+  let day = firstDay;
   for (const [hot, share] of PHASES) {
     const arena = await arenaOf(options, hotTimes(hot, day++));
     const limit = tally.attempts + Math.round(attempts * share);
@@ -102,8 +109,9 @@ export async function storm(options: StormOptions): Promise<StormResult> {
     done += alone.length;
   }
   const seconds = (performance.now() - began) / 1000;
+  const cpuMs = cpu() - cpuBefore;
   // What was abandoned runs out.
   await sleep(2_500);
   await Promise.all(clients.map((client) => client.sweep()));
-  return { tally, verdict: history.verdict(), miscounted, seconds };
+  return { tally, verdict: history.verdict(), miscounted, seconds, cpuMs };
 }

@@ -51,6 +51,10 @@ export interface EdgeOptions {
 const METHODS: ReadonlySet<string> = new Set<Method>(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
 const REQUEST_ID = /^[\w.:-]{1,64}$/;
 
+/** The client's own, where it is one. @param given the header X-Request-Id */
+export const requestIdOf = (given: string | undefined): string =>
+  given !== undefined && REQUEST_ID.test(given) ? given : newId();
+
 class Context implements RequestContext {
   readonly events: ContextEvent[] = [];
   readonly requestId: string;
@@ -122,8 +126,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
           return typeof value === 'string' ? value : value?.join(', ');
         }
       : (name: string): string | undefined => request.headers.get(name) ?? undefined;
-    const given = header('x-request-id');
-    const requestId = given !== undefined && REQUEST_ID.test(given) ? given : newId();
+    const requestId = requestIdOf(header('x-request-id'));
     const { method } = request;
     const rendering = {
       requestId,

@@ -71,6 +71,7 @@ const outboxEntity = () =>
       attempts: p.integer().default(0),
       created_at: p.datetime(3).fieldName('created_at').defaultRaw('now()'),
       available_at: p.datetime(3).fieldName('available_at').defaultRaw('now()'),
+      xid: p.type('xid8').columnType('xid8').defaultRaw('pg_current_xact_id()'),
       error: p.text().nullable(),
     },
     [
@@ -78,6 +79,7 @@ const outboxEntity = () =>
         name: 'outbox_pending',
         statement: `create index "outbox_pending" on "outbox" ("available_at", "id") where "status" = 'pending'`,
       },
+      { name: 'outbox_event', statement: `create index "outbox_event" on "outbox" ("xid") where "topic" = 'event'` },
       {
         name: 'outbox_unsettled',
         statement: `create index "outbox_unsettled" on "outbox" ("status", "available_at", "id") where "status" in ('sent', 'dead')`,
