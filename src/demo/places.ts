@@ -1,18 +1,8 @@
 /** The demo clinic's organizations, sites, services and prices. */
 import type { ChargeItemDefinition, Endpoint, HealthcareService, Location, Organization } from '@medplum/fhirtypes';
 import { CHICAGO, NEW_YORK, type Town } from './names.ts';
-import {
-  DURATION_EXTENSION,
-  TIMEZONE_EXTENSION,
-  concept,
-  dollars,
-  hl7,
-  identifier,
-  meta,
-  phone,
-  reference,
-  snomed,
-} from './terms.ts';
+import { holidaysOf, parametersOf, type Booking, type Holiday } from './rules.ts';
+import { TIMEZONE_EXTENSION, concept, dollars, hl7, identifier, meta, phone, reference, snomed } from './terms.ts';
 
 /** A place where patients are seen. */
 export interface Site {
@@ -41,7 +31,7 @@ type Pair = readonly [code: string, display: string];
 interface OfferRow {
   readonly key: string;
   readonly name: string;
-  readonly minutes: number;
+  readonly booking: Booking;
   readonly price: number;
   readonly patients: Offer['patients'];
   readonly referred: boolean;
@@ -55,7 +45,13 @@ const OFFERS: readonly OfferRow[] = [
   {
     key: 'family',
     name: 'Family medicine visit',
-    minutes: 20,
+    booking: {
+      duration: 20,
+      cap: { of: 'patient', per: 'day', limit: 1 },
+      cancelNotice: [2, 'h'],
+      selfCheckIn: 30,
+      noShowAfter: 60,
+    },
     price: 140,
     patients: 'adults',
     referred: false,
@@ -73,7 +69,7 @@ const OFFERS: readonly OfferRow[] = [
   {
     key: 'pediatrics',
     name: 'Child and adolescent visit',
-    minutes: 30,
+    booking: { duration: 30, selfCheckIn: 30, noShowAfter: 60 },
     price: 155,
     patients: 'children',
     referred: false,
@@ -90,7 +86,7 @@ const OFFERS: readonly OfferRow[] = [
   {
     key: 'cardiology',
     name: 'Cardiology consultation',
-    minutes: 30,
+    booking: { duration: 30, mode: 'pending', notice: { channel: 'patient', value: 1, unit: 'd' } },
     price: 290,
     patients: 'adults',
     referred: true,
@@ -107,7 +103,7 @@ const OFFERS: readonly OfferRow[] = [
   {
     key: 'dermatology',
     name: 'Dermatology consultation',
-    minutes: 20,
+    booking: { duration: 20, interval: 30, bufferAfter: 10 },
     price: 210,
     patients: 'adults',
     referred: true,
@@ -124,7 +120,7 @@ const OFFERS: readonly OfferRow[] = [
   {
     key: 'gynecology',
     name: "Women's health visit",
-    minutes: 30,
+    booking: { duration: 30, cancelNotice: [1, 'd'], lateCancel: [2, 'd'] },
     price: 230,
     patients: 'women',
     referred: false,
@@ -140,7 +136,7 @@ const OFFERS: readonly OfferRow[] = [
   {
     key: 'orthopedics',
     name: 'Orthopedic consultation',
-    minutes: 30,
+    booking: { duration: 30, cap: { of: 'provider', per: 'day', limit: 12 }, noShowAfter: 30 },
     price: 265,
     patients: 'adults',
     referred: true,
@@ -157,7 +153,7 @@ const OFFERS: readonly OfferRow[] = [
   {
     key: 'psychiatry',
     name: 'Psychiatry session',
-    minutes: 60,
+    booking: { duration: 50, interval: 60, bufferAfter: 10, staffOnly: true, noFrontDesk: true },
     price: 320,
     patients: 'adults',
     referred: true,
@@ -173,7 +169,7 @@ const OFFERS: readonly OfferRow[] = [
   {
     key: 'physiotherapy',
     name: 'Physiotherapy session',
-    minutes: 45,
+    booking: { duration: 45, horizonDays: 45 },
     price: 110,
     patients: 'adults',
     referred: true,
@@ -185,6 +181,18 @@ const OFFERS: readonly OfferRow[] = [
       ['45326000', 'Shoulder pain'],
       ['72696002', 'Knee rehabilitation'],
     ],
+  },
+  {
+    key: 'back-class',
+    name: 'Back class',
+    booking: { duration: 60, capacity: 8, notice: { channel: 'patient', value: 12, unit: 'h' } },
+    price: 35,
+    patients: 'adults',
+    referred: false,
+    category: ['34', 'Allied Health'],
+    type: ['65', 'Physiotherapy'],
+    specialty: ['722138006', 'Physiotherapy'],
+    reasons: [['161891005', 'Back pain']],
   },
 ];
 
@@ -206,7 +214,19 @@ const PAYERS: readonly (readonly [key: string, name: string])[] = [
   ['evergreen', 'Evergreen Employers’ Health Fund (fictional)'],
 ];
 
+const yearly = (day: string, name: string): Holiday => ({ date: `2026-${day}`, name, yearly: true });
+const HOLIDAYS: readonly Holiday[] = [
+  yearly('01-01', "New Year's Day"),
+  yearly('07-04', 'Independence Day'),
+  yearly('12-25', 'Christmas Day'),
+  { date: '2026-11-26', name: 'Thanksgiving Day', yearly: false },
+  { date: '2027-05-31', name: 'Memorial Day', yearly: false },
+  { date: '2027-09-06', name: 'Labor Day', yearly: false },
+  { date: '2027-11-25', name: 'Thanksgiving Day', yearly: false },
+];
+
 const SITES: readonly {
+  readonly holidays: readonly Holiday[];
   readonly key: string;
   readonly name: string;
   readonly line: string;
@@ -223,6 +243,7 @@ const SITES: readonly {
     town: NEW_YORK[0],
     towns: NEW_YORK,
     position: [-73.9851, 40.7549],
+    holidays: HOLIDAYS,
   },
   {
     key: 'brooklyn',
@@ -232,6 +253,7 @@ const SITES: readonly {
     town: NEW_YORK[1] ?? NEW_YORK[0],
     towns: NEW_YORK,
     position: [-73.9902, 40.6933],
+    holidays: HOLIDAYS,
   },
   {
     key: 'chicago',
@@ -241,13 +263,14 @@ const SITES: readonly {
     town: CHICAGO[0],
     towns: CHICAGO,
     position: [-87.6278, 41.8827],
+    holidays: [...HOLIDAYS, yearly('02-12', "Lincoln's Birthday")],
   },
 ];
 
 const DEPARTMENTS: readonly (readonly [key: string, name: string, offers: readonly string[]])[] = [
   ['primary-care', 'Department of Primary Care', ['family', 'pediatrics', 'gynecology']],
   ['specialty', 'Department of Specialty Medicine', ['cardiology', 'dermatology', 'psychiatry']],
-  ['motion', 'Department of Orthopedics and Rehabilitation', ['orthopedics', 'physiotherapy']],
+  ['motion', 'Department of Orthopedics and Rehabilitation', ['orthopedics', 'physiotherapy', 'back-class']],
 ];
 
 const organizationType = (code: string, display: string) => [hl7('organization-type', code, display)];
@@ -257,7 +280,7 @@ function siteOf(prefix: string, clinic: Organization, row: (typeof SITES)[number
     resourceType: 'Location',
     id: `${prefix}-site-${row.key}`,
     meta: meta('location'),
-    extension: [{ url: TIMEZONE_EXTENSION, valueCode: row.zone }],
+    extension: [{ url: TIMEZONE_EXTENSION, valueCode: row.zone }, ...holidaysOf(row.holidays)],
     identifier: [identifier('site', row.key.toUpperCase())],
     status: 'active',
     name: row.name,
@@ -287,12 +310,7 @@ function offerOf(prefix: string, department: Organization, sites: readonly Site[
     resourceType: 'HealthcareService',
     id: `${prefix}-service-${row.key}`,
     meta: meta(),
-    extension: [
-      {
-        url: DURATION_EXTENSION,
-        valueDuration: { value: row.minutes, unit: 'min', system: 'http://unitsofmeasure.org', code: 'min' },
-      },
-    ],
+    extension: [parametersOf(row.booking)],
     identifier: [identifier('service', row.key)],
     active: true,
     providedBy: reference(department, department.name),
@@ -313,13 +331,13 @@ function offerOf(prefix: string, department: Organization, sites: readonly Site[
     meta: meta(),
     url: `https://kairos.example/fhir/ChargeItemDefinition/${prefix}-${row.key}`,
     version: '1',
-    title: `${row.name}, ${row.minutes} minutes`,
+    title: `${row.name}, ${row.booking.duration} minutes`,
     status: 'active',
     code: concept('https://kairos.example/fhir/CodeSystem/charge', row.key, row.name),
     propertyGroup: [{ priceComponent: [{ type: 'base', amount: dollars(row.price) }] }],
   };
-  const { key, minutes, price, patients, referred, reasons } = row;
-  return { key, service, definition, minutes, price, patients, referred, reasons };
+  const { key, price, patients, referred, reasons } = row;
+  return { key, service, definition, minutes: row.booking.duration, price, patients, referred, reasons };
 }
 
 /** @param prefix start of every id */
