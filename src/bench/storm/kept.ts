@@ -7,6 +7,7 @@ import { startServer } from '../processes.ts';
 
 export interface Kept {
   readonly name: string;
+  runs(): boolean;
   /** SIGKILL, if it runs just now. @returns whether it did */
   kill(): boolean;
   /** Ends it for good, in order. */
@@ -44,9 +45,11 @@ function keep(name: string, start: () => Promise<Started>): Kept & { readonly fi
   return {
     name,
     first: first.promise,
+    runs: () => running !== undefined,
     kill() {
       if (!running) return false;
       process.kill(running.pid, 'SIGKILL');
+      running = undefined;
       return true;
     },
     async stop() {
