@@ -132,7 +132,7 @@ function keepsTime(before: OccupancyRow[], after: OccupancyRow[]): boolean {
 
 /** The parameter of `scheduling_apply`. */
 export interface Apply {
-  readonly revision: string | null;
+  readonly revision: string;
   readonly leave: readonly string[];
   readonly freed: readonly string[];
   readonly caps: readonly CapRow[];
@@ -191,7 +191,7 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
     spans.push(...spansOf(directory, before), ...spansOf(directory, after));
   }
   return {
-    revision: rows.length > 0 ? directory.revision : null,
+    revision: directory.revision,
     leave,
     freed: [...freed],
     caps,
