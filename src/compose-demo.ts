@@ -69,6 +69,9 @@ export async function loadDemo(kairos: Kairos): Promise<number | undefined> {
   await mark(kairos, 'loading');
   const { seedDemo } = await import('./demo/seed.ts');
   const { created } = await seedDemo(engine, { seed: config.demoSeed });
+  // Free times are there from the first look on; later the job keeps them.
+  const { generateSlots } = await import('./scheduling/generate.ts');
+  await generateSlots(kairos.scheduling.parts, {});
   await people(kairos);
   return created;
 }

@@ -47,13 +47,11 @@ function passwordOf({ keys }: Pick<AuthParts, 'keys'>, email: string): string {
   return `${word(0)}-${word(4)}-${word(8)}-${String(digest.readUInt32BE(12) % 10_000).padStart(4, '0')}`;
 }
 
-const ANY_DAY = { start: '2026-01-01', end: '2026-12-31' };
-
 /** Those of the clinic with this seed. */
 function people(seed: number): readonly DemoPerson[] {
   const prefix = `demo${seed}`;
   const places = makePlaces(prefix);
-  const physicians = makeStaff(prefix, seed, places, ANY_DAY).filter((p) => p.offer.key !== 'physiotherapy');
+  const physicians = makeStaff(prefix, seed, places).filter((p) => p.offer.key !== 'physiotherapy');
   const all = makePatients(prefix, seed, 60, places);
   const adults = all.filter((p) => !p.child).slice(0, 3);
   const child = all.find((p) => p.child && p.related);

@@ -1,8 +1,13 @@
 /** Times of the demo clinic: wall-clock hours at a site become instants, right on the days when clocks change too. */
 import { Temporal } from 'temporal-polyfill';
+import { windowsOf } from '../scheduling/model/availability.ts';
+import { addDays } from '../scheduling/model/dates.ts';
+import { DEFAULT_PARAMETERS, WEEKDAYS, type Calendar } from '../scheduling/model/rules.ts';
+import { candidateStarts } from '../scheduling/model/starts.ts';
+import { zoneNamed } from '../scheduling/model/zone.ts';
 import { DAYS, type Hours } from './staff.ts';
 
-/** A time that can be booked; instants carry the site's offset, as FHIR writes them. */
+/** A time that is offered; instants carry the site's offset, as FHIR writes them. */
 export interface Time {
   readonly start: string;
   readonly end: string;
@@ -32,38 +37,52 @@ export function weekdays(today: string, before: number, after: number): Day[] {
   return days;
 }
 
-const written = (zoned: Temporal.ZonedDateTime): string =>
-  zoned.toString({ timeZoneName: 'never', smallestUnit: 'second' });
+const minutesOf = (time: string): number => Number(time.slice(0, 2)) * 60 + Number(time.slice(3));
 
-/** `minutes` from each other, as many as fit before and after lunch. */
-export function timesOf(date: string, zone: string, hours: Hours, minutes: number): Time[] {
-  const at = (time: string): Temporal.ZonedDateTime =>
-    Temporal.PlainDate.from(date).toZonedDateTime({ timeZone: zone, plainTime: time });
-  const half = (from: string, to: string, afternoon: boolean): Time[] => {
-    const limit = at(to).epochMilliseconds;
-    const times: Time[] = [];
-    let start = at(from);
-    for (;;) {
-      const end = start.add({ minutes });
-      if (end.epochMilliseconds > limit) return times;
-      const label = `${new Date(start.epochMilliseconds).toISOString().slice(0, 16).replace(/[-:]/g, '')}Z`;
-      times.push({ start: written(start), end: written(end), label, afternoon });
-      start = end;
-    }
+/** Times that the rules offer and that do not overlap, as many as fit before and after lunch. */
+export function timesOf(date: string, zone: string, hours: Hours, minutes: number, interval = minutes): Time[] {
+  const place = zoneNamed(zone);
+  const day: Calendar = {
+    zone,
+    rules: [
+      {
+        id: 'week',
+        days: WEEKDAYS,
+        start: minutesOf(hours.from),
+        end: minutesOf(hours.to),
+        breaks: [{ start: minutesOf(hours.lunchFrom), end: minutesOf(hours.lunchTo) }],
+        everyWeeks: 1,
+      },
+    ],
+    overrides: [],
+    holidays: [],
+    notAvailable: [],
+    weekStart: 'mon',
   };
-  return [...half(hours.from, hours.lunchFrom, false), ...half(hours.lunchTo, hours.to, true)];
+  const lunch = place.instantOf(date, minutesOf(hours.lunchTo), 'start');
+  const times: Time[] = [];
+  let free = 0;
+  for (const window of windowsOf(day, date)) {
+    for (const start of candidateStarts(window, { ...DEFAULT_PARAMETERS, duration: minutes, interval })) {
+      if (start < free) continue;
+      free = start + minutes * 60_000;
+      const label = `${new Date(start).toISOString().slice(0, 16).replace(/[-:]/g, '')}Z`;
+      times.push({ start: place.format(start), end: place.format(free), label, afternoon: start >= lunch });
+    }
+  }
+  return times;
 }
 
 /** An instant moved by whole days and hours, in UTC: when something was written down. */
 export const earlier = (instant: string, days: number, hours: number): string =>
   new Date(Date.parse(instant) - (days * 24 + hours) * 3_600_000).toISOString();
 
-/** First and last instant of a span of days, in UTC. */
-export const spanOf = (
-  today: string,
-  before: number,
-  after: number,
-): { readonly start: string; readonly end: string } => {
-  const origin = Temporal.PlainDate.from(today);
-  return { start: origin.subtract({ days: before }).toString(), end: origin.add({ days: after }).toString() };
-};
+/** A written instant some minutes later, at the same offset. */
+export function later(instant: string, minutes: number): string {
+  const offset = instant.slice(19);
+  const local = new Date(Date.parse(`${instant.slice(0, 19)}Z`) + minutes * 60_000);
+  return local.toISOString().slice(0, 19) + offset;
+}
+
+/** The date some days after an instant or a date. */
+export const dayAfter = (instant: string, days: number): string => addDays(instant.slice(0, 10), days);

@@ -3,7 +3,7 @@
  * A pure function of a number and a date; ids are made of the number, so that another run names the same things.
  */
 import type { Resource } from '@medplum/fhirtypes';
-import { spanOf, weekdays } from './calendar.ts';
+import { weekdays } from './calendar.ts';
 import { makePatients } from './patients.ts';
 import { makePlaces } from './places.ts';
 import { makeStaff } from './staff.ts';
@@ -19,12 +19,12 @@ export const DEFAULT_SEED = 1;
 /**
  * Every resource of the clinic, each after those that it refers to.
  * @param seed whole number; the start of every id (`demo1-`)
- * @param today `YYYY-MM-DD`: slots and visits lie from a week before to four weeks after it
+ * @param today `YYYY-MM-DD`: visits lie from a week before to four weeks after it
  */
 export function* demoClinic(seed: number, today: string): Generator<Resource> {
   const prefix = `demo${seed}`;
   const places = makePlaces(prefix);
-  const posts = makeStaff(prefix, seed, places, spanOf(today, DAYS_BEFORE, DAYS_AFTER));
+  const posts = makeStaff(prefix, seed, places);
   const people = makePatients(prefix, seed, PATIENTS, places);
 
   yield* places.endpoints;

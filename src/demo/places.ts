@@ -1,18 +1,15 @@
 /** The demo clinic's organizations, sites, services and prices. */
-import type { ChargeItemDefinition, Endpoint, HealthcareService, Location, Organization } from '@medplum/fhirtypes';
+import type {
+  ChargeItemDefinition,
+  Endpoint,
+  Extension,
+  HealthcareService,
+  Location,
+  Organization,
+} from '@medplum/fhirtypes';
+import { HOLIDAY, PARAMETERS } from '../scheduling/urls.ts';
 import { CHICAGO, NEW_YORK, type Town } from './names.ts';
-import {
-  DURATION_EXTENSION,
-  TIMEZONE_EXTENSION,
-  concept,
-  dollars,
-  hl7,
-  identifier,
-  meta,
-  phone,
-  reference,
-  snomed,
-} from './terms.ts';
+import { TIMEZONE_EXTENSION, concept, dollars, hl7, identifier, meta, phone, reference, snomed } from './terms.ts';
 
 /** A place where patients are seen. */
 export interface Site {
@@ -27,6 +24,10 @@ export interface Offer {
   readonly service: HealthcareService;
   readonly definition: ChargeItemDefinition;
   readonly minutes: number;
+  /** Minutes from one start to the next that may be. */
+  readonly interval: number;
+  /** Minutes that stay free after a visit. */
+  readonly after: number;
   readonly price: number;
   /** Who is seen: children, adults, or women only. */
   readonly patients: 'children' | 'adults' | 'women';
@@ -49,11 +50,31 @@ interface OfferRow {
   readonly type: Pair;
   readonly specialty: Pair;
   readonly reasons: Offer['reasons'];
+  /** How it is booked, besides its length. */
+  readonly rules?: readonly Extension[];
 }
+
+const length = (url: string, value: number, unit: 'min' | 'h' | 'd' = 'min'): Extension => ({
+  url,
+  valueDuration: { value, unit, system: 'http://unitsofmeasure.org', code: unit },
+});
+const notice = (value: number, unit: 'h' | 'd'): Extension => ({
+  url: 'minimumNotice',
+  extension: [{ url: 'channel', valueCode: 'patient' }, length('notice', value, unit)],
+});
+const cap = (of: string, per: string, limit: number): Extension => ({
+  url: 'cap',
+  extension: [
+    { url: 'of', valueCode: of },
+    { url: 'per', valueCode: per },
+    { url: 'limit', valuePositiveInt: limit },
+  ],
+});
 
 const OFFERS: readonly OfferRow[] = [
   {
     key: 'family',
+    rules: [notice(2, 'h'), length('lateCancel', 4, 'h'), cap('patient', 'day', 1)],
     name: 'Family medicine visit',
     minutes: 20,
     price: 140,
@@ -72,6 +93,7 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'pediatrics',
+    rules: [notice(1, 'h'), length('cancelNotice', 1, 'h')],
     name: 'Child and adolescent visit',
     minutes: 30,
     price: 155,
@@ -89,6 +111,7 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'cardiology',
+    rules: [notice(1, 'd'), length('lateCancel', 1, 'd'), { url: 'mode', valueCode: 'pending' }],
     name: 'Cardiology consultation',
     minutes: 30,
     price: 290,
@@ -106,6 +129,7 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'dermatology',
+    rules: [notice(4, 'h'), length('bufferAfter', 10), length('interval', 10)],
     name: 'Dermatology consultation',
     minutes: 20,
     price: 210,
@@ -123,6 +147,7 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'gynecology',
+    rules: [notice(2, 'h'), length('selfCheckIn', 30)],
     name: "Women's health visit",
     minutes: 30,
     price: 230,
@@ -139,6 +164,7 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'orthopedics',
+    rules: [notice(4, 'h'), length('noShowAfter', 24, 'h')],
     name: 'Orthopedic consultation',
     minutes: 30,
     price: 265,
@@ -156,6 +182,7 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'psychiatry',
+    rules: [{ url: 'channel', valueCode: 'staff' }, cap('new-patient', 'week', 3)],
     name: 'Psychiatry session',
     minutes: 60,
     price: 320,
@@ -172,6 +199,7 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'physiotherapy',
+    rules: [notice(2, 'h'), length('interval', 15)],
     name: 'Physiotherapy session',
     minutes: 45,
     price: 110,
@@ -250,6 +278,22 @@ const DEPARTMENTS: readonly (readonly [key: string, name: string, offers: readon
   ['motion', 'Department of Orthopedics and Rehabilitation', ['orthopedics', 'physiotherapy']],
 ];
 
+/** Days on which every site is closed. */
+const HOLIDAYS: readonly (readonly [date: string, name: string])[] = [
+  ['2026-01-01', "New Year's Day"],
+  ['2026-07-04', 'Independence Day'],
+  ['2026-12-25', 'Christmas Day'],
+];
+
+const holiday = ([valueDate, valueString]: (typeof HOLIDAYS)[number]): Extension => ({
+  url: HOLIDAY,
+  extension: [
+    { url: 'date', valueDate },
+    { url: 'name', valueString },
+    { url: 'yearly', valueBoolean: true },
+  ],
+});
+
 const organizationType = (code: string, display: string) => [hl7('organization-type', code, display)];
 
 function siteOf(prefix: string, clinic: Organization, row: (typeof SITES)[number], n: number): Site {
@@ -257,7 +301,7 @@ function siteOf(prefix: string, clinic: Organization, row: (typeof SITES)[number
     resourceType: 'Location',
     id: `${prefix}-site-${row.key}`,
     meta: meta('location'),
-    extension: [{ url: TIMEZONE_EXTENSION, valueCode: row.zone }],
+    extension: [{ url: TIMEZONE_EXTENSION, valueCode: row.zone }, ...HOLIDAYS.map(holiday)],
     identifier: [identifier('site', row.key.toUpperCase())],
     status: 'active',
     name: row.name,
@@ -287,12 +331,7 @@ function offerOf(prefix: string, department: Organization, sites: readonly Site[
     resourceType: 'HealthcareService',
     id: `${prefix}-service-${row.key}`,
     meta: meta(),
-    extension: [
-      {
-        url: DURATION_EXTENSION,
-        valueDuration: { value: row.minutes, unit: 'min', system: 'http://unitsofmeasure.org', code: 'min' },
-      },
-    ],
+    extension: [{ url: PARAMETERS, extension: [length('duration', row.minutes), ...(row.rules ?? [])] }],
     identifier: [identifier('service', row.key)],
     active: true,
     providedBy: reference(department, department.name),
@@ -319,7 +358,10 @@ function offerOf(prefix: string, department: Organization, sites: readonly Site[
     propertyGroup: [{ priceComponent: [{ type: 'base', amount: dollars(row.price) }] }],
   };
   const { key, minutes, price, patients, referred, reasons } = row;
-  return { key, service, definition, minutes, price, patients, referred, reasons };
+  const said = (url: string): number | undefined => row.rules?.find((e) => e.url === url)?.valueDuration?.value;
+  const interval = said('interval') ?? minutes;
+  const after = said('bufferAfter') ?? 0;
+  return { key, service, definition, minutes, interval, after, price, patients, referred, reasons };
 }
 
 /** @param prefix start of every id */

@@ -1,5 +1,6 @@
 /** The demo clinic's practitioners, where and when they work, and the schedules that say so. */
-import type { Location, Practitioner, PractitionerRole, Schedule } from '@medplum/fhirtypes';
+import type { Extension, Location, Practitioner, PractitionerRole, Schedule } from '@medplum/fhirtypes';
+import { AVAILABILITY } from '../scheduling/urls.ts';
 import { FAMILY, FEMALE, MALE } from './names.ts';
 import type { Offer, Places, Site } from './places.ts';
 import { seeded } from './random.ts';
@@ -35,7 +36,7 @@ export interface Post {
 
 const EARLY: Hours = { from: '08:00', lunchFrom: '12:00', lunchTo: '13:00', to: '16:00' };
 const MIDDLE: Hours = { from: '09:00', lunchFrom: '12:30', lunchTo: '13:30', to: '17:30' };
-const LATE: Hours = { from: '10:00', lunchFrom: '13:00', lunchTo: '13:45', to: '18:00' };
+const LATE: Hours = { from: '10:00', lunchFrom: '13:00', lunchTo: '14:00', to: '18:00' };
 
 const WEEK: readonly Day[] = DAYS;
 const FIRST_DAYS: readonly Day[] = ['mon', 'tue', 'wed'];
@@ -72,6 +73,30 @@ const ROSTER: readonly {
   { offer: 'physiotherapy', posts: [[1, WEEK, LATE]] },
 ];
 
+/** When somebody works, as a Schedule says it. */
+const availability = (days: readonly Day[], hours: Hours): Extension => ({
+  url: AVAILABILITY,
+  extension: [
+    {
+      id: 'week',
+      url: 'availableTime',
+      extension: [
+        ...days.map((valueCode) => ({ url: 'daysOfWeek', valueCode })),
+        { url: 'availableStartTime', valueTime: `${hours.from}:00` },
+        { url: 'availableEndTime', valueTime: `${hours.to}:00` },
+        {
+          url: 'break',
+          extension: [
+            { url: 'name', valueString: 'Lunch' },
+            { url: 'start', valueTime: `${hours.lunchFrom}:00` },
+            { url: 'end', valueTime: `${hours.lunchTo}:00` },
+          ],
+        },
+      ],
+    },
+  ],
+});
+
 /** Ten digits with the check digit of a US provider number; none that is issued starts with 9. @see https://hl7.org/fhir/us/core/StructureDefinition-us-core-practitioner.html */
 function fictionalNpi(n: number): string {
   const digits = `9${String(n).padStart(8, '0')}`;
@@ -83,15 +108,7 @@ function fictionalNpi(n: number): string {
   return digits + String((10 - (sum % 10)) % 10);
 }
 
-/**
- * @param horizon instants that the schedules cover
- */
-export function makeStaff(
-  prefix: string,
-  seed: number,
-  places: Places,
-  horizon: { readonly start: string; readonly end: string },
-): readonly Post[] {
+export function makeStaff(prefix: string, seed: number, places: Places): readonly Post[] {
   return ROSTER.flatMap((row, i): Post[] => {
     const offer = places.offers.find((o) => o.key === row.offer);
     if (!offer) throw new Error(`no service ${row.offer}`);
@@ -171,6 +188,7 @@ export function makeStaff(
         resourceType: 'Schedule',
         id: `${prefix}-schedule-${key}`,
         meta: meta(),
+        extension: [availability(days, hours)],
         identifier: [identifier('schedule', key)],
         active: true,
         serviceCategory: offer.service.category ?? [],
@@ -179,10 +197,10 @@ export function makeStaff(
         actor: [
           reference(practitioner, practitionerName),
           reference(role),
+          reference(room, room.name),
           reference(site.location, site.location.name),
           reference(offer.service, offer.service.name),
         ],
-        planningHorizon: { ...horizon },
         comment: `${offer.service.name ?? ''} with ${practitionerName} at ${site.location.name ?? ''}`,
       };
       return { key, practitioner, practitionerName, role, room, schedule, site, offer, days, hours, demand };

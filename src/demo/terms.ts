@@ -21,8 +21,6 @@ const DEMO_TAG: Coding = { system: `${OWN}/CodeSystem/data-origin`, code: 'demo'
 
 /** Standard extension for the time zone of a place. @see https://hl7.org/fhir/R4/extension-timezone.html */
 export const TIMEZONE_EXTENSION = 'http://hl7.org/fhir/StructureDefinition/timezone';
-/** Ours: how long a visit of a HealthcareService lasts, as a Duration in minutes. */
-export const DURATION_EXTENSION = `${OWN}/StructureDefinition/service-duration`;
 
 /** @param usCore name of the US Core profile that the resource follows */
 export const meta = (usCore?: string): Meta => ({

@@ -1,5 +1,5 @@
 /**
- * The demo clinic's slots and what became of them. A day depends on the seed and its date alone, so that a later run lays the same
+ * The demo clinic's visits and what became of them; free Slots are generated from the Schedules' rules. A day depends on the seed and its date alone, so that a later run lays the same
  * visits on the days that two runs share; only what time changes (booked, fulfilled) differs.
  */
 import type {
@@ -7,18 +7,22 @@ import type {
   Appointment,
   ChargeItem,
   Encounter,
+  Extension,
   Invoice,
   Resource,
   ServiceRequest,
   Slot,
 } from '@medplum/fhirtypes';
-import { earlier, timesOf, type Day, type Time } from './calendar.ts';
+import { FOLLOW_UP, SLOT_BLOCK } from '../scheduling/urls.ts';
+import { dayAfter, earlier, later, timesOf, type Day, type Time } from './calendar.ts';
 import type { Person } from './patients.ts';
 import type { Places } from './places.ts';
 import { seeded, type Random } from './random.ts';
 import type { Post } from './staff.ts';
 import { concept, dollars, hl7, identifier, meta, reference, snomed } from './terms.ts';
 
+/** Month and day: those of the sites. */
+const HOLIDAYS: ReadonlySet<string> = new Set(['01-01', '07-04', '12-25']);
 const TIME_OFF = 0.04;
 const CANCELLED_BEFORE = 0.04;
 const PENDING_UP_TO = 0.08;
@@ -26,6 +30,7 @@ const CANCELLED_IN_ALL = 0.1;
 const NOSHOW_UP_TO = 0.17;
 const REFERRED = 0.5;
 const BILLED = 0.5;
+const FOLLOWED_UP = 0.08;
 const COPAY_DOLLARS = 25;
 
 type Pair = readonly [code: string, display: string];
@@ -41,14 +46,6 @@ const APPOINTMENT_TYPES: readonly [Pair, ...Pair[]] = [
 ];
 
 type Status = 'booked' | 'pending' | 'cancelled' | 'noshow' | 'fulfilled';
-const SLOT_STATUS: Readonly<Record<Status, NonNullable<Slot['status']>>> = {
-  booked: 'busy',
-  pending: 'busy-tentative',
-  cancelled: 'free',
-  noshow: 'busy',
-  fulfilled: 'busy',
-};
-
 /** What became of a visit: what is past is over, what is ahead is planned. */
 function statusOf(distance: number, chance: Random): Status {
   const u = chance.next();
@@ -75,21 +72,23 @@ interface Visit {
   readonly chance: Random;
 }
 
-function slotOf(prefix: string, post: Post, time: Time, status: NonNullable<Slot['status']>): Slot {
-  return {
-    resourceType: 'Slot',
-    id: `${prefix}-slot-${post.key}-${time.label}`,
-    meta: meta(),
-    serviceCategory: post.offer.service.category ?? [],
-    serviceType: post.offer.service.type ?? [],
-    specialty: post.offer.service.specialty ?? [],
-    appointmentType: hl7('v2-0276', 'ROUTINE', 'Routine appointment'),
-    schedule: reference(post.schedule),
-    status,
-    start: time.start,
-    end: time.end,
-    ...(status === 'busy-unavailable' ? { comment: 'Away' } : {}),
-  };
+/** An afternoon off. */
+function awayOf(prefix: string, post: Post, times: readonly Time[], day: Day): Slot | undefined {
+  const [first, last] = [times[0], times.at(-1)];
+  return (
+    first &&
+    last && {
+      resourceType: 'Slot',
+      id: `${prefix}-away-${post.key}-${day.date}`,
+      meta: meta(),
+      extension: [{ url: SLOT_BLOCK, extension: [{ url: 'scope', valueCode: 'location' }] }],
+      schedule: reference(post.schedule),
+      status: 'busy-unavailable',
+      start: first.start,
+      end: last.end,
+      comment: 'Away',
+    }
+  );
 }
 
 function referralOf(visit: Visit, reason: ReturnType<typeof snomed>): ServiceRequest {
@@ -112,7 +111,6 @@ function referralOf(visit: Visit, reason: ReturnType<typeof snomed>): ServiceReq
 
 function appointmentOf(
   visit: Visit,
-  slot: Slot,
   reason: ReturnType<typeof snomed>,
   referral: ServiceRequest | undefined,
 ): Appointment {
@@ -137,7 +135,6 @@ function appointmentOf(
     start: time.start,
     end: time.end,
     minutesDuration: post.offer.minutes,
-    slot: [reference(slot)],
     created: earlier(time.start, chance.int(29, 58), chance.int(0, 8)),
     ...(chance.chance(0.3)
       ? { patientInstruction: 'Please arrive ten minutes early and bring your insurance card.' }
@@ -260,18 +257,80 @@ function billOf(visit: Visit, encounter: Encounter, account: Account): readonly 
   return [charge, invoice];
 }
 
+/** Another visit is due some weeks after this one. */
+function followUpOf(visit: Visit, appointment: Appointment, weeks: number): ServiceRequest {
+  const { post, person, prefix, key, time } = visit;
+  const days = (n: number): Extension['valueDuration'] & object => ({
+    value: n,
+    unit: 'd',
+    system: 'http://unitsofmeasure.org',
+    code: 'd',
+  });
+  return {
+    resourceType: 'ServiceRequest',
+    id: `${prefix}-followup-${key}`,
+    meta: meta('servicerequest'),
+    extension: [
+      {
+        url: FOLLOW_UP,
+        extension: [
+          { url: 'after', valueDuration: days(weeks * 7) },
+          { url: 'tolerance', valueDuration: days(7) },
+          { url: 'visit', valueReference: reference(appointment) },
+        ],
+      },
+    ],
+    status: 'active',
+    intent: 'order',
+    category: [snomed('390906007', 'Follow-up encounter')],
+    code: post.offer.service.type?.[0] ?? { text: post.offer.service.name ?? '' },
+    subject: reference(person.patient, person.name),
+    occurrencePeriod: { start: dayAfter(time.start, weeks * 7 - 7), end: dayAfter(time.start, weeks * 7 + 7) },
+    authoredOn: time.end,
+    performer: [reference(post.practitioner, post.practitionerName)],
+    supportingInfo: [reference(appointment), reference(post.offer.service)],
+  };
+}
+
+/** Somebody who would come as soon as there is room. */
+function waitingOf(prefix: string, post: Post, person: Person, today: string): Appointment {
+  return {
+    resourceType: 'Appointment',
+    id: `${prefix}-waiting-${post.key}`,
+    meta: meta(),
+    status: 'waitlist',
+    serviceCategory: post.offer.service.category ?? [],
+    serviceType: post.offer.service.type ?? [],
+    specialty: post.offer.service.specialty ?? [],
+    priority: 5,
+    description: post.offer.service.name ?? '',
+    minutesDuration: post.offer.minutes,
+    requestedPeriod: [{ start: today, end: dayAfter(today, 21) }],
+    participant: [
+      { actor: reference(person.patient, person.name), required: 'required', status: 'accepted' },
+      { actor: reference(post.practitioner, post.practitionerName), required: 'optional', status: 'needs-action' },
+      {
+        actor: reference(post.offer.service, post.offer.service.name),
+        required: 'information-only',
+        status: 'accepted',
+      },
+    ],
+  };
+}
+
 /** Everything that one visit leaves behind, what is referred to first. */
-function* visitResources(visit: Visit, slot: Slot, places: Places, accounts: Set<string>): Generator<Resource> {
+function* visitResources(visit: Visit, places: Places, accounts: Set<string>): Generator<Resource> {
   const { chance, post, person, prefix } = visit;
   const reason = snomed(...chance.pick(post.offer.reasons));
   const referral = post.offer.referred && chance.chance(REFERRED) ? referralOf(visit, reason) : undefined;
   const billed = chance.chance(BILLED);
   if (referral) yield referral;
-  const appointment = appointmentOf(visit, slot, reason, referral);
+  const appointment = appointmentOf(visit, reason, referral);
   yield appointment;
   if (visit.status !== 'fulfilled') return;
   const encounter = encounterOf(visit, appointment, reason, places);
   yield encounter;
+  if (chance.chance(FOLLOWED_UP)) yield followUpOf(visit, appointment, chance.int(2, 6));
   if (!billed) return;
   const account = accountOf(prefix, person, places);
   if (!accounts.has(person.key)) yield account;
@@ -280,8 +339,8 @@ function* visitResources(visit: Visit, slot: Slot, places: Places, accounts: Set
 }
 
 /**
- * Slots of all days with their visits. No practitioner and no patient is in two places at one time: a post's slots follow each other,
- * and a person is given at most one slot a day.
+ * The visits of all days, and the afternoons off. No practitioner and no patient is in two places at one time: a post's times follow each other,
+ * and a person is given at most one visit a day.
  */
 export function* makeVisits(
   prefix: string,
@@ -296,25 +355,39 @@ export function* makeVisits(
     const waiting = seeded(seed, 'day', day.date).shuffle(people);
     for (const post of posts) {
       if (!post.days.includes(day.weekday)) continue;
+      if (HOLIDAYS.has(day.date.slice(5))) continue;
       const away = seeded(seed, 'away', post.key, day.date).chance(TIME_OFF);
-      for (const time of timesOf(day.date, post.site.zone, post.hours, post.offer.minutes)) {
+      const { minutes, interval, after } = post.offer;
+      const all = timesOf(day.date, post.site.zone, post.hours, minutes + after, interval).map((time) => ({
+        ...time,
+        end: later(time.end, -after),
+      }));
+      const off = away
+        ? awayOf(
+            prefix,
+            post,
+            all.filter((t) => t.afternoon),
+            day,
+          )
+        : undefined;
+      if (off) yield off;
+      for (const time of all) {
+        if (off && time.afternoon) continue;
         const key = `${post.key}-${time.label}`;
         const chance = seeded(seed, 'slot', key);
-        if (away && time.afternoon) {
-          yield slotOf(prefix, post, time, 'busy-unavailable');
-          continue;
-        }
         const index = chance.chance(post.demand) ? waiting.findIndex((p) => suits(post, p)) : -1;
         const [person] = index < 0 ? [] : waiting.splice(index, 1);
-        if (!person) {
-          yield slotOf(prefix, post, time, 'free');
-          continue;
-        }
+        if (!person) continue;
         const status = statusOf(day.distance, chance);
-        const slot = slotOf(prefix, post, time, SLOT_STATUS[status]);
-        yield slot;
-        yield* visitResources({ prefix, post, person, time, status, key, chance }, slot, places, accounts);
+        yield* visitResources({ prefix, post, person, time, status, key, chance }, places, accounts);
       }
     }
+  }
+  const today = days.find((d) => d.distance >= 0)?.date;
+  for (const post of posts) {
+    const person = seeded(seed, 'waiting', post.key)
+      .shuffle(people)
+      .find((p) => suits(post, p));
+    if (person && today !== undefined) yield waitingOf(prefix, post, person, today);
   }
 }

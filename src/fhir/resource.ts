@@ -60,6 +60,8 @@ export interface ResourceDeclaration {
   check?(resource: Resource): readonly Issue[];
   /** What it means that these references (`Type/id`) lead nowhere; undefined: a mistake, as everywhere. */
   missing?(resource: Resource, targets: readonly string[]): FhirError | undefined;
+  /** Its changes are told before those of other types in the same transaction: they say how these are to be read. */
+  readonly projectsFirst?: true;
   /**
    * What changes of the type do to other rows, and rules that need to know who makes which change of what: in the same transaction, after the
    * rows of the type are written. @throws FhirError where a change must not be: nothing of the transaction remains

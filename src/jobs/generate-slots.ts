@@ -24,7 +24,9 @@ export default {
   schedule: { cron: '4 * * * *', zone: 'UTC' },
   retries: 5,
   backoffMs: 2_000,
-  async run({ scheduling }, { log, payload, signal }) {
+  // A million Slots on a busy machine.
+  timeoutMs: HOUR,
+  async run({ scheduling }, { log, payload, signal, progress }) {
     const say = ({ created, rewritten, deleted, settled, left }: GenerateReport): void => {
       if (created + rewritten + deleted + settled > 0)
         log.info('Slots generated', { count: created, changed: rewritten + deleted + settled });
@@ -33,13 +35,15 @@ export default {
     const changed = references(payload, 'changed');
     const released = references(payload, 'released');
     if (changed.length + released.length > 0) {
-      say(await generateAfterChange(scheduling, changed, released, signal));
+      const report = await generateAfterChange(scheduling, changed, released, { signal, progress });
+      say(report);
+      if (report.left.length > 0) throw new Error('Some Slots were in use: tried again in a moment');
       return;
     }
     const now = scheduling.engine.clock.now();
     const isNight = new Date(now).getUTCHours() === NIGHT;
     // What was compared a short while ago, before the job was interrupted, is not compared again; after a night without a worker it is at any hour.
-    say(await generateSlots(scheduling, { signal, comparedBefore: now - (isNight ? 4 : 48) * HOUR }));
+    say(await generateSlots(scheduling, { signal, progress, comparedBefore: now - (isNight ? 4 : 48) * HOUR }));
     if (isNight) log.info('Past Slots swept', { count: await sweepSlots(scheduling, signal) });
   },
 } satisfies JobDeclaration<JobContext>;

@@ -87,6 +87,8 @@ function rowsOf(visit: Visit, was: Visit | undefined, forgivesPatients: boolean)
 interface Span {
   readonly schedule: string;
   readonly service: string | null;
+  /** Those that name no service, too, as hand-made Slots may. */
+  readonly plain: boolean;
   readonly from: string;
   readonly upto: string;
   readonly before: number;
@@ -103,9 +105,11 @@ function spansOf(directory: Directory, visit: Visit | undefined): Span[] {
   return visit.actors
     .flatMap((a) => directory.of(a.reference))
     .flatMap((entry) => {
-      const each = entry.offers.map((offer) => ({
+      const named = entry.offers.every((offer) => offer.serviceReference !== undefined);
+      return entry.offers.map((offer, i) => ({
         schedule: entry.reference,
         service: offer.serviceReference ?? null,
+        plain: named && i === 0,
         ...during,
         before: offer.parameters.before * 60,
         after: offer.parameters.after * 60,
@@ -113,11 +117,6 @@ function spansOf(directory: Directory, visit: Visit | undefined): Span[] {
         capacity: offer.parameters.capacity,
         actors: entry.actors.map((a) => a.key),
       }));
-      const [first] = each;
-      // Hand-made Slots may name no service.
-      return first && each.every((s) => s.service !== null)
-        ? [...each, { ...first, service: null, before: 0, after: 0 }]
-        : each;
     });
 }
 
@@ -138,6 +137,8 @@ export interface Apply {
   readonly caps: readonly CapRow[];
   readonly visits: readonly object[];
   readonly rows: readonly OccupancyRow[];
+  /** Some actor has several visits at a time. */
+  readonly groups: boolean;
   readonly holds: readonly object[];
   readonly spans: readonly Span[];
   readonly events: readonly object[];
@@ -191,12 +192,14 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
     spans.push(...spansOf(directory, before), ...spansOf(directory, after));
   }
   return {
+    // Also what takes no time was judged by the rules, and Slots are restated by them.
     revision: directory.revision,
     leave,
     freed: [...freed],
     caps,
     visits,
     rows,
+    groups: rows.some((r) => r.capacity > 1),
     holds,
     spans: distinct(spans),
     events: changes.map(({ id, version }) => ({ type: 'Appointment', id, version })),

@@ -15,6 +15,7 @@ import type {
 import type { Engine } from '../fhir/engine.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
 import { tableOf } from '../fhir/store/layout.ts';
+import type { Reader } from '../fhir/store/repository.ts';
 import { id, sql } from '../platform/database/sql.ts';
 import { actorOf, SCARCE_PLACES, type Actor } from './actor.ts';
 import { extensionOf } from './extension.ts';
@@ -92,9 +93,16 @@ const emptyStore = (): Store => ({
   PractitionerRole: new Map(),
 });
 
+const copyOf = (store: Store): Store => ({
+  Schedule: new Map(store.Schedule),
+  HealthcareService: new Map(store.HealthcareService),
+  Location: new Map(store.Location),
+  Organization: new Map(store.Organization),
+  PractitionerRole: new Map(store.PractitionerRole),
+});
+
 /** Reads what has changed; what is gone is dropped. */
-async function refresh(engine: Engine, store: Store, type: DirectoryType): Promise<void> {
-  const { repository } = engine;
+async function refresh(repository: Pick<Reader, 'query' | 'decode'>, store: Store, type: DirectoryType): Promise<void> {
   const kept = store[type];
   const rows = await repository.query(sql`select r.id, r.version from ${id(tableOf(type))} r`);
   const there = new Set<string>();
@@ -310,6 +318,8 @@ export interface DirectorySource {
   current(): Promise<Directory>;
   /** After the database has said that the rules have changed. @param seen the revision that is too old */
   renewed(seen: string): Promise<Directory>;
+  /** As a transaction sees it that has changed rules itself. */
+  within(tx: Pick<Reader, 'query' | 'decode'>): Promise<Directory>;
 }
 
 export function createDirectory(engine: Engine): DirectorySource {
@@ -321,10 +331,9 @@ export function createDirectory(engine: Engine): DirectorySource {
     // The number first: what is read after it is at least as new.
     const [[revision] = []] = await engine.repository.query(sql`select n from scheduling_revision`);
     if (known && known.revision === String(revision)) return known;
-    for (const type of TYPES) await refresh(engine, store, type);
+    for (const type of TYPES) await refresh(engine.repository, store, type);
     // The maps are copied: a directory stays what it was.
-    const copy = Object.fromEntries(TYPES.map((type) => [type, new Map(store[type])])) as Store;
-    known = build(copy, String(revision), engine.baseUrl);
+    known = build(copyOf(store), String(revision), engine.baseUrl);
     return known;
   };
   const renew = (): Promise<Directory> => {
@@ -333,6 +342,12 @@ export function createDirectory(engine: Engine): DirectorySource {
   };
 
   return {
+    async within(tx) {
+      const own = copyOf(store);
+      const [[revision] = []] = await tx.query(sql`select n from scheduling_revision`);
+      for (const type of TYPES) await refresh(tx, own, type);
+      return build(own, String(revision), engine.baseUrl);
+    },
     current: () => (known ? Promise.resolve(known) : renew()),
     renewed: async (seen) => {
       const found = await renew();

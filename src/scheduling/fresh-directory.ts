@@ -6,9 +6,10 @@ import type { SchedulingParts } from './parts.ts';
 
 /** @param reader the transaction, within one */
 export async function freshDirectory(
-  { engine, directory }: SchedulingParts,
-  reader: Pick<Reader, 'query'> = engine.repository,
+  { engine, directory, changing }: SchedulingParts,
+  reader: Pick<Reader, 'query' | 'decode'> = engine.repository,
 ): Promise<Directory> {
+  if (changing.has(reader)) return directory.within(reader);
   const known = await directory.current();
   const [[revision] = []] = await reader.query(sql`select n from scheduling_revision`);
   return String(revision) === known.revision ? known : directory.renewed(known.revision);

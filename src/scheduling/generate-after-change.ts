@@ -5,7 +5,7 @@
  */
 import { createTurns, type Turns } from '../platform/database/turns.ts';
 import { sql } from '../platform/database/sql.ts';
-import { generateSlots, type GenerateReport } from './generate.ts';
+import { generateSlots, type GenerateOptions, type GenerateReport } from './generate.ts';
 import type { SchedulingParts } from './parts.ts';
 
 interface Done {
@@ -47,20 +47,20 @@ export async function generateAfterChange(
   parts: SchedulingParts,
   changed: readonly string[],
   released: readonly string[],
-  signal?: AbortSignal,
+  options: Pick<GenerateOptions, 'signal' | 'progress'> = {},
 ): Promise<GenerateReport> {
   const { engine } = parts;
   let report = NOTHING;
   const schedules = [...new Set(changed.filter((r) => r.startsWith('Schedule/')))];
-  if (schedules.length > 0) report = sum(report, await generateSlots(parts, { schedules, signal }));
+  if (schedules.length > 0) report = sum(report, await generateSlots(parts, { ...options, schedules }));
   if (released.length > 0)
-    report = sum(report, await generateSlots(parts, { schedules: released, comparedBefore: Infinity, signal }));
+    report = sum(report, await generateSlots(parts, { ...options, schedules: released, comparedBefore: Infinity }));
   if (changed.length === schedules.length) return report;
   const done = doneOf(parts);
   return done.turns(async () => {
     const [[revision] = []] = await engine.repository.query(sql`select n from scheduling_revision`);
     if (done.revision === String(revision)) return report;
-    const all = await generateSlots(parts, { signal });
+    const all = await generateSlots(parts, options);
     if (all.left.length === 0) done.revision = String(revision);
     return sum(report, all);
   });

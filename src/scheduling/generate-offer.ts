@@ -8,6 +8,7 @@ import type { Transaction } from '../fhir/store/repository.ts';
 import { sql } from '../platform/database/sql.ts';
 import type { Directory, Offer } from './directory.ts';
 import { matches, slotPattern } from './generated-slot.ts';
+import { takeTurn } from './generation-turn.ts';
 import { endOf, fingerprintOf, horizonOf, startsWithin } from './generation-plan.ts';
 import type { Interval } from './model/interval.ts';
 import type { Candidate } from './model/starts.ts';
@@ -58,22 +59,10 @@ export interface Run {
   readonly left: Set<string>;
 }
 
-/** The rules are not those any more that the directory was read from. */
-export class RulesChanged extends Error {}
-
 const iso = (ms: number): string => new Date(ms).toISOString();
 const isHeld = ({ status }: StoredSlot): boolean => status === 'busy' || status === 'busy-tentative';
 /** By whoever made a block or an opening of it, or said that it is a mistake. */
 const isTheirs = ({ own, status }: StoredSlot): boolean => own || status === 'entered-in-error';
-
-/** Whoever changes the Slots of a Schedule does so alone, by the rules that hold. @throws RulesChanged */
-async function begin(tx: Transaction, schedule: string, revision: string): Promise<void> {
-  await tx.execute(
-    sql`select pg_advisory_xact_lock(hashtextextended(${`slots ${schedule}`}, 0)), set_config('synchronous_commit', 'off', true)`,
-  );
-  const [[n] = []] = await tx.execute(sql`select n from scheduling_revision`);
-  if (String(n) !== revision) throw new RulesChanged();
-}
 
 /** Subscribers ask for the free times of a Schedule again. */
 async function tellChanged(tx: Transaction, schedule: string): Promise<void> {
@@ -179,7 +168,7 @@ export async function generateOffer(
   for (const [starts, span] of partsOf(offer, horizon, since)) {
     const wanted = wantedOf(offer, starts);
     const done = await engine.repository.transaction('read committed', async (tx) => {
-      await begin(tx, schedule, directory.revision);
+      await takeTurn(tx, schedule, directory.revision);
       const stored = await storedSlots(tx, schedule, service, span, was?.rules !== rules);
       const found = compare(target, wanted, stored);
       const { insert, rewrite, remove, peculiar, unchanged } = found;
@@ -207,9 +196,11 @@ export async function generateOffer(
   }
   if (!complete) left.add(schedule);
   looks.add({
+    revision: directory.revision,
     truth: truthOfOffer(offer),
     span: { start: since, end: Infinity },
-    waits: claimed === token,
+    // Who began by other rules may restate Slots by them.
+    waits: claimed === token || was?.rules !== rules,
     record: complete ? { claimed, rules, upto: horizon.end, compared: isKept ? was.compared : now } : undefined,
   });
 }
@@ -225,7 +216,7 @@ export async function removeOffer(
   const span = { start: now, end: Infinity };
   total.offers++;
   total.deleted += await engine.repository.transaction('read committed', async (tx) => {
-    await begin(tx, schedule, directory.revision);
+    await takeTurn(tx, schedule, directory.revision);
     const ours = (await storedSlots(tx, schedule, service, span, false)).filter((s) => !isTheirs(s));
     const kept = ours.filter((s) => isHeld(s) && !s.withdrawn);
     const free = ours.filter((s) => !isHeld(s)).map((s) => s.id);
@@ -252,5 +243,5 @@ export async function removeOffer(
     after: 0,
     capacity: 1,
   };
-  looks.add({ truth, span, waits: true, record: undefined });
+  looks.add({ revision: directory.revision, truth, span, waits: true, record: undefined });
 }

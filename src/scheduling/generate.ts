@@ -6,9 +6,10 @@
 import { breather } from '../fhir/breathe.ts';
 import { sql } from '../platform/database/sql.ts';
 import type { Directory, ScheduleEntry } from './directory.ts';
-import { generateOffer, removeOffer, RulesChanged, type Generated, type Known, type Run } from './generate-offer.ts';
+import { generateOffer, removeOffer, type Generated, type Known, type Run } from './generate-offer.ts';
 import type { SchedulingParts } from './parts.ts';
 import { freshDirectory } from './fresh-directory.ts';
+import { RulesChanged } from './generation-turn.ts';
 import { createSecondLooks } from './second-look.ts';
 
 export interface GenerateOptions {
@@ -17,6 +18,8 @@ export interface GenerateOptions {
   /** Offers that were last compared before this time (ms) are compared, Slot by Slot, though their rules have not changed. */
   readonly comparedBefore?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Told of Schedules that are done. */
+  readonly progress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** Tries with rules that change meanwhile. */
@@ -82,11 +85,12 @@ async function generateSchedule(
 
 async function generateRound(run: Run, options: GenerateOptions): Promise<void> {
   const { parts } = run;
-  const { schedules, signal } = options;
+  const { schedules, signal, progress } = options;
   const directory = await freshDirectory(parts);
   const records = await readRecords(parts, schedules);
   const all = schedules ?? [...new Set([...directory.entries.map((e) => e.reference), ...records.keys()])];
   const queue = all.values();
+  let done = 0;
   const lane = async (): Promise<void> => {
     const breathe = breather();
     let latest = directory;
@@ -95,14 +99,15 @@ async function generateRound(run: Run, options: GenerateOptions): Promise<void> 
       await breathe();
       if (signal?.aborted) throw new Error('The worker stops before all Slots are generated');
       latest = await generateSchedule(run, latest, schedule, records.get(schedule));
+      progress?.(++done, all.length);
       if (run.total.offers < looked + LOOK_AFTER) continue;
       looked = run.total.offers;
       await run.looks.some();
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
-  // A long transaction is in the way: the next run compares these once more.
-  for (const { truth } of await run.looks.all(signal)) run.left.add(truth.schedule);
+  // A long transaction is in the way, or the rules have changed: these are compared once more.
+  for (const schedule of await run.looks.all(signal)) run.left.add(schedule);
 }
 
 export interface GenerateReport extends Readonly<Generated> {

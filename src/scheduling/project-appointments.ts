@@ -16,7 +16,7 @@ import type { Directory } from './directory.ts';
 import { keepEncounters } from './encounter.ts';
 import { freshDirectory } from './fresh-directory.ts';
 import { guard } from './guard.ts';
-import type { SchedulingParts } from './parts.ts';
+import { directoryOf, type SchedulingParts } from './parts.ts';
 import { ruleBroken, TimeTaken } from './refusal.ts';
 import { endOwnHolds } from './slot-holds.ts';
 import { readSlots, slotsOf } from './slots.ts';
@@ -196,7 +196,7 @@ export async function projectAppointments(
     ),
   );
   const slots = named.length > 0 ? await readSlots(tx.execute, named) : new Map<string, NamedSlot>();
-  let directory = await parts.directory.current();
+  let directory = await directoryOf(parts, tx);
   let all: readonly ProjectedChange[];
   for (;;) {
     const known = directory;

@@ -6,6 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from '../platform/database/sql.ts';
+import { RulesChanged, takeTurn } from './generation-turn.ts';
 import type { Interval } from './model/interval.ts';
 import type { SchedulingParts } from './parts.ts';
 import { settleSlots, type TruthOf } from './write-slots.ts';
@@ -20,6 +21,8 @@ export interface Record {
 }
 
 export interface Look {
+  /** Of the directory that all of this comes from. */
+  readonly revision: string;
   readonly truth: TruthOf;
   readonly span: Interval;
   /** Something was written. */
@@ -32,8 +35,8 @@ export interface SecondLooks {
   add(look: Look): void;
   /** Looks at those for which nothing has to be waited for any more. */
   some(): Promise<void>;
-  /** Waits for the others. @returns those that a long transaction keeps waiting */
-  all(signal: AbortSignal | undefined): Promise<readonly Look[]>;
+  /** Waits for the others. @returns Schedules that are not done: a long transaction kept them waiting, or the rules have changed */
+  all(signal: AbortSignal | undefined): Promise<readonly string[]>;
 }
 
 /** Transactions of requests last less. */
@@ -45,26 +48,34 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 /** @param settled is told how many Slots had another status than the true one */
 export function createSecondLooks({ engine }: SchedulingParts, settled: (count: number) => void): SecondLooks {
   const fresh: Look[] = [];
+  const undone: string[] = [];
   /** Written before the instant, in microseconds of the database's clock. */
   let waiting: { readonly look: Look; readonly since: number }[] = [];
 
-  const look = async ({ truth, span, record }: Look): Promise<void> => {
-    const { schedule, service = '' } = truth;
-    settled(
-      await engine.repository.transaction('read committed', async (tx) => {
-        const count = await settleSlots(tx, truth, span);
-        if (!record) return count;
-        const { claimed, rules, upto, compared } = record;
-        await tx.execute(
-          claimed === undefined
-            ? sql`insert into scheduling_generated (schedule, service, rules, upto, compared)
-                  values (${schedule}, ${service}, ${rules}, ${iso(upto)}, ${iso(compared)}) on conflict do nothing`
-            : sql`update scheduling_generated set rules = ${rules}, upto = ${iso(upto)}, compared = ${iso(compared)}
-                  where schedule = ${schedule} and service = ${service} and rules = ${claimed}`,
-        );
-        return count;
-      }),
-    );
+  const settle = ({ revision, truth, span, record }: Look): Promise<number> =>
+    engine.repository.transaction('read committed', async (tx) => {
+      const { schedule, service = '' } = truth;
+      await takeTurn(tx, schedule, revision);
+      const count = await settleSlots(tx, truth, span);
+      if (!record) return count;
+      const { claimed, rules, upto, compared } = record;
+      await tx.execute(
+        claimed === undefined
+          ? sql`insert into scheduling_generated (schedule, service, rules, upto, compared)
+                values (${schedule}, ${service}, ${rules}, ${iso(upto)}, ${iso(compared)}) on conflict do nothing`
+          : sql`update scheduling_generated set rules = ${rules}, upto = ${iso(upto)}, compared = ${iso(compared)}
+                where schedule = ${schedule} and service = ${service} and rules = ${claimed}`,
+      );
+      return count;
+    });
+
+  const look = async (each: Look): Promise<void> => {
+    try {
+      settled(await settle(each));
+    } catch (error) {
+      if (!(error instanceof RulesChanged)) throw error;
+      undone.push(each.truth.schedule);
+    }
   };
 
   const some = async (): Promise<void> => {
@@ -87,12 +98,13 @@ export function createSecondLooks({ engine }: SchedulingParts, settled: (count: 
     some,
     async all(signal) {
       const until = performance.now() + PATIENCE_MS;
+      const isOver = (): boolean => signal?.aborted === true || performance.now() >= until;
       await some();
-      while (waiting.length > 0 && performance.now() < until && signal?.aborted !== true) {
+      while (waiting.length > 0 && !isOver()) {
         await sleep(PAUSE_MS);
         await some();
       }
-      return waiting.splice(0).map((w) => w.look);
+      return [...undone.splice(0), ...waiting.splice(0).map((w) => w.look.truth.schedule)];
     },
   };
 }

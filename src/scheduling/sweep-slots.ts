@@ -1,5 +1,6 @@
 /** Forgets generated Slots that are over and were never taken, and looks after those that were taken and are not offered any more. @see https://hl7.org/fhir/R4/slot.html */
 import { sql } from '../platform/database/sql.ts';
+import { freshDirectory } from './fresh-directory.ts';
 import { DAY } from './model/dates.ts';
 import type { SchedulingParts } from './parts.ts';
 import { removeSlots, settleSlots } from './write-slots.ts';
@@ -46,7 +47,7 @@ async function forgetPast(parts: SchedulingParts, schedule: string): Promise<num
 /** Of a service that its Schedule offers no more, nobody keeps the Slots true that are still held. */
 async function settleWithdrawn(parts: SchedulingParts): Promise<void> {
   const { engine } = parts;
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const rows = await engine.repository.query(
     sql`select distinct s.schedule, s.service[1] from scheduling_slot x join slot s on s.id = x.slot where x.withdrawn and s.start > now()`,
   );

@@ -1,5 +1,5 @@
 /** The demo clinic as a pure function: the same every time, and true to its own calendar. */
-import type { Appointment, Resource, Slot } from '@medplum/fhirtypes';
+import type { Appointment, Resource, Schedule, Slot } from '@medplum/fhirtypes';
 import { describe, expect, it } from 'vitest';
 import { timesOf, weekdays } from '../../src/demo/calendar.ts';
 import { demoClinic } from '../../src/demo/clinic.ts';
@@ -19,7 +19,7 @@ const span = (r: Slot | Appointment): { start: number; end: number } => ({
   start: Date.parse(r.start ?? ''),
   end: Date.parse(r.end ?? ''),
 });
-const holdsTime = (a: Appointment): boolean => a.status !== 'cancelled' && a.status !== 'noshow';
+const holdsTime = (a: Appointment): boolean => !['cancelled', 'noshow', 'waitlist'].includes(a.status ?? '');
 
 describe('demo clinic', () => {
   const all = clinic(1, TODAY);
@@ -53,7 +53,7 @@ describe('demo clinic', () => {
       expect([type, count(type) > 0]).toEqual([type, true]);
     }
     expect(new Set(appointments.map((a) => a.status))).toEqual(
-      new Set(['booked', 'pending', 'cancelled', 'noshow', 'fulfilled']),
+      new Set(['booked', 'pending', 'cancelled', 'noshow', 'fulfilled', 'waitlist']),
     );
   });
 
@@ -79,17 +79,21 @@ describe('demo clinic', () => {
     }
   });
 
-  it('a slot is busy exactly when a visit holds it, at the same time', () => {
-    const held = new Map(appointments.filter((a) => a.status !== 'cancelled').map((a) => [a.slot?.[0]?.reference, a]));
-    for (const slot of slots) {
-      const visit = held.get(name(slot));
-      expect([slot.id, slot.status === 'free' || slot.status === 'busy-unavailable']).toEqual([
-        slot.id,
-        visit === undefined,
-      ]);
-      expect(visit ? span(visit) : span(slot)).toEqual(span(slot));
+  it('visits lie on offered starts, and never in an afternoon off', () => {
+    const off = slots.filter((s) => s.status === 'busy-unavailable');
+    expect(off.length).toBeGreaterThan(3);
+    expect(slots.length).toBe(off.length);
+    const byRoom = new Map<string, { start: number; end: number }[]>();
+    for (const a of appointments.filter((x) => holdsTime(x) && x.start !== undefined))
+      for (const room of actors(a, 'Location')) byRoom.set(room, [...(byRoom.get(room) ?? []), span(a)]);
+    const schedules = new Map(ofType<Schedule>(all, 'Schedule').map((s) => [`Schedule/${s.id}`, s]));
+    for (const slot of off) {
+      const rooms = (schedules.get(slot.schedule.reference ?? '')?.actor ?? [])
+        .map((x) => x.reference ?? '')
+        .filter((r) => r.includes('-room-'));
+      expect(rooms).toHaveLength(1);
+      expect(overlaps([span(slot), ...(byRoom.get(rooms[0] ?? '') ?? [])])).toBe(false);
     }
-    expect(slots.filter((s) => s.status === 'free').length).toBeGreaterThan(1000);
   });
 
   it('a later day keeps the visits of the days that both have', () => {
@@ -107,9 +111,9 @@ describe('demo clinic', () => {
     expect(first('2026-10-30')).toBe('2026-10-30T09:00:00-04:00');
     expect(first('2026-11-02')).toBe('2026-11-02T09:00:00-05:00');
     // On the day itself the night is an hour longer, and thirty minutes stay thirty minutes.
-    const night = { from: '00:00', lunchFrom: '03:00', lunchTo: '03:00', to: '06:00' };
-    expect(timesOf('2026-11-01', 'America/New_York', night, 30)).toHaveLength(14);
-    expect(timesOf('2026-03-08', 'America/New_York', night, 30)).toHaveLength(10);
+    const night = { from: '00:00', lunchFrom: '05:30', lunchTo: '06:00', to: '06:00' };
+    expect(timesOf('2026-11-01', 'America/New_York', night, 30)).toHaveLength(13);
+    expect(timesOf('2026-03-08', 'America/New_York', night, 30)).toHaveLength(9);
     expect(weekdays('2026-11-01', 2, 2).map((d) => d.date)).toEqual(['2026-10-30', '2026-11-02', '2026-11-03']);
   });
 });

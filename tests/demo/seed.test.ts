@@ -1,6 +1,9 @@
 /** The demo clinic in a database: valid, complete, added once. */
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { demoClinic } from '../../src/demo/clinic.ts';
+import { runChecks } from '../../src/platform/database/checks.ts';
+import { projectFolder } from '../../src/platform/paths.ts';
 import { seedDemo } from '../../src/demo/seed.ts';
 import { openTestKairos, type TestKairos } from '../support/kairos.ts';
 
@@ -43,5 +46,12 @@ describe('demo clinic in a database', () => {
     expect(created + unchanged).toBe(later);
     expect(created).toBeGreaterThan(0);
     expect(created).toBeLessThan(800);
+  });
+
+  it('breaks nothing that must always hold of a calendar', async () => {
+    const file = path.join(projectFolder, 'src/cli/invariants.sql');
+    const results = await runChecks(kairos.roles.app, file);
+    expect(results.length).toBeGreaterThan(8);
+    expect(results.flatMap(({ name, found }) => found.map((id) => `${name} ${id}`))).toEqual([]);
   });
 });

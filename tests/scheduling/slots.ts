@@ -24,9 +24,9 @@ export async function wantedIds(kairos: TestKairos): Promise<string[]> {
   const now = kairos.engine.clock.now();
   return (await offersOf(kairos))
     .flatMap((offer) => {
-      const { latest } = bookable(offer, 'staff', now);
+      const { earliest, latest } = bookable(offer, 'staff', now);
       const end = Math.min(latest, now + 100 * DAY);
-      return startsBetween(offer, now, end).map(({ start }) =>
+      return startsBetween(offer, earliest, end).map(({ start }) =>
         slotId(offer.entry.reference, offer.serviceReference, start),
       );
     })
@@ -83,4 +83,21 @@ export async function generateAsAsked(kairos: TestKairos): Promise<Record<string
   const asked = rows.map(([payload]) => JSON.parse(payload ?? '{}') as Record<string, string[]>);
   for (const { changed = [], released = [] } of asked) await generateAfterChange(partsOf(kairos), changed, released);
   return asked;
+}
+
+/** How the Slots that there are differ from those that the rules want; empty when they do not. */
+export async function mismatch(kairos: TestKairos): Promise<string[]> {
+  const [wanted, stored] = [new Set(await wantedIds(kairos)), new Set(await storedIds(kairos))];
+  const described = async (ids: ReadonlySet<string>): Promise<string[]> =>
+    (
+      await rowsOf(kairos, `select schedule || ' ' || start || ' ' || status from slot where id = any($1) limit 5`, [
+        [...ids],
+      ])
+    ).flat();
+  const extra = stored.difference(wanted);
+  const missing = wanted.difference(stored);
+  return [
+    ...(extra.size > 0 ? [`${extra.size} too many`, ...(await described(extra))] : []),
+    ...(missing.size > 0 ? [`${missing.size} too few`] : []),
+  ];
 }

@@ -93,9 +93,9 @@ export async function affectedBy(
   const { engine } = parts;
   const reader = tx ?? engine.repository;
   const rows = await reader.query(
-    sql`select distinct o.appointment from unnest(${entry.actors.map((a) => a.key)}::uuid[]) a(actor) join occupancy o on o.actor = a.actor
-        where o.during && tstzrange(${new Date(span.start).toISOString()}::timestamptz, ${new Date(span.end).toISOString()}::timestamptz)
-          and (o.expires is null or o.expires > now())`,
+    sql`select distinct o.appointment from scheduling_rows(${entry.actors.map((a) => a.key)}::uuid[],
+          tstzrange(${new Date(span.start).toISOString()}::timestamptz, ${new Date(span.end).toISOString()}::timestamptz)) o
+        where o.expires is null or o.expires > now()`,
   );
   const directory = await freshDirectory(parts);
   const found: Appointment[] = [];

@@ -36,9 +36,9 @@ async function visitsOf(
   { from, start, end, appointments }: Cover,
 ): Promise<readonly string[]> {
   const rows = await engine.repository.query(
-    sql`select o.appointment from occupancy o where o.actor = ${actorKey(from)}::uuid
-        and o.during && tstzrange(${new Date(start).toISOString()}::timestamptz, ${new Date(end).toISOString()}::timestamptz)
-        and (o.expires is null or o.expires > now()) order by lower(o.during)`,
+    sql`select o.appointment from scheduling_rows(array[${actorKey(from)}::uuid],
+          tstzrange(${new Date(start).toISOString()}::timestamptz, ${new Date(end).toISOString()}::timestamptz)) o
+        where o.expires is null or o.expires > now() order by lower(o.during)`,
   );
   const all = rows.map(([id]) => String(id));
   return appointments.length === 0 ? all : all.filter((id) => appointments.includes(`Appointment/${id}`));
