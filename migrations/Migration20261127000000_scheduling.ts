@@ -6,8 +6,9 @@ import { Migration } from '@mikro-orm/migrations';
  */
 export class Migration20261127000000_scheduling extends Migration {
   override up(): void {
-    // Plans are kept for as long as a connection lives, and may be made when the tables are still empty.
-    const indexed = 'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off';
+    // Plans are kept for as long as a connection lives, and may be made when the tables are still empty; to make one anew costs more than to run it.
+    const indexed =
+      'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set plan_cache_mode = force_generic_plan';
 
     this.addSql(`alter table "slot" add "service" text[] collate "C" null`);
     this.addSql(
@@ -68,98 +69,115 @@ export class Migration20261127000000_scheduling extends Migration {
           union all select int4range(64 * l + c + 1, 64 * l + 64)
           union all select int4range(64 * j + l, 64 * j + l + 1) from generate_series(1, l - 1) j) x) end $$`);
 
-    this.addSql(`create function "scheduling_instant"("at" timestamptz) returns text language sql immutable parallel safe as $$
+    this.addSql(`create function "scheduling_instant"("at" timestamptz) returns text language sql stable parallel safe as $$
       select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') $$`);
 
-    // What a Slot's status is in truth, for a span padded by the buffers of its service.
-    this.addSql(`create function "scheduling_truth"("schedule" text, "service" text, "span" tstzrange, "padded" tstzrange, "actors" uuid[], "capacity" int)
-      returns text language plpgsql stable as $$
-      declare found text; rows int; firm int;
+    // Rows of actors in a span, those of live holds and of holds that have run out. Written so that each half has its own partial index: without the word
+    // of \`override\` the planner would go through the whole primary key.
+    this.addSql(`create function "scheduling_rows"("of_actors" uuid[], "span" tstzrange) returns setof "occupancy" language sql stable as $$
+      select o.* from unnest(of_actors) a join "occupancy" o on o."actor" = a and o."during" && span where not o."override"
+      union all select o.* from unnest(of_actors) a join "occupancy" o on o."actor" = a and o."during" && span where o."override" $$`);
+
+    // What a Slot's status is in truth, for a span padded by the buffers of its service, and whether somebody has it twice.
+    this.addSql(`create function "scheduling_state"("schedule" text, "service" text, "span" tstzrange, "padded" tstzrange, "actors" uuid[], "capacity" int,
+        out "status" text, out "over" boolean) language plpgsql stable as $$
+      declare held int; firm int; full_up boolean;
       begin
-        if exists (select from "scheduling_time" t where t."schedule" = "scheduling_truth"."schedule" and t."kind" <> 'opening' and t."during" && span
-                   and (t."services" is null or service is null or service = any (t."services"))) then
-          return 'busy-unavailable';
+        select count(*) filter (where o."expires" is null or o."expires" > now()),
+            count(*) filter (where not o."tentative" and (o."expires" is null or o."expires" > now())),
+            coalesce(bool_or((o."override" or o."lane" > "scheduling_state"."capacity") and o."during" && span), false)
+          into held, firm, "over" from "scheduling_rows"(actors, padded) o;
+        if exists (select from "scheduling_time" t where t."schedule" = "scheduling_state"."schedule" and t."kind" <> 'opening' and t."during" && span
+                   and (t."services" is null or "scheduling_state"."service" is null or "scheduling_state"."service" = any (t."services"))) then
+          "status" := 'busy-unavailable';
+          return;
         end if;
-        if "scheduling_truth"."capacity" = 1 then
-          select count(*), count(*) filter (where not o."tentative") into rows, firm from "occupancy" o
-            where o."actor" = any (actors) and o."during" && padded and (o."expires" is null or o."expires" > now());
-          return case when rows = 0 then 'free' when firm > 0 then 'busy' else 'busy-tentative' end;
+        full_up := held > 0;
+        if full_up and "scheduling_state"."capacity" > 1 then
+          full_up := exists (select from unnest(actors) a where not exists (
+            select from generate_series(1, "scheduling_state"."capacity") l where not exists (
+              select from "scheduling_rows"(array[a], padded) o where o."lanes" && "scheduling_lanes"(l, "scheduling_state"."capacity")
+                and (o."expires" is null or o."expires" > now()))));
         end if;
-        if exists (select from unnest(actors) a where not exists (
-            select from generate_series(1, "scheduling_truth"."capacity") l where not exists (
-              select from "occupancy" o where o."actor" = a and o."during" && padded and o."lanes" && "scheduling_lanes"(l, "scheduling_truth"."capacity")
-                and (o."expires" is null or o."expires" > now())))) then
-          return case when exists (select from "occupancy" o where o."actor" = any (actors) and o."during" && padded and not o."tentative")
-            then 'busy' else 'busy-tentative' end;
+        "status" := case when not full_up then 'free' when firm > 0 then 'busy' else 'busy-tentative' end;
+      end $$`);
+    this.addSql(`create function "scheduling_truth"("schedule" text, "service" text, "span" tstzrange, "padded" tstzrange, "actors" uuid[], "capacity" int)
+      returns text language sql stable as $$ select "status" from "scheduling_state"(schedule, service, span, padded, actors, capacity) $$`);
+
+    // The text of a Slot with another status: every other element stays as it was written. Names that occur once are those of the Slot itself (an unescaped
+    // quote is never part of a string); where they occur in a contained resource as well, the text is taken apart.
+    this.addSql(`create function "scheduling_slot_text"("content" text, "status" text, "overbooked" boolean, "version" int, "at" timestamptz)
+      returns text language plpgsql stable as $$
+      declare bare text := replace(replace(replace(content, '"status":"', ''), '"versionId":"', ''), '"lastUpdated":"', '');
+      begin
+        if not overbooked and position('"overbooked":' in content) = 0 and length(content) - length(bare) = length('"status":""versionId":""lastUpdated":"')
+            and position('"status":"' in content) > 0 and position('"versionId":"' in content) > 0 and position('"lastUpdated":"' in content) > 0 then
+          return regexp_replace(regexp_replace(regexp_replace(content, '"status":"[^"]*"', '"status":"' || status || '"'),
+            '"versionId":"[^"]*"', '"versionId":"' || version || '"'), '"lastUpdated":"[^"]*"', '"lastUpdated":"' || "scheduling_instant"(at) || '"');
         end if;
-        return 'free';
+        return (select '{' || string_agg(to_json(k.key)::text || ':' || case k.key
+            when 'status' then to_json(status)::text
+            when 'meta' then '{"versionId":"' || version || '","lastUpdated":"' || "scheduling_instant"(at) || '"'
+              || coalesce((select string_agg(',' || to_json(m.key)::text || ':' || m.value::text, '' order by m.n)
+                  from json_each(k.value) with ordinality m(key, value, n) where m.key not in ('versionId', 'lastUpdated')), '') || '}'
+            else k.value::text end, ',' order by k.n) || case when overbooked then ',"overbooked":true' else '' end || '}'
+          from json_each(content::json) with ordinality k(key, value, n) where k.key <> 'overbooked');
       end $$`);
 
-    // The text of a Slot with another status: every other element stays as it was written.
-    this.addSql(`create function "scheduling_slot_text"("content" text, "status" text, "overbooked" boolean, "version" int, "at" timestamptz)
-      returns text language sql immutable as $$
-      select '{' || string_agg(to_json(k.key)::text || ':' || case k.key
-          when 'status' then to_json(status)::text
-          when 'meta' then '{"versionId":"' || version || '","lastUpdated":"' || "scheduling_instant"(at) || '"'
-            || coalesce((select string_agg(',' || to_json(m.key)::text || ':' || m.value::text, '' order by m.n)
-                from json_each(k.value) with ordinality m(key, value, n) where m.key not in ('versionId', 'lastUpdated')), '') || '}'
-          else k.value::text end, ',' order by k.n) || case when overbooked then ',"overbooked":true' else '' end || '}'
-      from json_each(content::json) with ordinality k(key, value, n) where k.key <> 'overbooked' $$`);
-
-    // Brings the Slots that a change may concern to their true status. The candidates are locked first, in order: what is looked at then is settled.
+    // Brings the Slots that a change may concern to their true status. Each is locked, in the order of their ids, before it is looked at: what is seen then
+    // is settled. One by one, since most changes concern one.
     this.addSql(`create function "scheduling_restate"("spans" json) returns void language plpgsql ${indexed} as $$
-      declare found text[]; at timestamptz := date_trunc('milliseconds', clock_timestamp());
+      declare
+        it record; x record; latest text; now_status text; over boolean; released text[] := '{}';
+        at timestamptz := date_trunc('milliseconds', clock_timestamp());
       begin
-        select array_agg(distinct s."id") into found
-          from json_to_recordset(spans) p(schedule text, service text, "from" timestamptz, upto timestamptz, before int, after int)
-          join "slot" s on s."schedule" = p.schedule
-            and s."start" < p.upto + make_interval(secs => p.before) and s."start" > p."from" - interval '1 day' - make_interval(secs => p.after)
-            and s."end" > p."from" - make_interval(secs => p.after)
-            and case when p.service is null then s."service" is null else s."service"[1] = p.service end
-          where s."status" <> 'entered-in-error';
-        if found is null then return; end if;
-        perform from "slot" where "id" = any (found) order by "id" for no key update;
-        with truth as (
-          select s."id", x."withdrawn" is true as withdrawn,
-            "scheduling_truth"(s."schedule", p.service, tstzrange(s."start", s."end"),
-              tstzrange(s."start" - make_interval(secs => p.before), s."end" + make_interval(secs => p.after)), p.actors,
-              coalesce(x."capacity", p.capacity)) as status,
-            exists (select from "occupancy" o where o."actor" = any (p.actors) and o."override" and o."during" && tstzrange(s."start", s."end"))
-              or exists (select from "occupancy" o where o."actor" = any (p.actors) and not o."override" and o."during" && tstzrange(s."start", s."end")
-                and o."lane" > coalesce(x."capacity", p.capacity)) as over
-          from "slot" s
-          join (select distinct on (x.schedule, x.service) x.* from json_to_recordset(spans)
-                x(schedule text, service text, before int, after int, capacity int, actors uuid[]) order by x.schedule, x.service) p
-            on s."schedule" = p.schedule and case when p.service is null then s."service" is null else s."service"[1] = p.service end
-          left join "scheduling_slot" x on x."slot" = s."id"
-          where s."id" = any (found) and not exists (select from "scheduling_time" t where t."slot" = s."id" and t."kind" <> 'opening')
-        ), changed as (
-          update "slot" r set "status" = t.status, "version" = r."version" + 1, "last_updated" = at, "method" = 'PUT',
-            "content" = "scheduling_slot_text"(r."content", t.status, t.over, r."version" + 1, at)
-          from truth t
-          where r."id" = t."id" and (t.status <> 'free' or r."start" > now() and not t.withdrawn)
-            and (r."status" is distinct from t.status or (position('"overbooked":true' in r."content") > 0) is distinct from t.over)
-          returning old."id", old."version", old."last_updated", old."method", old."content", new."schedule", new."service", new."start", new."end", new."status"
-        ), gone as (
-          -- Given back, and not offered any more: the Schedule is looked at again, for what is offered instead.
-          delete from "slot" r using truth t where r."id" = t."id" and t.withdrawn and t.status = 'free' and r."start" > now()
-          returning r."id", r."version", r."last_updated", r."method", r."content", r."schedule", r."service", r."start", r."end", 'entered-in-error' as "status"
-        ), forgotten as (
-          delete from "scheduling_slot" x using gone g where x."slot" = g."id"
-        ), kept as (
-          insert into "slot_history" ("id", "version", "last_updated", "method", "content")
-            select "id", "version", "last_updated", "method", "content" from changed
-            union all select "id", "version", "last_updated", "method", "content" from gone
-            union all select "id", "version" + 1, at, 'DELETE', null from gone
-        ), asked as (
+        for it in
+          select r.*, p.service as of_service, case when r."service" is null and p.service is not null then 0 else p.before end as pad_before,
+              case when r."service" is null and p.service is not null then 0 else p.after end as pad_after, p.capacity as most, p.actors
+            from json_to_recordset(spans)
+              p(schedule text, service text, plain boolean, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors uuid[])
+            join "slot" r on r."schedule" = p.schedule
+              and r."start" < p.upto + make_interval(secs => p.before) and r."start" > p."from" - interval '1 day' - make_interval(secs => p.after)
+              and r."end" > p."from" - make_interval(secs => p.after)
+              and case when r."service" is null then p.service is null or p.plain else r."service"[1] = p.service end
+            where r."status" <> 'entered-in-error'
+            order by r."id" for no key update of r
+        loop
+          -- Several changes may concern it.
+          continue when it."id" = latest;
+          latest := it."id";
+          select coalesce(max(y."capacity"), it.most) as capacity, coalesce(bool_or(y."withdrawn"), false) as withdrawn,
+            exists (select from "scheduling_time" t where t."slot" = it."id" and t."kind" <> 'opening') as theirs
+            into x from "scheduling_slot" y where y."slot" = it."id";
+          continue when x.theirs;
+          select t."status", t."over" into now_status, over from "scheduling_state"(it."schedule", case when it."service" is null then null else it.of_service end,
+            tstzrange(it."start", it."end"),
+            tstzrange(it."start" - make_interval(secs => it.pad_before), it."end" + make_interval(secs => it.pad_after)), it.actors, x.capacity) t;
+          continue when now_status = 'free' and it."start" <= now();
+          if now_status = 'free' and x.withdrawn then
+            -- Given back, and not offered any more: the Schedule is looked at again, for what is offered instead.
+            delete from "slot" where "id" = it."id";
+            delete from "scheduling_slot" where "slot" = it."id";
+            insert into "slot_history" ("id", "version", "last_updated", "method", "content")
+              values (it."id", it."version", it."last_updated", it."method", it."content"), (it."id", it."version" + 1, at, 'DELETE', null);
+            released := released || it."schedule";
+            now_status := 'entered-in-error';
+          else
+            continue when it."status" is not distinct from now_status and (position('"overbooked":true' in it."content") > 0) = over;
+            update "slot" set "status" = now_status, "version" = it."version" + 1, "last_updated" = at, "method" = 'PUT',
+                "content" = "scheduling_slot_text"(it."content", now_status, over, it."version" + 1, at)
+              where "id" = it."id";
+            insert into "slot_history" ("id", "version", "last_updated", "method", "content")
+              values (it."id", it."version", it."last_updated", it."method", it."content");
+          end if;
+          insert into "outbox" ("topic", "payload", "status")
+            values ('event', jsonb_build_object('type', 'Slot', 'id', it."id", 'schedule', it."schedule", 'service', it."service"[1],
+              'start', "scheduling_instant"(it."start"), 'end', "scheduling_instant"(it."end"), 'status', now_status), 'done');
+        end loop;
+        if cardinality(released) > 0 then
           insert into "outbox" ("topic", "payload")
-            select 'generate-slots', jsonb_build_object('released', jsonb_agg(distinct "schedule")) from gone having count(*) > 0
-        )
-        insert into "outbox" ("topic", "payload", "status")
-          select 'event', jsonb_build_object('type', 'Slot', 'id', "id", 'schedule', "schedule", 'service', "service"[1],
-            'start', "scheduling_instant"("start"), 'end', "scheduling_instant"("end"), 'status', "status"), 'done'
-          from (select "id", "schedule", "service", "start", "end", "status" from changed
-            union all select "id", "schedule", "service", "start", "end", "status" from gone) e;
+            select 'generate-slots', jsonb_build_object('released', jsonb_agg(distinct r)) from unnest(released) r;
+        end if;
       end $$`);
 
     // Visits that a cap counts: all that were not cancelled.
@@ -174,71 +192,91 @@ export class Migration20261127000000_scheduling extends Migration {
           and not exists (select from "scheduling_hold" h where h."appointment" = a."id" and h."expires" <= now()) $$`);
 
     // Everything that a change of appointments does to other rows, in one round trip. KS001: somebody is taken; KS002: blocked; KS003: a cap is reached;
-    // KS004: too many holds. A serialization failure with the hint `rules`: they have changed since they were read.
+    // KS004: too many holds. A serialization failure with the hint \`rules\`: they have changed since they were read.
     this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql ${indexed} as $$
-      declare r record; placed boolean; counted int; notes json[] := '{}'; alone boolean; given_back tstzmultirange;
+      declare a record; r record; placed boolean; count int; total int; notes json[] := '{}'; moves boolean; alone boolean; given_back tstzmultirange;
       begin
-        if (p->>'revision') is not null and (p->>'revision')::bigint <> (select "n" from "scheduling_revision") then
+        -- Taken apart once: each look into a text of JSON goes through the whole of it.
+        select * into a from json_to_record(p)
+          x("revision" bigint, "leave" text[], "freed" text[], "caps" json, "visits" json, "rows" json, "groups" boolean, "holds" json, "spans" json, "events" json);
+        if a."revision" is not null and a."revision" <> (select "n" from "scheduling_revision") then
           raise exception 'the rules have changed' using errcode = 'serialization_failure', hint = 'rules';
         end if;
+        total := json_array_length(a."rows");
+        moves := cardinality(a."leave") > 0;
         -- Whoever gives time up for which others wait, and then waits for theirs, would wait in a circle. So who moves is alone with its actors; who only takes
         -- time waits for those who move, and in the order of the actors for the others. The locks are few, so that they have room, however many the actors.
-        alone := json_array_length(p->'leave') > 0 and (json_array_length(p->'rows') > 0
-          or exists (select from "occupancy" o where o."override" and o."actor" in (select (json_array_elements_text(p->'freed'))::uuid)));
+        alone := moves and (total > 0 or exists (select from "occupancy" o where o."override" and o."actor" = any (a."freed"::uuid[])));
         if alone then
           perform pg_advisory_xact_lock(19266, k) from (select distinct hashtext(actor) & 1023 as k from (
-            select json_array_elements_text(p->'freed') as actor union select n->>'actor' from json_array_elements(p->'rows') n) a order by 1) l;
-        elsif json_array_length(p->'rows') > 0 then
-          perform pg_advisory_xact_lock_shared(19266, k) from (select distinct hashtext(n->>'actor') & 1023 as k from json_array_elements(p->'rows') n order by 1) l;
+            select unnest(a."freed") as actor union select n->>'actor' from json_array_elements(a."rows") n) s order by 1) l;
+        elsif total > 0 then
+          perform pg_advisory_xact_lock_shared(19266, k) from (select distinct hashtext(n.actor) & 1023 as k from json_to_recordset(a."rows") n(actor text) order by 1) l;
         end if;
-        if json_array_length(p->'leave') > 0 then
-          with given as (delete from "occupancy" where "appointment" in (select json_array_elements_text(p->'leave')) returning "during")
+        if moves then
+          with given as (delete from "occupancy" where "appointment" = any (a."leave") returning "during")
             select range_agg("during") into given_back from given;
-          delete from "scheduling_hold" where "appointment" in (select json_array_elements_text(p->'leave'));
+          delete from "scheduling_hold" where "appointment" = any (a."leave");
         end if;
-        if json_array_length(p->'caps') > 0 then
-          for r in select * from json_to_recordset(p->'caps') c("key" text, "of" text, "practitioner" text, "service" text, "patient" text, "from" timestamptz, "upto" timestamptz, "most" int)
+        if json_array_length(a."caps") > 0 then
+          for r in select * from json_to_recordset(a."caps") c("key" text, "of" text, "practitioner" text, "service" text, "patient" text, "from" timestamptz, "upto" timestamptz, "most" int)
                    order by "key" loop
             perform pg_advisory_xact_lock(hashtextextended(r."key", 0));
-            counted := "scheduling_count"(r."of", r."practitioner", r."service", r."patient", r."from", r."upto");
-            if counted > r."most" then
+            count := "scheduling_count"(r."of", r."practitioner", r."service", r."patient", r."from", r."upto");
+            if count > r."most" then
               raise exception 'a cap is reached' using errcode = 'KS003', detail = json_build_object('of', r."of", 'most', r."most", 'key', r."key");
             end if;
           end loop;
         end if;
-        if json_array_length(p->'rows') > 0 then
-          -- What was held and has run out holds nothing; whoever else removes it just now is waited for by the insert.
-          delete from "occupancy" where ("appointment", "actor") in (
-            select o."appointment", o."actor" from json_to_recordset(p->'rows') n(actor uuid, start timestamptz, "end" timestamptz)
-              join "occupancy" o on o."actor" = n.actor and o."during" && tstzrange(n.start, n."end") and o."expires" <= now()
-              order by o."actor" for update of o skip locked);
-          for r in select * from json_to_recordset(p->'visits') v(appointment text, schedules text[], slots text[], service text, start timestamptz, "end" timestamptz) loop
-            update "scheduling_time" set "kind" = 'opening' where "slot" = any (r.slots) and "kind" = 'busy';
+        if total > 0 then
+          for r in select * from json_to_recordset(a."visits") v(appointment text, schedules text[], slots text[], service text, start timestamptz, "end" timestamptz) loop
+            if cardinality(r.slots) > 0 then
+              update "scheduling_time" set "kind" = 'opening' where "slot" = any (r.slots) and "kind" = 'busy';
+            end if;
             if exists (select from "scheduling_time" t where t."schedule" = any (r.schedules) and t."kind" <> 'opening' and t."during" && tstzrange(r.start, r."end")
                        and (t."services" is null or r.service is null or r.service = any (t."services"))) then
               raise exception 'blocked' using errcode = 'KS002', detail = json_build_object('appointment', r.appointment);
             end if;
           end loop;
-          -- In the order of the actors, so that none waits for another in a circle.
-          for r in select * from json_to_recordset(p->'rows')
-                     n(appointment text, actor uuid, ref text, start timestamptz, "end" timestamptz, capacity int, tentative boolean, expires timestamptz, force text)
-                   order by n.actor, n.start, n.appointment loop
-            placed := false;
-            for l in 1..r.capacity loop
-              insert into "occupancy" values (r.appointment, r.actor, "scheduling_lanes"(l, r.capacity), tstzrange(r.start, r."end"), false, l, r.capacity, r.tentative, r.expires)
-                on conflict do nothing;
-              placed := found;
-              exit when placed;
-            end loop;
-            if not placed then
-              if r.force is null then
-                raise exception 'taken' using errcode = 'KS001', detail = json_build_object('appointment', r.appointment, 'actor', r.ref);
+          -- What was held and has run out holds nothing; whoever else removes it just now is waited for by the insert.
+          if exists (select from "scheduling_hold" where "expires" <= now()) then
+            delete from "occupancy" where ("appointment", "actor") in (
+              select o."appointment", o."actor" from json_to_recordset(a."rows") n(actor uuid, start timestamptz, "end" timestamptz)
+                join "occupancy" o on o."actor" = n.actor and o."during" && tstzrange(n.start, n."end") and o."expires" <= now() and not o."override"
+                order by o."actor" for update of o skip locked);
+          end if;
+          -- In the order of the actors, so that none waits for another in a circle: all at once where nobody has several visits at a time.
+          count := 0;
+          if not a."groups" then
+            insert into "occupancy" select n.appointment, n.actor, '{[65,128)}', tstzrange(n.start, n."end"), false, 1, 1, n.tentative, n.expires
+              from json_to_recordset(a."rows") n(appointment text, actor uuid, start timestamptz, "end" timestamptz, tentative boolean, expires timestamptz)
+              order by n.actor, n.start, n.appointment on conflict do nothing;
+            get diagnostics count = row_count;
+          end if;
+          if count < total then
+            for r in select * from json_to_recordset(a."rows")
+                       n(appointment text, actor uuid, ref text, start timestamptz, "end" timestamptz, capacity int, tentative boolean, expires timestamptz, force text)
+                     where a."groups" or not exists (select from "occupancy" o where o."appointment" = n.appointment and o."actor" = n.actor and o."during" = tstzrange(n.start, n."end"))
+                     order by n.actor, n.start, n.appointment loop
+              placed := false;
+              for l in 1..case when a."groups" then r.capacity else 0 end loop
+                insert into "occupancy" values (r.appointment, r.actor, "scheduling_lanes"(l, r.capacity), tstzrange(r.start, r."end"), false, l, r.capacity, r.tentative, r.expires)
+                  on conflict do nothing;
+                placed := found;
+                exit when placed;
+              end loop;
+              if not placed then
+                if r.force is null then
+                  raise exception 'taken' using errcode = 'KS001', detail = json_build_object('appointment', r.appointment, 'actor', r.ref);
+                end if;
+                insert into "occupancy" values (r.appointment, r.actor, "scheduling_lanes"(1, r.capacity), tstzrange(r.start, r."end"), true, 1, r.capacity, r.tentative, r.expires);
+                notes := notes || json_build_object('appointment', r.appointment, 'actor', r.ref, 'force', r.force);
               end if;
-              insert into "occupancy" values (r.appointment, r.actor, "scheduling_lanes"(1, r.capacity), tstzrange(r.start, r."end"), true, 1, r.capacity, r.tentative, r.expires);
-              notes := notes || json_build_object('appointment', r.appointment, 'actor', r.ref, 'force', r.force);
-            end if;
-          end loop;
-          for r in select * from json_to_recordset(p->'holds') h(appointment text, patient text, expires timestamptz, most int) order by h.patient loop
+            end loop;
+          end if;
+        end if;
+        if total > 0 and json_array_length(a."holds") > 0 then
+          for r in select * from json_to_recordset(a."holds") h(appointment text, patient text, expires timestamptz, most int) order by h.patient loop
             if r.most is not null and r.patient is not null then
               perform pg_advisory_xact_lock(hashtextextended('hold ' || r.patient, 0));
               if (select count(*) from "scheduling_hold" h where h."patient" = r.patient and h."expires" > now()) >= r.most then
@@ -248,9 +286,9 @@ export class Migration20261127000000_scheduling extends Migration {
             insert into "scheduling_hold" values (r.appointment, r.patient, r.expires);
           end loop;
         end if;
-        if json_array_length(p->'leave') > 0 then
+        if moves then
           -- Where an overbooked visit is now alone, the constraint guards it again.
-          for r in select o.* from "occupancy" o where o."override" and o."actor" in (select (json_array_elements_text(p->'freed'))::uuid) order by o."actor", o."appointment" for update loop
+          for r in select o.* from "occupancy" o where o."override" and o."actor" = any (a."freed"::uuid[]) order by o."actor", o."appointment" for update loop
             delete from "occupancy" where "appointment" = r."appointment" and "actor" = r."actor";
             insert into "occupancy" values (r."appointment", r."actor", r."lanes", r."during", false, r."lane", r."capacity", r."tentative", r."expires") on conflict do nothing;
             if not found then
@@ -258,19 +296,19 @@ export class Migration20261127000000_scheduling extends Migration {
             end if;
           end loop;
         end if;
-        if json_array_length(p->'spans') > 0 then
+        if json_array_length(a."spans") > 0 then
           -- What was taken with buffers that have changed since is given back with those.
-          if not given_back <@ (select range_agg(tstzrange(x."from", x.upto)) from json_to_recordset(p->'spans') x("from" timestamptz, upto timestamptz)) then
+          if moves and not given_back <@ (select range_agg(tstzrange(x."from", x.upto)) from json_to_recordset(a."spans") x("from" timestamptz, upto timestamptz)) then
             perform "scheduling_restate"((
               select json_agg(json_build_object('schedule', x.schedule, 'service', x.service, 'from', least(x."from", g.since), 'upto', greatest(x.upto, g.upto),
                 'before', x.before, 'after', x.after, 'capacity', x.capacity, 'actors', x.actors))
-              from json_to_recordset(p->'spans') x(schedule text, service text, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors json)
+              from json_to_recordset(a."spans") x(schedule text, service text, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors json)
               left join lateral (select min(lower(d)) as since, max(upper(d)) as upto from unnest(given_back) d where d && tstzrange(x."from", x.upto)) g on true));
           else
-            perform "scheduling_restate"(p->'spans');
+            perform "scheduling_restate"(a."spans");
           end if;
         end if;
-        insert into "outbox" ("topic", "payload", "status") select 'event', e::jsonb, 'done' from json_array_elements(p->'events') e;
+        insert into "outbox" ("topic", "payload", "status") select 'event', e::jsonb, 'done' from json_array_elements(a."events") e;
         return to_json(notes);
       end $$`);
   }

@@ -6,8 +6,9 @@ import { Migration } from '@mikro-orm/migrations';
  */
 export class Migration20261127000400_generation extends Migration {
   override up(): void {
-    // Plans are kept for as long as a connection lives, and may be made when the tables are still empty.
-    const indexed = 'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off';
+    // Plans are kept for as long as a connection lives, and may be made when the tables are still empty; to make one anew costs more than to run it.
+    const indexed =
+      'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set plan_cache_mode = force_generic_plan';
 
     // A service of a Schedule ('': it names none): by which rules its Slots were made, up to when, and when they were last looked at one by one.
     this.addSql(`create table "scheduling_generated" (
@@ -32,7 +33,7 @@ export class Migration20261127000400_generation extends Migration {
     // When an offer's actors are perhaps not free: what holds their time, and what blocks the Schedule. Every Slot clear of it is free.
     this.addSql(`create function "scheduling_busy"("of_schedule" text, "actors" uuid[], "span" tstzrange) returns tstzmultirange language sql stable as $$
       select range_agg(d) from (
-        select o."during" as d from "occupancy" o where o."actor" = any (actors) and o."during" && span and (o."expires" is null or o."expires" > now())
+        select o."during" as d from "scheduling_rows"(actors, span) o where o."expires" is null or o."expires" > now()
         union all select t."during" from "scheduling_time" t where t."schedule" = of_schedule and t."kind" <> 'opening' and t."during" && span) x $$`);
 
     // Brings those Slots of an offer to their true status that have another one, and locks no others. Returns how many they were.
@@ -47,18 +48,17 @@ export class Migration20261127000400_generation extends Migration {
         select json_agg(json_build_object('schedule', of_schedule, 'service', of_service, 'from', "start", 'upto', "end",
                  'before', before, 'after', after, 'capacity', most, 'actors', to_json(actors))), count(*) into spans, amount
         from (
-          select s."start", s."end", s."status", x."withdrawn" is true as withdrawn, position('"overbooked":true' in s."content") > 0 as is_over,
-            "scheduling_truth"(of_schedule, of_service, tstzrange(s."start", s."end"), tstzrange(s."start" - pad_before, s."end" + pad_after), actors,
-              coalesce(x."capacity", most)) as truth,
-            exists (select from "occupancy" o where o."actor" = any (actors) and o."during" && tstzrange(s."start", s."end")
-              and (o."override" or o."lane" > coalesce(x."capacity", most))) as over
+          select s."start", s."end", s."status", x."withdrawn" is true as withdrawn, position('"overbooked":true' in s."content") > 0 as was_over,
+            t."status" as truth, t."over"
           from "slot" s left join "scheduling_slot" x on x."slot" = s."id"
+          cross join lateral "scheduling_state"(of_schedule, of_service, tstzrange(s."start", s."end"),
+            tstzrange(s."start" - pad_before, s."end" + pad_after), actors, coalesce(x."capacity", most)) t
           where s."schedule" = of_schedule and s."start" >= since and s."start" < upto and s."start" > now()
             and case when of_service is null then s."service" is null else s."service"[1] = of_service end
             and s."status" <> 'entered-in-error'
             and (s."status" <> 'free' or x."withdrawn" or busy && tstzrange(s."start" - pad_before, s."end" + pad_after))
             and not exists (select from "scheduling_time" t where t."slot" = s."id" and t."kind" <> 'opening')
-        ) d where d."status" <> d.truth or d.is_over <> d.over or (d.withdrawn and d.truth = 'free');
+        ) d where d."status" <> d.truth or d.was_over <> d."over" or (d.withdrawn and d.truth = 'free');
         if spans is not null then perform "scheduling_restate"(spans); end if;
         return amount;
       end $$`);

@@ -18,6 +18,8 @@ export interface Job {
   readonly warmUpMs: number;
   readonly measureMs: number;
   readonly shots: readonly Shot[];
+  /** Each shot is sent once; else they are sent in turn, as often as there is time. */
+  readonly once: boolean;
   /** Goes with every shot that has none of its own. */
   readonly authorization?: string;
 }
@@ -108,6 +110,14 @@ async function run(job: Job): Promise<Measured> {
       const send = (): void => {
         sentAt = performance.now();
         if (sentAt >= end) {
+          finished = true;
+          socket.end();
+          resolve();
+          return;
+        }
+        if (job.once && next >= requests.length) {
+          failures++;
+          firstFailure ??= 'there were too few requests for the time';
           finished = true;
           socket.end();
           resolve();

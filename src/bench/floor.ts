@@ -4,25 +4,20 @@
  */
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
-import { Client, Pool, type ClientConfig, type CustomTypesConfig } from 'pg';
-import { performance } from 'node:perf_hooks';
+import { Pool, type ClientConfig, type CustomTypesConfig } from 'pg';
 import type { Measured } from './client.ts';
+import { runScript, type ScriptJob } from './script.ts';
 
 export interface FloorStart {
   readonly kind: 'start';
   readonly connection: ClientConfig;
 }
 
-/** Inserts as fast as a script can: each connection commits `perTransaction` rows at a time. */
-export interface ScriptJob {
-  readonly kind: 'script';
-  readonly connections: number;
-  readonly warmUpMs: number;
-  readonly measureMs: number;
-  readonly insert: string;
-  /** Rows without their id, which stands first. */
-  readonly rows: readonly (readonly (string | null)[])[];
-  readonly perTransaction: number;
+/** What the route `/occupancy/<key>` answers with. */
+export interface FloorAnswer {
+  readonly kind: 'answer';
+  readonly key: string;
+  readonly body: string;
 }
 
 const POOL = 10;
@@ -37,6 +32,13 @@ const APPOINTMENTS = `
   select content from a
   union all
   select p.content from patient p where p.id in (select substr(r, 9) from a, unnest(a.patient) r)`;
+
+const OCCUPANCY = `
+  select o.actor, lower(o.during), upper(o.during), o.lane, o.capacity
+    from unnest(string_to_array($1, ',')::uuid[]) a join occupancy o on o.actor = a and not o.override
+   where o.during && tstzrange($2::timestamptz, $3::timestamptz)`;
+
+const answers = new Map<string, string>();
 
 function routes(pool: Pool): Hono {
   const rows = async (name: string, text: string, values: readonly string[]): Promise<string[]> => {
@@ -65,52 +67,20 @@ function routes(pool: Pool): Hono {
       JSON_TYPE,
     );
   });
+  app.get('/occupancy/:key/:actors/:from/:to', async (c) => {
+    const { key, actors, from, to } = c.req.param();
+    await rows('occupancy', OCCUPANCY, [actors, from, to]);
+    return c.body(answers.get(key) ?? '', 200, JSON_TYPE);
+  });
   return app;
 }
 
-async function runScript(connection: ClientConfig, job: ScriptJob): Promise<Measured> {
-  const clients = await Promise.all(
-    Array.from({ length: job.connections }, async () => {
-      const client = new Client({ ...connection, types: TEXT_VALUES });
-      await client.connect();
-      return client;
-    }),
-  );
-  const measureFrom = performance.now() + job.warmUpMs;
-  const end = measureFrom + job.measureMs;
-  const times: number[] = [];
-  let next = 0;
-  const one = async (client: Client): Promise<void> => {
-    const n = next++;
-    const row = job.rows[n % job.rows.length] ?? [];
-    await client.query({
-      name: 'insert',
-      text: job.insert,
-      values: [`script-${process.pid}-${Date.now().toString(36)}-${n}`, ...row],
-    });
-  };
-  const connectionLoop = async (client: Client): Promise<void> => {
-    for (;;) {
-      const started = performance.now();
-      if (started >= end) return;
-      if (job.perTransaction > 1) {
-        await client.query('begin');
-        for (let i = 0; i < job.perTransaction; i++) await one(client);
-        await client.query('commit');
-      } else await one(client);
-      const done = performance.now();
-      if (done >= measureFrom && done <= end) times.push(done - started);
-    }
-  };
-  await Promise.all(clients.map(connectionLoop));
-  await Promise.all(clients.map((c) => c.end()));
-  times.sort((a, b) => a - b);
-  const quantile = (q: number): number => times[Math.min(times.length - 1, Math.floor(q * times.length))] ?? Number.NaN;
-  return { perSecond: (times.length * 1000) / job.measureMs, p50Ms: quantile(0.5), p99Ms: quantile(0.99), failures: 0 };
-}
-
 let connection: ClientConfig = {};
-process.on('message', (message: FloorStart | ScriptJob) => {
+process.on('message', (message: FloorStart | FloorAnswer | ScriptJob) => {
+  if (message.kind === 'answer') {
+    answers.set(message.key, message.body);
+    return;
+  }
   if (message.kind === 'script') {
     runScript(connection, message).then(
       (measured) => process.send?.(measured),

@@ -1,11 +1,10 @@
-/** Fills a migrated database with the population: the server's own columns and content, but by COPY and with the indexes made last. */
+/** Fills a migrated database with resources: the server's own columns and content, but by COPY and with the indexes made last. */
 import { Client, type ClientConfig } from 'pg';
 import type { Resource } from '@medplum/fhirtypes';
 import type { Definitions } from '../fhir/definitions/registry.ts';
 import { columnsOf, extract } from '../fhir/search/columns.ts';
 import { BASE_COLUMNS, tableOf } from '../fhir/store/layout.ts';
 import { copyInto, copyRow } from './copy.ts';
-import { population, type Size } from './population.ts';
 
 const CHUNK_CHARACTERS = 256 * 1024;
 
@@ -70,13 +69,14 @@ async function dropIndexes(client: Client, table: string): Promise<readonly Inde
 
 /**
  * @param owner the role that owns the tables
+ * @param all type after type
  * @param say one line for each type that is in
  * @returns resources written
  */
-export async function loadPopulation(
+export async function loadResources(
   owner: ClientConfig,
   definitions: Definitions,
-  size: Size,
+  all: Iterable<Resource>,
   say: (line: string) => void,
 ): Promise<number> {
   const client = new Client({ ...owner, application_name: 'kairos bench load' });
@@ -88,7 +88,7 @@ export async function loadPopulation(
     const at = new Date().toISOString();
     const dropped = new Map<string, readonly Index[]>();
     const counts = new Map<string, number>();
-    for (const [type, resources] of byType(population(size))) {
+    for (const [type, resources] of byType(all)) {
       const table = tableOf(type);
       if (!dropped.has(table)) dropped.set(table, await dropIndexes(client, table));
       const written = await copyInto(client, table, rowColumns(definitions, type), chunks(definitions, resources, at));

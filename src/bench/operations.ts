@@ -13,9 +13,14 @@ export interface Target {
   readonly ofReadFloor?: number;
   /** Least number a second. */
   readonly perSecond?: number;
-  /** Longest p99 at 10 connections, in milliseconds. */
+  /** Longest median and p99 at 10 connections, in milliseconds. */
+  readonly p50MsAt10?: number;
   readonly p99MsAt10?: number;
+  /** Nothing may be refused, at whatever number of connections. */
+  readonly noneRefused?: true;
 }
+
+type Rows = readonly (readonly (string | null)[])[];
 
 export interface Operation {
   readonly name: string;
@@ -23,31 +28,42 @@ export interface Operation {
   readonly times: number;
   /** Resources that one request handles. */
   readonly unit: number;
-  readonly shots: readonly Shot[];
+  /** In turn; or others each time, so many at most. */
+  readonly shots: readonly Shot[] | ((most: number) => readonly Shot[]);
+  /** Only with these numbers of connections. */
+  readonly connections?: readonly number[];
   /** Asked without a token. */
   readonly anonymous?: true;
   /** `server`: the server itself, asked for the same by nobody in particular; `read`: the floor of single reads. */
   readonly floor:
-    | { readonly kind: 'http'; readonly shots: readonly Shot[] }
+    | {
+        readonly kind: 'http';
+        readonly shots: readonly Shot[];
+        /** Answered with what the server says at this path. */
+        readonly answer?: { readonly key: string; readonly path: string };
+      }
     | { readonly kind: 'server'; readonly shots: readonly Shot[] }
     | { readonly kind: 'read' }
     | {
         readonly kind: 'script';
         readonly insert: string;
-        readonly rows: readonly (readonly (string | null)[])[];
+        readonly rows: Rows | ((most: number) => Rows);
         readonly perTransaction: number;
+        /** Connections to the database at most; one for each of the load's unless told. */
+        readonly pool?: number;
       };
   readonly target: Target;
 }
 
 const DIFFERENT = 2000;
 const PREFIX_LETTERS = 6;
-const BASE = '/fhir/R4';
-const POST_HEADERS = { 'Content-Type': 'application/fhir+json' };
-const get = (path: string): Shot => ({ method: 'GET', path });
-const many = (make: (n: number) => Shot, count = DIFFERENT): Shot[] => Array.from({ length: count }, (_, n) => make(n));
+export const BASE = '/fhir/R4';
+export const POST_HEADERS = { 'Content-Type': 'application/fhir+json' };
+export const get = (path: string): Shot => ({ method: 'GET', path });
+export const many = (make: (n: number) => Shot, count = DIFFERENT): Shot[] =>
+  Array.from({ length: count }, (_, n) => make(n));
 /** Spreads numbers over a range without a pattern that caches could follow. */
-const spread = (n: number, range: number): number => (n * 2_654_435_761) % range;
+export const spread = (n: number, range: number): number => (n * 2_654_435_761) % range;
 
 /** Body of a patient that is new, as a client would send it. */
 function newPatient(n: number): Record<string, unknown> {

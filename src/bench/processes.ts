@@ -9,7 +9,8 @@ import path from 'node:path';
 import type pg from 'pg';
 import { projectFolder } from '../platform/paths.ts';
 import type { Job, Measured } from './client.ts';
-import type { FloorStart, ScriptJob } from './floor.ts';
+import type { FloorAnswer, FloorStart } from './floor.ts';
+import type { ScriptJob } from './script.ts';
 import { BENCH_CLIENT } from './token.ts';
 
 export interface RunningServer {
@@ -17,6 +18,8 @@ export interface RunningServer {
   readonly pid: number;
   /** From the start of the process to the first `GET /readyz` that is answered with 200. */
   readonly readyAfterMs: number;
+  /** Resolves when it has ended, however it was. */
+  readonly ended: Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -73,9 +76,10 @@ export async function startServer(
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
+  const ended = once(child, 'exit');
   let printed = '';
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => { printed = (printed + text).slice(-4000); if (process.env["TEE"]) process.stderr.write(text); });
+    stream.setEncoding('utf8').on('data', (text: string) => (printed = (printed + text).slice(-4000)));
   for (;;) {
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`the server ended at its start:\n${printed}`);
@@ -94,10 +98,11 @@ export async function startServer(
     port,
     pid: child.pid ?? 0,
     readyAfterMs: performance.now() - started,
+    ended,
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGTERM');
-      await once(child, 'exit');
+      await ended;
     },
   };
 }
@@ -169,11 +174,19 @@ export interface Floor {
   readonly port: number;
   readonly pid: number;
   script(job: ScriptJob): Promise<Measured>;
+  /** What a route answers with. */
+  lend(answer: FloorAnswer): void;
   stop(): void;
 }
 
 export async function startFloor(connection: pg.ClientConfig): Promise<Floor> {
   const child = started(new URL('./floor.ts', import.meta.url));
   const { port } = await ask<{ port: number }>(child, { kind: 'start', connection } satisfies FloorStart);
-  return { port, pid: child.pid ?? 0, script: (job) => ask<Measured>(child, job), stop: () => child.disconnect() };
+  return {
+    port,
+    pid: child.pid ?? 0,
+    script: (job) => ask<Measured>(child, job),
+    lend: (answer) => void child.send(answer),
+    stop: () => child.disconnect(),
+  };
 }

@@ -150,9 +150,10 @@ create temporary table "wrong" on commit drop as
     where h."expires" < now() + interval '1 second' and pg_temp.actor_key(p."who") = any (o."actors")
       and h."start" < s."end" + make_interval(mins => o."after") and h."end" > s."start" - make_interval(mins => o."before")) as "expired"
   from "slot" s join "offer" o on o."schedule" = s."schedule" and o."service" is not distinct from s."service"[1]
+  left join "scheduling_slot" x on x."slot" = s."id"
   where s."start" > now() and s."status" <> 'entered-in-error'
     and not exists (select from "scheduling_time" t where t."slot" = s."id" and t."kind" <> 'opening')
-    and not exists (select from unnest(o."capacities") c where s."status" = "scheduling_truth"(s."schedule", s."service"[1], tstzrange(s."start", s."end"),
+    and not exists (select from unnest(case when x."capacity" is null then o."capacities" else array[x."capacity"::int] end) c where s."status" = "scheduling_truth"(s."schedule", s."service"[1], tstzrange(s."start", s."end"),
       tstzrange(s."start" - make_interval(mins => o."before"), s."end" + make_interval(mins => o."after")), o."actors", c));
 
 -- I5 slots: every Slot ahead has the status that follows from blocks and bookings

@@ -1,7 +1,7 @@
 /**
  * `npm run storm [-- --attempts 100000]`: 64 clients on two servers fight for a few times through every door of the calendar. Nobody may be booked twice, no
- * time may be refused that nobody has, nothing may break. With `--without-constraint` the database does not keep visits apart, and the storm must say so.
- * @see https://www.postgresql.org/docs/18/ddl-constraints.html#DDL-CONSTRAINTS-EXCLUSION
+ * time may be refused that nobody has, nothing may break. With `--without-constraint` the database does not keep visits apart, and the storm must say so; with
+ * `--kill` servers, worker and database are killed meanwhile. See docs/bench.md.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -9,7 +9,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { cpuOf, postgresCpu } from '../bench/processes.ts';
-import { reportOf } from '../bench/storm/report.ts';
+import { kill, killReport, openKillStage } from '../bench/storm/kill.ts';
+import { reportOf, type Report } from '../bench/storm/report.ts';
 import { storm } from '../bench/storm/run.ts';
 import { deadlocksIn, onDatabase, openStage } from '../bench/storm/stage.ts';
 import { seeded } from '../demo/random.ts';
@@ -28,11 +29,13 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '100' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     'without-constraint': { type: 'boolean', default: false },
+    kill: { type: 'boolean', default: false },
+    kills: { type: 'string', default: '50' },
   },
 });
 
 /** @throws StartError */
-function count(name: 'attempts' | 'clients' | 'rounds' | 'seed'): number {
+function count(name: 'attempts' | 'clients' | 'rounds' | 'seed' | 'kills'): number {
   const value = Number(options[name]);
   if (!Number.isInteger(value) || value < 0) throw new StartError(`--${name} must be a whole number.`);
   return value;
@@ -40,37 +43,49 @@ function count(name: 'attempts' | 'clients' | 'rounds' | 'seed'): number {
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-await runCommand(async () => {
-  const [attempts, clients, rounds, seed] = [count('attempts'), count('clients'), count('rounds'), count('seed')];
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'kairos-storm-'));
+async function fight(folder: string, clients: number, random: () => number): Promise<Report> {
   const postgres = await openEmbeddedPostgres(folder);
   try {
     await migrate(postgres, { queue: true });
-    const stage = await openStage(postgres, clients);
+    const { wire, people, servers, close } = await openStage(postgres, clients);
     const before = await deadlocksIn(postgres.app);
-    say(`${clients} clients, two servers, ${attempts} attempts, seed ${seed}`);
     if (options['without-constraint'])
       await onDatabase(postgres.owner, 'alter table occupancy drop constraint occupancy_exclude');
-    const { next: random } = seeded('storm', seed);
-    const { wire, people, servers } = stage;
     const cpu = (): number => postgresCpu(folder) + servers.reduce((sum, s) => sum + cpuOf(s.pid), 0);
-    const result = await storm({
-      cpu,
-      wire,
-      people,
-      ports: servers.map((s) => s.port),
-      attempts,
-      rounds,
-      random,
-      say,
-    }).finally(() => stage.close());
-    const checks = await runChecks(postgres.app, INVARIANTS);
-    const { lines, problems } = reportOf(result, checks, (await deadlocksIn(postgres.app)) - before);
-    for (const line of [...lines, ...problems]) say(line);
-    if (problems.length > 0) throw new StartError('The storm found something.');
-    say('Nobody was booked twice, and every time had as many winners as it has room.');
+    const [attempts, rounds, ports] = [count('attempts'), count('rounds'), servers.map((s) => s.port)];
+    const result = await storm({ cpu, wire, people, ports, attempts, rounds, random, say }).finally(close);
+    return reportOf(result, await runChecks(postgres.app, INVARIANTS), (await deadlocksIn(postgres.app)) - before);
   } finally {
     await postgres.close();
+  }
+}
+
+/** A run in which every request was answered proves nothing: it is repeated with more at the same time. */
+async function killThings(folder: string, clients: number, random: () => number): Promise<Report> {
+  const stage = await openKillStage(folder, clients);
+  try {
+    for (const [turn, everyMs] of [2_000, 1_200, 700].entries()) {
+      const result = await kill({ stage, kills: count('kills'), everyMs, hot: 40, day: 3 + turn, random, say });
+      if (result.unknown > 0) return killReport(result, await runChecks(stage.postgres.app, INVARIANTS));
+      say('void: every request was answered');
+    }
+    throw new StartError('Nothing was killed in the middle of anything, three times: the run proves nothing.');
+  } finally {
+    await stage.close();
+  }
+}
+
+await runCommand(async () => {
+  const [clients, seed] = [count('clients'), count('seed')];
+  const { next: random } = seeded('storm', seed);
+  say(`${clients} clients, two servers, seed ${seed}`);
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'kairos-storm-'));
+  try {
+    const { lines, problems } = await (options.kill ? killThings : fight)(folder, clients, random);
+    for (const line of [...lines, ...problems]) say(line);
+    if (problems.length > 0) throw new StartError('The storm found something.');
+    say('Nobody was booked twice, and nothing that was acknowledged is lost.');
+  } finally {
     await rm(folder, { recursive: true, force: true });
   }
 });

@@ -24,4 +24,6 @@ export interface RequestContext {
   emit(event: ContextEvent): void;
   /** Base URL without trailing slash, `http://localhost:8080/fhir/R4`. */
   readonly baseUrl: string;
+  /** The versions of its instance that an operation may change, as If-Match names them. */
+  readonly ifMatch?: string;
 }

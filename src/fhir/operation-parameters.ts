@@ -60,14 +60,24 @@ function entriesOf(parameters: unknown): readonly Readonly<Record<string, unknow
 
 /** Shapes of complex values (Coding …) are checked as a Parameters resource; resources are left to the operation. */
 function demandValidValues(entries: readonly Readonly<Record<string, unknown>>[], engine: Engine): void {
-  const complex = entries.filter((e) =>
+  const complex = [...entries.entries()].filter(([, e]) =>
     Object.entries(e).some(([key, value]) => key.startsWith('value') && isObject(value)),
   );
   if (complex.length === 0) return;
   const issues = engine.validator
-    .validate({ resourceType: 'Parameters', parameter: complex })
+    .validate({ resourceType: 'Parameters', parameter: complex.map(([, e]) => e) })
     .filter((i) => i.severity === 'error' || i.severity === 'fatal');
-  if (issues.length > 0) throw new FhirError(400, issues);
+  if (issues.length === 0) return;
+  // As the client has numbered them.
+  const place = (path: string): string =>
+    path.replace(
+      /^(Parameters\.parameter)\[(\d+)\]/,
+      (_, list: string, i: string) => `${list}[${complex[Number(i)]?.[0]}]`,
+    );
+  throw new FhirError(
+    400,
+    issues.map((i) => (i.expression ? { ...i, expression: i.expression.map(place) } : i)),
+  );
 }
 
 function collect(definition: OperationDef, request: OperationRequest, engine: Engine): readonly Given[] {

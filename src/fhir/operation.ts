@@ -7,7 +7,7 @@ import type { Engine } from './engine.ts';
 export interface OperationRequest {
   readonly type?: string;
   readonly id?: string;
-  /** POST: the Parameters sent (a bare resource is put into the parameter `resource`); GET: query parameters as Parameters of strings. */
+  /** POST: the Parameters sent (a bare resource is put into the parameter that it stands for); GET: query parameters as Parameters of strings. */
   readonly parameters: Parameters;
   /** Query of the URL, decoded. */
   readonly query: readonly (readonly [string, string])[];
@@ -37,5 +37,7 @@ export interface OperationDeclaration {
   readonly affectsState: boolean;
   /** Anybody may call it, signed in or not: it tells no more than what is offered to all, and asks for itself about the rest. */
   readonly open?: true;
+  /** The parameter that a bare resource stands for; `resource` unless told. */
+  readonly bare?: string;
   handle(engine: Engine, ctx: RequestContext, request: OperationRequest): Promise<OperationReply>;
 }

@@ -50,12 +50,16 @@ export interface ResourceDeclaration {
   readonly storage: 'ordinary' | 'relation' | 'definitions';
   /** Holds content with a media type of its own (`contentType`, `data`): also served and taken raw. @see https://hl7.org/fhir/R4/binary.html#rest */
   readonly raw?: true;
+  /** Whether a patch makes a change that must name the version it is made to (If-Match): between two readers of one state only one is right. */
+  needsMatch?(before: Resource, after: Resource): boolean;
   /** What whoever searches the type so should know besides. Pure, and quick: every search asks. */
   advise?(query: Query, now: number): readonly Issue[];
   /** Rules beyond structure, bindings, invariants and profiles. Pure. */
   check?(resource: Resource): readonly Issue[];
   /** What it means that these references (`Type/id`) lead nowhere; undefined: a mistake, as everywhere. */
   missing?(resource: Resource, targets: readonly string[]): FhirError | undefined;
+  /** Its changes are told before those of other types in the same transaction: they say how these are to be read. */
+  readonly projectsFirst?: true;
   /**
    * What changes of the type do to other rows, and rules that need to know who makes which change of what: in the same transaction, after the
    * rows of the type are written. @throws FhirError where a change must not be: nothing of the transaction remains

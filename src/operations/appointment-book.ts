@@ -3,7 +3,7 @@ import { defineOperation } from '../fhir/operation-parameters.ts';
 import type { UseContext } from '../operation-context.ts';
 import { answerWith, overlapIssues } from '../scheduling/use/answer.ts';
 import { takeFrom } from '../scheduling/use/take-input.ts';
-import { takeTime } from '../scheduling/use/take.ts';
+import { book } from '../scheduling/use/book.ts';
 
 export default (use: UseContext) =>
   defineOperation({
@@ -15,9 +15,10 @@ export default (use: UseContext) =>
     resourceTypes: ['Appointment'],
     needs: [],
     affectsState: true,
+    bare: 'appointment-resource',
     async handle(engine, ctx, request, input) {
       const parts = use().scheduling.within(engine);
-      const { write, overlaps } = await takeTime(parts, ctx, await takeFrom(parts, ctx, request, input, 'book'));
+      const { write, overlaps } = await book(parts, ctx, await takeFrom(parts, ctx, request, input, 'book'));
       return answerWith(engine.baseUrl, ctx.access, write, overlapIssues(overlaps));
     },
   });

@@ -1,7 +1,8 @@
-/** Cancels an appointment: its time is free in the same moment. @see https://profiles.ihe.net/ITI/Scheduling/ITI-118.html */
+/** Cancels an appointment: its time is free in the same moment. @see https://hl7.org/fhir/R4/appointment-definitions.html#Appointment.cancelationReason */
 import { defineOperation } from '../fhir/operation-parameters.ts';
 import type { UseContext } from '../operation-context.ts';
 import { appointmentReply } from '../scheduling/use/answer.ts';
+import { referencesIn } from '../scheduling/use/input.ts';
 import { cancel } from '../scheduling/use/steps.ts';
 import { previewCancel } from '../scheduling/use/preview.ts';
 
@@ -17,8 +18,12 @@ export default (use: UseContext) =>
     affectsState: true,
     async handle(engine, ctx, request, input) {
       const parts = use().scheduling.within(engine);
-      const [id, reason, comment] = [request.id ?? '', input.codeableConcept('reason'), input.text('comment')];
+      const [id, reason] = [request.id ?? '', input.codeableConcept('reason')];
       if (input.boolean('dry-run') === true) return previewCancel(parts, ctx, id, reason);
-      return appointmentReply(ctx.access, await cancel(parts, ctx, id, reason, comment));
+      const patients = referencesIn(parts, input, 'patient-reference');
+      return appointmentReply(
+        ctx.access,
+        await cancel(parts, ctx, id, { reason, comment: input.text('comment'), patients }),
+      );
     },
   });

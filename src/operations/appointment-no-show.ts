@@ -18,7 +18,7 @@ export default (use: UseContext) =>
       const parts = use().scheduling.within(engine);
       return appointmentReply(
         ctx.access,
-        await step(parts, ctx, request.id ?? '', 'noshow', input.codeableConcept('reason')),
+        await step(parts, ctx, request.id ?? '', 'noshow', input.codeableConcept('reason'), input.text('comment')),
       );
     },
   });

@@ -1,4 +1,4 @@
-/** Lets a held time go. @see https://profiles.ihe.net/ITI/Scheduling/ITI-118.html */
+/** Lets a held time go. @see https://profiles.ihe.net/ITI/Scheduling/ITI-116.html */
 import { defineOperation } from '../fhir/operation-parameters.ts';
 import type { UseContext } from '../operation-context.ts';
 import { appointmentReply } from '../scheduling/use/answer.ts';

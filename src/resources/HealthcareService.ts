@@ -7,5 +7,6 @@ export default (use: UseContext) =>
     type: 'HealthcareService',
     profiles: ['https://kairos.example/fhir/StructureDefinition/healthcare-service'],
     sealed: false,
+    projectsFirst: true,
     project: (tx, changes, by) => use().scheduling.rules(tx, changes, by),
   });

@@ -7,5 +7,6 @@ export default (use: UseContext) =>
     type: 'Location',
     profiles: ['https://kairos.example/fhir/StructureDefinition/location'],
     sealed: false,
+    projectsFirst: true,
     project: (tx, changes, by) => use().scheduling.rules(tx, changes, by),
   });

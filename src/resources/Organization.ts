@@ -25,5 +25,6 @@ export default (use: UseContext) =>
     profiles: ['https://kairos.example/fhir/StructureDefinition/organization'],
     sealed: false,
     check: (resource) => (resource.resourceType === 'Organization' ? chartTemplates(resource) : []),
+    projectsFirst: true,
     project: (tx, changes, by) => use().scheduling.rules(tx, changes, by),
   });

@@ -7,5 +7,6 @@ export default (use: UseContext) =>
     type: 'PractitionerRole',
     profiles: ['https://kairos.example/fhir/StructureDefinition/practitioner-role'],
     sealed: false,
+    projectsFirst: true,
     project: (tx, changes, by) => use().scheduling.rules(tx, changes, by),
   });

@@ -7,5 +7,6 @@ export default (use: UseContext) =>
     type: 'Schedule',
     profiles: ['https://kairos.example/fhir/StructureDefinition/schedule'],
     sealed: false,
+    projectsFirst: true,
     project: (tx, changes, by) => use().scheduling.rules(tx, changes, by),
   });

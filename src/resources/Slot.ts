@@ -1,7 +1,10 @@
 /** A time that may be booked. @see https://hl7.org/fhir/R4/slot.html */
+import type { Resource } from '@medplum/fhirtypes';
 import { defineResource } from '../fhir/resource.ts';
 import type { UseContext } from '../operation-context.ts';
 import { beyondHorizon } from '../scheduling/horizon.ts';
+
+const isHeld = (slot: Resource): boolean => slot.resourceType === 'Slot' && slot.status === 'busy-tentative';
 
 export default (use: UseContext) =>
   defineResource({
@@ -10,6 +13,8 @@ export default (use: UseContext) =>
     sealed: false,
     indexes: [{ columns: ['schedule', 'start'], where: "status = 'free'" }, { columns: ['schedule', 'start'] }],
     defaultSort: ['start'],
+    // To hold a time, and to let it go.
+    needsMatch: (before, after) => isHeld(before) !== isHeld(after),
     advise: beyondHorizon,
     project: (tx, changes, by) => use().scheduling.slots(tx, changes, by),
   });

@@ -2,6 +2,7 @@
  * What changes of appointments do to the rows of time, as the one statement that the database runs for them. The constraint there decides every race.
  * @see https://www.postgresql.org/docs/18/ddl-constraints.html#DDL-CONSTRAINTS-EXCLUSION
  */
+import type { Actor } from './actor.ts';
 import { capRows, type CapRow } from './caps.ts';
 import type { Directory } from './directory.ts';
 import { MINUTE } from './model/dates.ts';
@@ -34,7 +35,18 @@ interface OccupancyRow {
   readonly force: 'override' | 'warn' | null;
 }
 
-function rowsOf(visit: Visit, forgivesPatients: boolean): OccupancyRow[] {
+/**
+ * Whether the visit is where it is over the rules. A reason given for one time, or one actor, is none for another.
+ * @param actor undefined: the time
+ */
+function isOverridden(visit: Visit, before: Visit | undefined, actor?: Actor): boolean {
+  if (visit.overrideReason === undefined) return false;
+  if (!before || before.overrideText !== visit.overrideText) return true;
+  const sameTime = before.start === visit.start && before.end === visit.end;
+  return sameTime && (!actor || [...before.actors, ...before.patients].some((a) => a.key === actor.key));
+}
+
+function rowsOf(visit: Visit, was: Visit | undefined, forgivesPatients: boolean): OccupancyRow[] {
   const { start, end, offer } = visit;
   if (!visit.holds || start === undefined || end === undefined) return [];
   const { before = 0, after = 0 } = offer?.parameters ?? {};
@@ -43,7 +55,6 @@ function rowsOf(visit: Visit, forgivesPatients: boolean): OccupancyRow[] {
     tentative: visit.status === 'pending',
     expires: visit.expires === undefined ? null : iso(visit.expires),
   };
-  const override = visit.overrideReason === undefined ? null : 'override';
   const capacity = capacityAt(offer, start);
   return [
     ...visit.actors.map(
@@ -55,7 +66,7 @@ function rowsOf(visit: Visit, forgivesPatients: boolean): OccupancyRow[] {
           start: iso(start - before * MINUTE),
           end: iso(end + after * MINUTE),
           capacity,
-          force: override,
+          force: isOverridden(visit, was, a) ? 'override' : null,
         }) as const,
     ),
     ...visit.patients.map(
@@ -67,7 +78,7 @@ function rowsOf(visit: Visit, forgivesPatients: boolean): OccupancyRow[] {
           start: iso(start),
           end: iso(end),
           capacity: 1,
-          force: override ?? (forgivesPatients ? 'warn' : null),
+          force: isOverridden(visit, was, p) ? 'override' : forgivesPatients ? 'warn' : null,
         }) as const,
     ),
   ];
@@ -76,6 +87,8 @@ function rowsOf(visit: Visit, forgivesPatients: boolean): OccupancyRow[] {
 interface Span {
   readonly schedule: string;
   readonly service: string | null;
+  /** Those that name no service, too, as hand-made Slots may. */
+  readonly plain: boolean;
   readonly from: string;
   readonly upto: string;
   readonly before: number;
@@ -92,9 +105,11 @@ function spansOf(directory: Directory, visit: Visit | undefined): Span[] {
   return visit.actors
     .flatMap((a) => directory.of(a.reference))
     .flatMap((entry) => {
-      const each = entry.offers.map((offer) => ({
+      const named = entry.offers.every((offer) => offer.serviceReference !== undefined);
+      return entry.offers.map((offer, i) => ({
         schedule: entry.reference,
         service: offer.serviceReference ?? null,
+        plain: named && i === 0,
         ...during,
         before: offer.parameters.before * 60,
         after: offer.parameters.after * 60,
@@ -102,11 +117,6 @@ function spansOf(directory: Directory, visit: Visit | undefined): Span[] {
         capacity: offer.parameters.capacity,
         actors: entry.actors.map((a) => a.key),
       }));
-      const [first] = each;
-      // Hand-made Slots may name no service.
-      return first && each.every((s) => s.service !== null)
-        ? [...each, { ...first, service: null, before: 0, after: 0 }]
-        : each;
     });
 }
 
@@ -127,6 +137,8 @@ export interface Apply {
   readonly caps: readonly CapRow[];
   readonly visits: readonly object[];
   readonly rows: readonly OccupancyRow[];
+  /** Some actor has several visits at a time. */
+  readonly groups: boolean;
   readonly holds: readonly object[];
   readonly spans: readonly Span[];
   readonly events: readonly object[];
@@ -141,8 +153,8 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
   const holds: object[] = [];
   const spans: Span[] = [];
   for (const { id, before, after, forgivesPatients, mostHolds } of changes) {
-    const was = before ? rowsOf(before, forgivesPatients) : [];
-    const is = after ? rowsOf(after, forgivesPatients) : [];
+    const was = before ? rowsOf(before, before, forgivesPatients) : [];
+    const is = after ? rowsOf(after, before, forgivesPatients) : [];
     // A pending one may have run out, and its rows be gone.
     if (keepsTime(was, is) && before?.status !== 'pending') continue;
     if (before) leave.push(id);
@@ -156,9 +168,10 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
           appointment: id,
           patient: after.patients[0]?.reference ?? null,
           expires: iso(after.expires),
-          most: before?.expires === undefined ? (mostHolds ?? null) : null,
+          most: mostHolds ?? null,
         });
-      if (after.offer && after.overrideReason === undefined && !stays)
+      const judged = !stays && !isOverridden(after, before);
+      if (after.offer && judged)
         caps.push(
           ...capRows(
             after.offer,
@@ -166,7 +179,7 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
             after.patients.map((p) => p.reference),
           ),
         );
-      if (after.overrideReason === undefined && !stays)
+      if (judged)
         visits.push({
           appointment: id,
           schedules: after.schedules,
@@ -186,6 +199,7 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
     caps,
     visits,
     rows,
+    groups: rows.some((r) => r.capacity > 1),
     holds,
     spans: distinct(spans),
     events: changes.map(({ id, version }) => ({ type: 'Appointment', id, version })),

@@ -28,18 +28,22 @@ export function capRows(offer: Offer, start: number, patients: readonly string[]
   const service = offer.serviceReference ?? null;
   return offer.parameters.caps.flatMap((cap) => {
     const { start: from, end: upto } = capPeriod(cap, start, zone, offer.parameters.weekStart ?? 'mon');
+    // A provider's visits are all of theirs; where there is no service, the Schedule's practitioner stands for it.
+    const counted = cap.of === 'provider' ? null : service;
     const row = (patient: string | null, who: string | null): CapRow => ({
-      key: [cap.of, cap.per, who ?? '', service ?? reference, patient ?? '', from].join(' '),
+      key: [cap.of, cap.per, who ?? '', counted ?? (cap.of === 'provider' ? '' : reference), patient ?? '', from].join(
+        ' ',
+      ),
       of: cap.of,
       practitioner: who,
-      service,
+      service: counted,
       patient,
       from: new Date(from).toISOString(),
       upto: new Date(upto).toISOString(),
       most: cap.limit,
     });
     if (cap.of === 'patient') return patients.map((p) => row(p, null));
-    return [row(null, cap.of === 'service' ? null : practitioner)];
+    return [row(null, cap.of === 'service' && service !== null ? null : practitioner)];
   });
 }
 

@@ -15,6 +15,7 @@ import type {
 import type { Engine } from '../fhir/engine.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
 import { tableOf } from '../fhir/store/layout.ts';
+import type { Reader } from '../fhir/store/repository.ts';
 import { id, sql } from '../platform/database/sql.ts';
 import { actorOf, SCARCE_PLACES, type Actor } from './actor.ts';
 import { extensionOf } from './extension.ts';
@@ -67,6 +68,8 @@ export interface Directory {
   service(reference: string): HealthcareService | undefined;
   location(reference: string): Location | undefined;
   organization(reference: string): Organization | undefined;
+  /** Places that one visit occupies at a time, `Location/1`. */
+  readonly rooms: readonly string[];
   /** The practitioner behind a role, `Practitioner/1`; everybody else is who they are. */
   resolve(reference: string): string;
   /** Places and things that one visit occupies at a time. */
@@ -90,9 +93,16 @@ const emptyStore = (): Store => ({
   PractitionerRole: new Map(),
 });
 
+const copyOf = (store: Store): Store => ({
+  Schedule: new Map(store.Schedule),
+  HealthcareService: new Map(store.HealthcareService),
+  Location: new Map(store.Location),
+  Organization: new Map(store.Organization),
+  PractitionerRole: new Map(store.PractitionerRole),
+});
+
 /** Reads what has changed; what is gone is dropped. */
-async function refresh(engine: Engine, store: Store, type: DirectoryType): Promise<void> {
-  const { repository } = engine;
+async function refresh(repository: Pick<Reader, 'query' | 'decode'>, store: Store, type: DirectoryType): Promise<void> {
   const kept = store[type];
   const rows = await repository.query(sql`select r.id, r.version from ${id(tableOf(type))} r`);
   const there = new Set<string>();
@@ -161,17 +171,18 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
   const codesOf = (list: HealthcareService['type']): Set<string> =>
     new Set(list?.flatMap((c) => c.coding?.map((x) => `${x.system ?? ''}|${x.code ?? ''}`) ?? []));
 
-  /** Services that are actors; or else those of the Schedule's types, where the site is one of theirs. */
-  const servicesOf = (schedule: Schedule, site: Location | undefined): readonly HealthcareService[] => {
+  /** Services that are actors; or else those of the Schedule's types, where the site is one of theirs. undefined: it speaks of none. */
+  const servicesOf = (schedule: Schedule, site: Location | undefined): readonly HealthcareService[] | undefined => {
     const named = schedule.actor.flatMap((a) => service(local(a)) ?? []);
     if (named.length > 0) return named.filter(isActive);
     const wanted = codesOf(schedule.serviceType);
-    if (wanted.size === 0) return [];
-    return services.filter(
+    if (wanted.size === 0) return undefined;
+    const found = services.filter(
       (s) =>
         !codesOf(s.type).isDisjointFrom(wanted) &&
         (!s.location || s.location.some((l) => local(l) === `Location/${site?.id ?? ''}`)),
     );
+    return found.length > 0 ? found : undefined;
   };
 
   const calendarOf = (schedule: Schedule, site: Location | undefined, zone: Zone | undefined): Calendar | undefined => {
@@ -229,7 +240,7 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
         pool: pool.map((p) => actorOf(p, location(p)?.name)),
       };
     };
-    entry.offers = offered.length > 0 ? offered.map(offer) : [offer(undefined)];
+    entry.offers = offered ? offered.map(offer) : [offer(undefined)];
     return entry;
   };
 
@@ -257,6 +268,7 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     return byActor;
   };
   let all: readonly ScheduleEntry[] | undefined;
+  let rooms: readonly string[] | undefined;
   /** A calendar of a patient's own is nobody else's business. */
   const isPersonal = (schedule: Schedule): boolean =>
     schedule.actor.some((a) => /^(?:Patient|RelatedPerson)\//.test(local(a)));
@@ -287,6 +299,9 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     get entries() {
       return entries();
     },
+    get rooms() {
+      return (rooms ??= [...store.Location.keys()].map((key) => `Location/${key}`).filter(isScarce));
+    },
     isOpen: (each) => isActive(each.schedule) && !isPersonal(each.schedule),
     offering: (reference) => serviceIndex().get(reference) ?? [],
     of: (reference) => (actorIndex().get(reference) ?? []).flatMap((r) => entry(r) ?? []),
@@ -303,6 +318,8 @@ export interface DirectorySource {
   current(): Promise<Directory>;
   /** After the database has said that the rules have changed. @param seen the revision that is too old */
   renewed(seen: string): Promise<Directory>;
+  /** As a transaction sees it that has changed rules itself. */
+  within(tx: Pick<Reader, 'query' | 'decode'>): Promise<Directory>;
 }
 
 export function createDirectory(engine: Engine): DirectorySource {
@@ -314,10 +331,9 @@ export function createDirectory(engine: Engine): DirectorySource {
     // The number first: what is read after it is at least as new.
     const [[revision] = []] = await engine.repository.query(sql`select n from scheduling_revision`);
     if (known && known.revision === String(revision)) return known;
-    for (const type of TYPES) await refresh(engine, store, type);
+    for (const type of TYPES) await refresh(engine.repository, store, type);
     // The maps are copied: a directory stays what it was.
-    const copy = Object.fromEntries(TYPES.map((type) => [type, new Map(store[type])])) as Store;
-    known = build(copy, String(revision), engine.baseUrl);
+    known = build(copyOf(store), String(revision), engine.baseUrl);
     return known;
   };
   const renew = (): Promise<Directory> => {
@@ -326,6 +342,12 @@ export function createDirectory(engine: Engine): DirectorySource {
   };
 
   return {
+    async within(tx) {
+      const own = copyOf(store);
+      const [[revision] = []] = await tx.query(sql`select n from scheduling_revision`);
+      for (const type of TYPES) await refresh(tx, own, type);
+      return build(own, String(revision), engine.baseUrl);
+    },
     current: () => (known ? Promise.resolve(known) : renew()),
     renewed: async (seen) => {
       const found = await renew();

@@ -54,7 +54,7 @@ function begun(appointment: Appointment, status: Encounter['status'], at: string
         }
       : {}),
     appointment: [{ reference: `Appointment/${appointment.id ?? ''}` }],
-    period: { start: at },
+    period: status === 'finished' ? { start: appointment.start ?? at, end: at } : { start: at },
     ...(appointment.reasonCode ? { reasonCode: appointment.reasonCode } : {}),
     ...(places.length > 0
       ? {
@@ -84,7 +84,13 @@ function moved(encounter: Encounter, status: Encounter['status'], at: string): E
   };
 }
 
-async function keep(parts: SchedulingParts, tx: Transaction, appointment: Appointment, now: number): Promise<void> {
+async function keep(
+  parts: SchedulingParts,
+  tx: Transaction,
+  appointment: Appointment,
+  was: Status | undefined,
+  now: number,
+): Promise<void> {
   const { engine } = parts;
   const status = appointment.status as Status;
   const at = new Date(now).toISOString();
@@ -103,9 +109,10 @@ async function keep(parts: SchedulingParts, tx: Transaction, appointment: Appoin
     return;
   }
   const encounter = JSON.parse(stored.content) as Encounter;
-  const next = wanted ?? (LEFT.has(status) ? 'cancelled' : undefined);
-  // What the treating side has taken further is theirs.
-  const keepsOwn = next === 'triaged' && ['in-progress', 'onleave', 'finished'].includes(encounter.status);
+  const next = status === 'entered-in-error' ? status : (wanted ?? (LEFT.has(status) ? 'cancelled' : undefined));
+  // What the treating side has taken further is theirs; what we have ended ourselves begins again.
+  const reopens = was === 'fulfilled' && encounter.status === 'finished';
+  const keepsOwn = next === 'triaged' && ['in-progress', 'onleave', 'finished'].includes(encounter.status) && !reopens;
   if (!next || keepsOwn || encounter.status === next) return;
   const write = settle(engine, moved(encounter, next, at), {
     id: stored.id,
@@ -129,6 +136,6 @@ export async function keepEncounters(
     const was = beforeResource?.status as Status | undefined;
     // History that is brought in whole comes with its own Encounters.
     if (was === undefined && status !== 'arrived' && status !== 'checked-in') continue;
-    if (STATUS[status] || (was && STATUS[was])) await keep(parts, tx, afterResource, now);
+    if (STATUS[status] || (was && STATUS[was])) await keep(parts, tx, afterResource, was, now);
   }
 }

@@ -23,7 +23,7 @@ const patientText = ({ reference, display }: Actor): string =>
     status: 'needs-action',
   })}`;
 
-/** The rooms or devices of which one is chosen when the time is taken are not named: any of them will do. */
+/** Rooms or devices of which any will do are not named: one is chosen when the time is taken. */
 export function findBundle(
   { engine, proposals }: SchedulingParts,
   { starts, offset, count, patients, issues, links }: FindPage,
@@ -34,7 +34,7 @@ export function findBundle(
   for (let i = offset; i < end; i++) {
     const found = starts[i];
     if (!found) continue;
-    const { head, tail } = proposalText(proposals, engine.baseUrl, found.offer, found.start);
+    const { head, tail } = proposalText(proposals, engine.baseUrl, found.offer, found.start, found.room);
     entries += `${entries === '' ? '' : ','}${head}${added}${tail}`;
   }
   const outcome =

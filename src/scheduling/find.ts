@@ -12,6 +12,7 @@ import { DAY, MINUTE } from './model/dates.ts';
 import type { Interval } from './model/interval.ts';
 import { candidates, freeAmong, type Candidate, type Taken } from './model/starts.ts';
 import type { Channel } from './model/rules.ts';
+import type { Zone } from './model/zone.ts';
 import { bookable, startsBetween } from './offered.ts';
 import { ofService, readState, type State } from './state.ts';
 import { selectOffers, type Choice, type Wanted } from './select.ts';
@@ -22,6 +23,8 @@ export interface FreeStart {
   readonly rank: number;
   /** Rooms or devices of which one is free then; empty: none is needed. */
   readonly pool: readonly Actor[];
+  /** The first of them that is free, where rooms were asked for by name. */
+  readonly room?: Actor;
 }
 
 export interface FindRequest extends Interval {
@@ -32,6 +35,8 @@ export interface FindRequest extends Interval {
   readonly also: readonly Actor[];
   /** An appointment that is not in its own way. */
   readonly ignoring?: string;
+  /** The span by the clock of each place, in which visits must end as well; within that of all. */
+  spanAt?(zone: Zone | undefined): Interval;
 }
 
 /** Days of calendars that one request looks through. */
@@ -61,11 +66,17 @@ function joined(a: readonly Candidate[], b: readonly Candidate[]): readonly Cand
 }
 
 function freeOf(choice: Choice, state: State, request: FindRequest): FreeStart[] {
-  const { offer, pool, rank } = choice;
+  const { offer, rank, named } = choice;
   const { parameters, entry } = offer;
+  // Patients take the rooms that the service is given in.
+  const inPool = (a: Actor): boolean => offer.pool.some((b) => b.reference === a.reference);
+  const pool = named && request.channel === 'patient' ? choice.pool.filter(inPool) : choice.pool;
+  if (named && pool.length === 0) return [];
   if (!parameters.channels.includes(request.channel)) return [];
   const { earliest, latest } = bookable(offer, request.channel, request.now);
-  const span = { start: Math.max(request.start, earliest), end: Math.min(request.end, latest) };
+  const asked = request.spanAt?.(entry.zone);
+  const last = asked ? asked.end - parameters.duration * MINUTE + 1 : request.end;
+  const span = { start: Math.max(asked?.start ?? request.start, earliest), end: Math.min(last, latest) };
   if (span.start >= span.end) return [];
   const offered = joined(startsBetween(offer, span.start, span.end), openedStarts(offer, state, span));
   if (offered.length === 0) return [];
@@ -104,7 +115,8 @@ function freeOf(choice: Choice, state: State, request: FindRequest): FreeStart[]
   );
   return withPatient.flatMap((start) => {
     const left = each.filter(([, starts]) => starts.has(start)).map(([actor]) => actor);
-    return left.length > 0 ? [{ offer, start, rank, pool: left }] : [];
+    const [room] = left;
+    return room ? [{ offer, start, rank, pool: left, ...(named && { room }) }] : [];
   });
 }
 
@@ -113,7 +125,7 @@ const widest = (choices: readonly Choice[]): number =>
 
 export interface Found {
   readonly directory: Directory;
-  /** By start, then by preference. */
+  /** By preference, then by start. */
   readonly starts: readonly FreeStart[];
 }
 
@@ -150,10 +162,9 @@ export async function findStarts(engine: Engine, source: DirectorySource, reques
       await breathe();
     }
     const left = await capsLeft(engine, starts, request);
-    // Equal starts keep the order of preference, in which the choices are.
     return {
       directory,
-      starts: choices.length === 1 ? left : [...left].sort((a, b) => a.start - b.start || a.rank - b.rank),
+      starts: choices.length === 1 ? left : [...left].sort((a, b) => a.rank - b.rank || a.start - b.start),
     };
   }
 }

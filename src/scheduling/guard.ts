@@ -10,6 +10,7 @@ import { latestCancel } from './model/policy.ts';
 import type { Channel } from './model/rules.ts';
 import { judgeMove, OVER, type Status } from './model/status.ts';
 import { bookable, candidateAt } from './offered.ts';
+import { demandOwnChange, demandOwnWish } from './own-part.ts';
 import { ruleBroken } from './refusal.ts';
 import { HOLD_EXPIRES, OVERRIDE } from './urls.ts';
 import type { Visit } from './visit.ts';
@@ -27,6 +28,9 @@ export interface Guarded {
   readonly now: number;
   /** An operation books by the rules, whoever calls it. */
   readonly mustBeOffered: boolean;
+  /** By a use case of ours: what it changes needs no second look. */
+  readonly made: boolean;
+  readonly baseUrl: string;
 }
 
 /** Longest hold that a patient may ask for. */
@@ -43,6 +47,12 @@ const names = (visit: Visit): string =>
 
 /** Whether a visit is at another time or with others than before. */
 export const isMoved = (was: Visit, is: Visit): boolean => !sameTime(was, is) || names(was) !== names(is);
+
+/** Whether it is at a time, or with somebody, that it was not before. Who leaves takes nothing. */
+function isTaken(was: Visit, is: Visit): boolean {
+  const before = new Set([...was.actors, ...was.patients].map((a) => a.key));
+  return !sameTime(was, is) || [...is.actors, ...is.patients].some((a) => !before.has(a.key));
+}
 
 /** A hold that has run out was cancelled by the clock, not by anybody: its holder may still take the time. */
 const wasHeld = (before: Appointment): boolean =>
@@ -122,18 +132,35 @@ function demandCancelInTime({ was, channel, now }: Guarded): void {
 const ask = (channel: Channel): string => (channel === 'patient' ? 'ask the front desk' : 'give a reason to override');
 
 /** Patients book what is meant for them, and as the service has it. */
-function demandForPatients({ is }: Guarded, { parameters, entry }: Offer, length: number): void {
+function demandForPatients({ is }: Guarded, { parameters, entry, pool }: Offer, length: number): void {
   if (Math.abs(length - parameters.duration * MINUTE) > 1000)
     throw ruleBroken(`A visit of this service lasts ${parameters.duration} minutes.`, 'Appointment.end');
-  if (is.status === 'booked' && parameters.mode !== 'booked')
+  // A hold ends by itself, and what it becomes is judged then.
+  const isHold = is.status === 'pending' && is.expires !== undefined && parameters.mode !== 'waitlist';
+  if (!isHold && is.status !== parameters.mode)
     throw ruleBroken(
-      `Patients ask for this service: send the appointment as ${parameters.mode}.`,
+      parameters.mode === 'booked'
+        ? 'Patients book this service at once: send the appointment as booked, or hold the time by $hold.'
+        : `Patients ask for this service: send the appointment as ${parameters.mode}.`,
       'Appointment.status',
     );
   const missing = entry.actors.find((a) => !is.actors.some((b) => b.reference === a.reference));
   if (missing)
     throw ruleBroken(
       `${missing.reference} takes part in every visit of this Schedule: add it as a participant.`,
+      'Appointment.participant',
+    );
+  const others = is.actors.filter((a) => !entry.actors.some((b) => b.reference === a.reference));
+  const [room, another] = others.filter((a) => pool.some((b) => b.reference === a.reference));
+  const stranger = another ?? others.find((a) => a !== room);
+  if (stranger)
+    throw ruleBroken(
+      `${stranger.reference} takes no part in visits of this Schedule: leave it out, or ask the front desk.`,
+      'Appointment.participant',
+    );
+  if (pool.length > 0 && !room)
+    throw ruleBroken(
+      `A visit of this service needs one of ${pool.map((p) => p.reference).join(', ')}: book it by $book, or add one as a participant.`,
       'Appointment.participant',
     );
 }
@@ -148,7 +175,9 @@ function demandOffered(change: Guarded): boolean {
       'It is not known whose time this is: name a Slot, or the practitioner and the HealthcareService.',
       'Appointment.participant',
     );
-  const { parameters } = offer;
+  const { parameters, entry } = offer;
+  if (entry.schedule.active === false)
+    throw ruleBroken(`${entry.reference} is not active: ask $find for the times that are offered.`, 'Appointment.slot');
   if (!parameters.channels.includes(channel))
     throw ruleBroken(
       `This service is not booked by ${channel === 'patient' ? 'patients' : 'staff'}: ${ask(channel)}.`,
@@ -162,17 +191,19 @@ function demandOffered(change: Guarded): boolean {
   return candidateAt(offer, start) === undefined;
 }
 
-/** Of others' entries patients change nothing. */
-function demandOwnPart({ before, after, was, is }: Guarded): void {
+/** Of what is the clinic's, patients change nothing. */
+function demandOwnPart({ before, after, was, is, made, baseUrl }: Guarded): void {
   if (extensionOf(after, OVERRIDE) && !extensionOf(before, OVERRIDE))
     throw ruleBroken('Only staff may book over the rules.', 'Appointment.extension');
-  if (!before || !was || isMoved(was, is)) return;
-  const reply = new Map(before.participant.map((p) => [p.actor?.reference ?? '', p.status]));
-  const index = after.participant.findIndex(({ actor, status }) => {
-    const who = actor?.reference ?? '';
-    return !/^(?:Patient|RelatedPerson)\//.test(who) && reply.get(who) !== status && after.status === before.status;
-  });
-  if (index >= 0) throw ruleBroken("Others' replies are theirs to give.", `Appointment.participant[${index}].status`);
+  if (!made) {
+    if (before) demandOwnChange(before, after, baseUrl);
+    else demandOwnWish(after, baseUrl);
+  }
+  if (is.holds && is.patients.length === 0)
+    throw ruleBroken('A visit is for a patient: who comes is required.', 'Appointment.participant');
+  const mode = is.offer?.parameters.mode ?? 'booked';
+  if (was?.status === 'pending' && is.status === 'booked' && mode !== 'booked')
+    throw ruleBroken(`Patients ask for this service: $book sends it for approval.`, 'Appointment.status');
 }
 
 /**
@@ -190,7 +221,7 @@ export function guard(change: Guarded): boolean {
   if (is.status === 'cancelled' || moves) demandCancelInTime(change);
   const takes =
     is.holds &&
-    (!was?.holds || moves || (was.status === 'pending' && is.status === 'booked' && was.start !== is.start));
+    (!was?.holds || isTaken(was, is) || (was.status === 'pending' && is.status === 'booked' && was.start !== is.start));
   const judged = channel === 'patient' || (change.mustBeOffered && is.overrideReason === undefined);
   return takes && judged ? demandOffered(change) : false;
 }

@@ -6,8 +6,8 @@
 import type { Appointment } from '@medplum/fhirtypes';
 import { DatabaseError } from 'pg';
 import type { Principal } from '../fhir/access.ts';
-import { FhirError } from '../fhir/outcome.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
+import { errorIssue, FhirError } from '../fhir/outcome.ts';
 import { sql } from '../platform/database/sql.ts';
 import { alternativesTo } from './alternatives.ts';
 import { applyOf, type Apply, type VisitChange } from './apply.ts';
@@ -15,8 +15,9 @@ import { channelOf } from './channel.ts';
 import type { Directory } from './directory.ts';
 import { keepEncounters } from './encounter.ts';
 import { guard } from './guard.ts';
-import type { SchedulingParts } from './parts.ts';
+import { directoryOf, type SchedulingParts } from './parts.ts';
 import { ruleBroken, TimeTaken } from './refusal.ts';
+import { endOwnHolds } from './slot-holds.ts';
 import { readSlots, slotsOf } from './slots.ts';
 import { visitOfAppointment, type NamedSlot, type Visit } from './visit.ts';
 
@@ -135,6 +136,22 @@ function projected(
   };
 }
 
+/** What was planned is kept, with a status that says what became of it; only what was never meant is deleted. @throws FhirError 405 */
+function demandErased({ status }: Appointment): void {
+  if (status === 'entered-in-error') return;
+  throw new FhirError(
+    405,
+    [
+      errorIssue(
+        'not-supported',
+        'Appointments are not deleted: cancel it by $cancel, or give it the status entered-in-error first.',
+        'Appointment.status',
+      ),
+    ],
+    { Allow: 'GET, HEAD, PUT, PATCH' },
+  );
+}
+
 /** Keeps the rows of time true for changed appointments. @throws FhirError 409, 422 */
 export async function projectAppointments(
   parts: SchedulingParts,
@@ -145,7 +162,7 @@ export async function projectAppointments(
   const { engine } = parts;
   const now = engine.clock.now();
   const channel = channelOf(by);
-  const directory = await parts.directory.current();
+  const directory = await directoryOf(parts, tx);
   const named = changes.flatMap((c) =>
     [appointment(c.before), appointment(c.after)].flatMap((a) =>
       a && parts.offers.has(a) ? [] : slotsOf(a, engine.baseUrl),
@@ -154,6 +171,7 @@ export async function projectAppointments(
   const slots = named.length > 0 ? await readSlots(tx.execute, named) : new Map<string, NamedSlot>();
   const all = changes.map((change) => projected(parts, directory, slots, change, channel));
   for (const { before, after, beforeResource, afterResource } of all) {
+    if (beforeResource && !afterResource) demandErased(beforeResource);
     if (!afterResource || !after) continue;
     const open = guard({
       before: beforeResource,
@@ -164,9 +182,16 @@ export async function projectAppointments(
       isSystem: by.kind === 'system',
       now,
       mustBeOffered: parts.offers.has(afterResource),
+      made: parts.made.has(afterResource),
+      baseUrl: engine.baseUrl,
     });
     if (open) await demandOpening(tx, after);
   }
+  const posted = all.filter(
+    (c) => c.after?.holds && !c.before?.holds && c.afterResource && !parts.made.has(c.afterResource),
+  );
+  const wanted = posted.flatMap((c) => c.after?.slots ?? []).map((s) => `Slot/${s}`);
+  if (wanted.length > 0 && channel === 'staff') await endOwnHolds(parts, tx, wanted, by, now);
   try {
     parts.overlaps.set(tx, await run(tx, applyOf(directory, all)));
   } catch (error) {

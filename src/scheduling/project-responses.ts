@@ -8,12 +8,14 @@ import { settle } from '../fhir/interaction/write.ts';
 import { badRequest, errorIssue, FhirError } from '../fhir/outcome.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
 import type { Change, StoredVersion, Transaction } from '../fhir/store/repository.ts';
+import { sql } from '../platform/database/sql.ts';
 import { newId } from '../platform/id.ts';
 import { asExtensions, withoutExtensions } from './extension.ts';
 import type { Directory } from './directory.ts';
+import { freshDirectory } from './fresh-directory.ts';
 import type { SchedulingParts } from './parts.ts';
 import { ruleBroken } from './refusal.ts';
-import { AWAITING_APPROVAL, CANCELLATION_REASON, HOLD_EXPIRES } from './urls.ts';
+import { AWAITING_APPROVAL, CANCELLATION_REASON, HOLD_EXPIRES, HOLD_RENEWED } from './urls.ts';
 
 const LIVE: ReadonlySet<string> = new Set(['proposed', 'pending', 'booked', 'waitlist', 'arrived', 'checked-in']);
 
@@ -71,6 +73,7 @@ async function read(parts: SchedulingParts, tx: Transaction, response: Appointme
         ),
       ],
       {},
+      [JSON.parse(stored.content) as Appointment],
     );
   const appointment = JSON.parse(stored.content) as Appointment;
   if (!LIVE.has(appointment.status ?? ''))
@@ -78,7 +81,7 @@ async function read(parts: SchedulingParts, tx: Transaction, response: Appointme
       `The appointment is ${appointment.status ?? 'over'}: it takes no more replies.`,
       'AppointmentResponse.appointment',
     );
-  const index = participantOf(await parts.directory.current(), baseUrl, appointment, response);
+  const index = participantOf(await freshDirectory(parts, tx), baseUrl, appointment, response);
   if (index < 0)
     throw badRequest('business-rule', 'Only participants of the appointment answer it.', 'AppointmentResponse.actor');
   return { response, appointment, stored, index };
@@ -86,6 +89,33 @@ async function read(parts: SchedulingParts, tx: Transaction, response: Appointme
 
 const differs = (a: string | undefined, b: string | undefined): boolean =>
   a !== undefined && (b === undefined || Date.parse(a) !== Date.parse(b));
+
+/** @throws FhirError 422 */
+function demandWhole({ start, end }: AppointmentResponse): void {
+  if (start !== undefined && end !== undefined && !(Date.parse(end) > Date.parse(start)))
+    throw ruleBroken('The time that is proposed instead must end after it starts.', 'AppointmentResponse.end');
+}
+
+/** The same counter-proposal was made before: a retry proposes nothing new. */
+async function isRepeated(
+  baseUrl: string,
+  tx: Transaction,
+  id: string,
+  { appointment, actor, start, end }: AppointmentResponse,
+): Promise<boolean> {
+  const named = localReference(appointment.reference ?? '', baseUrl);
+  const rows = await tx.execute(
+    sql`select r.id, r.version, r.content from appointment_response r where r.appointment = ${named} and r.id <> ${id}`,
+  );
+  return rows.some(([other, version, content]) => {
+    const said = JSON.parse(
+      tx.decode('AppointmentResponse', String(other), Number(version), String(content)),
+    ) as AppointmentResponse;
+    const sameActor =
+      localReference(said.actor?.reference ?? '', baseUrl) === localReference(actor?.reference ?? '', baseUrl);
+    return sameActor && !differs(said.start, start ?? said.start) && said.end === end;
+  });
+}
 
 /** The appointment after the reply. */
 function answered({ response, appointment, index }: Answer, baseUrl: string): Appointment {
@@ -118,7 +148,11 @@ function answered({ response, appointment, index }: Answer, baseUrl: string): Ap
   const agreed = participant.every((p) => p.required !== 'required' || p.status === 'accepted');
   if (reply === 'accepted' && agreed && appointment.status === 'pending') {
     const { extension: _, ...rest } = next;
-    return { ...rest, ...asExtensions(withoutExtensions(next, AWAITING_APPROVAL, HOLD_EXPIRES)), status: 'booked' };
+    return {
+      ...rest,
+      ...asExtensions(withoutExtensions(next, AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED)),
+      status: 'booked',
+    };
   }
   if (reply === 'declined' && mine?.required === 'required' && appointment.status === 'pending')
     return {
@@ -168,13 +202,14 @@ export async function projectResponses(
       [settle(engine, resource, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' })],
       access.to('create'),
     );
-  for (const { kind, after } of changes) {
+  for (const { kind, id, after } of changes) {
     // Replies that the installation brings in are history: what they did is in the appointments that come along.
     if (kind !== 'create' || after?.resourceType !== 'AppointmentResponse' || by.kind === 'system') continue;
     const answer = await read(parts, tx, after);
     const { appointment, stored, index } = answer;
     if (differs(after.start, appointment.start) || differs(after.end, appointment.end)) {
-      await add(counterProposal(answer));
+      demandWhole(after);
+      if (!(await isRepeated(engine.baseUrl, tx, id, after))) await add(counterProposal(answer));
       continue;
     }
     const next = answered(answer, engine.baseUrl);
@@ -195,6 +230,10 @@ export async function projectResponses(
       lastUpdated: new Date(now),
       method: 'PUT',
     });
-    await tx.update([write], new Map([[`Appointment/${stored.id}`, appointment]]), access.to('update'));
+    parts.made.add(write.resource);
+    // That all have agreed books it, whoever was the last; to decline is to cancel, by the rules of whoever does.
+    const books = next.status === 'booked' && appointment.status !== 'booked';
+    const rows = (books ? grantAll({ kind: 'system', name: 'scheduling' }) : access).to('update');
+    await tx.update([write], new Map([[`Appointment/${stored.id}`, appointment]]), rows);
   }
 }

@@ -3,23 +3,45 @@
  * `busy-tentative` is a hold.
  * @see https://hl7.org/fhir/R4/valueset-slotstatus.html
  */
-import type { Appointment, Slot } from '@medplum/fhirtypes';
-import { grantAll, type Principal } from '../fhir/access.ts';
-import { settle } from '../fhir/interaction/write.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { Slot } from '@medplum/fhirtypes';
+import type { Principal } from '../fhir/access.ts';
+import { errorIssue, FhirError } from '../fhir/outcome.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
-import { newId } from '../platform/id.ts';
 import { sql } from '../platform/database/sql.ts';
 import type { ScheduleEntry } from './directory.ts';
-import { extensionOf, extensionsOf } from './extension.ts';
 import { freshDirectory } from './fresh-directory.ts';
-import { MINUTE } from './model/dates.ts';
+import { extensionOf, extensionsOf } from './extension.ts';
 import type { SchedulingParts } from './parts.ts';
-import { participantsOf } from './proposed.ts';
 import { ruleBroken } from './refusal.ts';
-import { GENERATED, HOLD_EXPIRES, SLOT_BLOCK, SLOT_ORIGIN, SLOT_SERVICE } from './urls.ts';
+import { holdSlot, namedBy, releaseSlot } from './slot-holds.ts';
+import { GENERATED, SLOT_BLOCK, SLOT_ORIGIN, SLOT_SERVICE } from './urls.ts';
 
-const HOLD_MINUTES = 5;
+type SlotStatus = Slot['status'];
+
+/** What a Slot may become by hand; of `entered-in-error` nothing comes any more. Booked and held time goes its ways with the appointments. */
+const NEXT: Readonly<Record<SlotStatus, readonly SlotStatus[]>> = {
+  free: ['busy-tentative', 'busy', 'busy-unavailable'],
+  'busy-tentative': ['free', 'busy'],
+  busy: ['free'],
+  'busy-unavailable': ['free'],
+  'entered-in-error': [],
+};
+
+/** @throws FhirError 422 naming the legal ones, 409 where somebody holds it already */
+function demandNext(before: Slot | undefined, after: Slot, by: Principal): void {
+  if (!before || by.kind === 'system' || after.status === 'entered-in-error') return;
+  const { meta: _, ...was } = before;
+  const { meta: __, ...is } = after;
+  if (after.status === 'busy-tentative' && isDeepStrictEqual(was, is))
+    throw new FhirError(409, [errorIssue('conflict', 'The Slot is held already: ask for another.', 'Slot.status')]);
+  if (before.status === after.status || NEXT[before.status].includes(after.status)) return;
+  throw ruleBroken(
+    `A Slot that is ${before.status} does not become ${after.status}: it may become ${[...NEXT[before.status], 'entered-in-error'].join(', ')}.`,
+    'Slot.status',
+  );
+}
 
 export const isGenerated = (slot: Slot): boolean =>
   slot.meta?.tag?.some((t) => t.system === SLOT_ORIGIN && t.code === GENERATED) === true;
@@ -79,58 +101,6 @@ export function spansOfSchedule(entry: ScheduleEntry, start: string, end: string
   return first && each.every((s) => s.service !== null) ? [...each, { ...first, service: null }] : each;
 }
 
-async function namedBy(tx: Transaction, slots: readonly string[]): Promise<readonly (readonly unknown[])[]> {
-  return tx.execute(
-    sql`select a.id, a.status from appointment a where a.slot && ${slots.map((s) => `Slot/${s}`)}::text[]
-        and a.status in ('pending', 'booked', 'arrived', 'checked-in')`,
-  );
-}
-
-/** A hold of whoever works with Slots alone: for nobody in particular, until somebody books or it runs out. */
-async function hold(
-  parts: SchedulingParts,
-  tx: Transaction,
-  slot: Slot,
-  entry: ScheduleEntry,
-  by: Principal,
-  now: number,
-): Promise<void> {
-  const { engine } = parts;
-  const [offer] = entry.offers;
-  if (!offer) return;
-  const appointment: Appointment = {
-    resourceType: 'Appointment',
-    extension: [{ url: HOLD_EXPIRES, valueInstant: new Date(now + HOLD_MINUTES * MINUTE).toISOString() }],
-    status: 'pending',
-    start: slot.start,
-    end: slot.end,
-    slot: [{ reference: `Slot/${slot.id ?? ''}` }],
-    participant: participantsOf(offer, [], 'tentative'),
-  };
-  const write = settle(engine, appointment, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });
-  await tx.insert([write], grantAll(by).to('create'));
-}
-
-/** @throws FhirError 422 when the Slot is taken by more than a hold */
-async function release(parts: SchedulingParts, tx: Transaction, slot: Slot, by: Principal, now: number): Promise<void> {
-  const { engine } = parts;
-  for (const [id, status] of await namedBy(tx, [slot.id ?? ''])) {
-    const stored = await tx.read('Appointment', String(id), grantAll(by).to('update'));
-    const appointment = JSON.parse(stored?.content ?? '{}') as Appointment;
-    if (!stored || status !== 'pending' || !extensionOf(appointment, HOLD_EXPIRES))
-      throw ruleBroken(
-        'An appointment has this time: cancel or move it, and the Slot is free by itself.',
-        'Slot.status',
-      );
-    const next = settle(
-      engine,
-      { ...appointment, status: 'cancelled' },
-      { id: stored.id, version: stored.version + 1, lastUpdated: new Date(now), method: 'PUT' },
-    );
-    await tx.update([next], new Map([[`Appointment/${stored.id}`, appointment]]), grantAll(by).to('update'));
-  }
-}
-
 function timeRow(slot: Slot, id: string, kind: Kind, baseUrl: string): TimeRow {
   return {
     slot: id,
@@ -170,13 +140,14 @@ export async function projectSlots(
     if (Date.parse(after.end) <= Date.parse(after.start))
       throw ruleBroken('A Slot must end after it starts.', 'Slot.end');
     const entry = directory.entry(localReference(after.schedule.reference ?? '', engine.baseUrl));
+    demandNext(before, after, by);
     const held = before?.status === 'free' && after.status === 'busy-tentative';
     const freed = (before?.status === 'busy-tentative' || before?.status === 'busy') && after.status === 'free';
     if (held && entry) {
-      await hold(parts, tx, { ...after, id }, entry, by, now);
+      await holdSlot(parts, tx, { ...after, id }, entry, by, now);
       continue;
     }
-    if (freed) await release(parts, tx, { ...after, id }, by, now);
+    if (freed) await releaseSlot(parts, tx, { ...after, id }, by, now);
     const kind = kindOf(after, before);
     if (kind === 'same') continue;
     if (kind) rows.push(timeRow(after, id, kind, engine.baseUrl));
@@ -185,7 +156,12 @@ export async function projectSlots(
     if (before) span(before);
   }
   if (gone.length > 0) {
-    const inUse = changes.some((c) => c.kind === 'delete') ? await namedBy(tx, gone) : [];
+    const inUse = changes.some((c) => c.kind === 'delete')
+      ? await namedBy(
+          tx,
+          gone.map((s) => `Slot/${s}`),
+        )
+      : [];
     if (inUse.length > 0)
       throw ruleBroken('An appointment has the time of this Slot: cancel or move it first.', 'Slot.status');
     await tx.execute(sql`delete from scheduling_time where slot = any(${gone})`);
@@ -226,7 +202,12 @@ export async function projectSlots(
 export const GENERATE_TOPIC = 'generate-slots';
 
 /** Rules have changed: the Slots that follow from them are made anew, soon after the commit. */
-export async function projectRules(_: SchedulingParts, tx: Transaction, changes: readonly Change[]): Promise<void> {
+export async function projectRules(
+  { changing }: SchedulingParts,
+  tx: Transaction,
+  changes: readonly Change[],
+): Promise<void> {
+  changing.add(tx);
   const changed = changes.map((c) => `${c.type}/${c.id}`);
   await tx.outbox({ topic: GENERATE_TOPIC, payload: { changed } });
 }

@@ -22,6 +22,8 @@ function decode(text: string): Buffer | undefined {
 const NAME_BYTES = 8;
 const MAC_BYTES = 12;
 const BODY_BYTES = 2 * NAME_BYTES + 6;
+/** With a room that was asked for. */
+const LONG_BYTES = BODY_BYTES + NAME_BYTES;
 /** No id of ours begins so, and none that a client chooses has this length. */
 const PREFIX = 'P.';
 
@@ -47,11 +49,18 @@ function byName(directory: Directory): Map<string, ScheduleEntry> {
   return known;
 }
 
+export interface Proposal {
+  readonly offer: Offer;
+  readonly start: number;
+  /** `Location/1`, where it was asked for. */
+  readonly room: string | undefined;
+}
+
 export interface Proposals {
   /** At most 64 characters. */
-  idOf(offer: Offer, start: number): string;
+  idOf(offer: Offer, start: number, room?: string): string;
   /** undefined: no id of a proposal, or its Schedule or service is not offered any more. */
-  read(directory: Directory, id: string): { readonly offer: Offer; readonly start: number } | undefined;
+  read(directory: Directory, id: string): Proposal | undefined;
   isProposal(id: string): boolean;
 }
 
@@ -59,26 +68,30 @@ export function createProposals(secret: Uint8Array): Proposals {
   const key: KeyObject = createSecretKey(secret);
   const sign = (body: Uint8Array): Buffer => createHmac('sha256', key).update(body).digest().subarray(0, MAC_BYTES);
   return {
-    idOf({ entry, serviceReference = '' }, start) {
-      const body = Buffer.allocUnsafe(BODY_BYTES);
+    idOf({ entry, serviceReference = '' }, start, room) {
+      const body = Buffer.allocUnsafe(room === undefined ? BODY_BYTES : LONG_BYTES);
       nameOf(entry.reference).copy(body, 0);
       nameOf(serviceReference).copy(body, NAME_BYTES);
       body.writeUIntBE(start / 1000, 2 * NAME_BYTES, 6);
+      if (room !== undefined) nameOf(room).copy(body, BODY_BYTES);
       return PREFIX + encode(Buffer.concat([body, sign(body)]));
     },
     isProposal: (id) => id.startsWith(PREFIX),
     read(directory, id) {
       if (!id.startsWith(PREFIX)) return undefined;
       const bytes = decode(id.slice(PREFIX.length));
-      if (bytes?.length !== BODY_BYTES + MAC_BYTES) return undefined;
-      const body = bytes.subarray(0, BODY_BYTES);
-      if (!sign(body).equals(bytes.subarray(BODY_BYTES))) return undefined;
+      const size = (bytes?.length ?? 0) - MAC_BYTES;
+      if (!bytes || (size !== BODY_BYTES && size !== LONG_BYTES)) return undefined;
+      const body = bytes.subarray(0, size);
+      if (!sign(body).equals(bytes.subarray(size))) return undefined;
       const start = body.readUIntBE(2 * NAME_BYTES, 6) * 1000;
       const entry = byName(directory).get(body.toString('hex', 0, NAME_BYTES));
       const offer = entry?.offers.find((o) =>
         nameOf(o.serviceReference ?? '').equals(body.subarray(NAME_BYTES, 2 * NAME_BYTES)),
       );
-      return offer && { offer, start };
+      const named = size === LONG_BYTES ? body.subarray(BODY_BYTES) : undefined;
+      const room = named && directory.rooms.find((r) => nameOf(r).equals(named));
+      return offer && (!named || room !== undefined) ? { offer, start, room } : undefined;
     },
   };
 }

@@ -62,9 +62,10 @@ export function visitOf(offer: Offer, start: number): Omit<Appointment, 'status'
   };
 }
 
-export function proposedAppointment(offer: Offer, start: number, id: string): Appointment {
+export function proposedAppointment(offer: Offer, start: number, id: string, room?: Actor): Appointment {
   const { resourceType, ...visit } = visitOf(offer, start);
-  return { resourceType, id, status: 'proposed', ...visit, participant: participantsOf(offer, [], 'needs-action') };
+  const participant = participantsOf(offer, room ? [room] : [], 'needs-action');
+  return { resourceType, id, status: 'proposed', ...visit, participant };
 }
 
 /** Text of an entry up to the end of its last participant, so that a patient can be added. */
@@ -73,21 +74,32 @@ export interface EntryText {
   readonly tail: string;
 }
 
+function makeText(proposals: Proposals, baseUrl: string, offer: Offer, start: number, room?: Actor): EntryText {
+  const id = proposals.idOf(offer, start, room?.reference);
+  const resource = JSON.stringify(proposedAppointment(offer, start, id, room));
+  return {
+    head: `{"fullUrl":"${baseUrl}/Appointment/${id}","resource":${resource.slice(0, -2)}`,
+    tail: ']},"search":{"mode":"match"}}',
+  };
+}
+
 const texts = new WeakMap<Offer, Map<number, EntryText>>();
 const MOST_TEXTS = 2_000;
 
 /** An entry of a searchset. @param baseUrl without trailing slash */
-export function proposalText(proposals: Proposals, baseUrl: string, offer: Offer, start: number): EntryText {
+export function proposalText(
+  proposals: Proposals,
+  baseUrl: string,
+  offer: Offer,
+  start: number,
+  room: Actor | undefined,
+): EntryText {
+  if (room) return makeText(proposals, baseUrl, offer, start, room);
   let known = texts.get(offer);
   if (!known) texts.set(offer, (known = new Map()));
   const found = known.get(start);
   if (found) return found;
-  const id = proposals.idOf(offer, start);
-  const resource = JSON.stringify(proposedAppointment(offer, start, id));
-  const made: EntryText = {
-    head: `{"fullUrl":"${baseUrl}/Appointment/${id}","resource":${resource.slice(0, -2)}`,
-    tail: ']},"search":{"mode":"match"}}',
-  };
+  const made = makeText(proposals, baseUrl, offer, start);
   if (known.size >= MOST_TEXTS) known.clear();
   known.set(start, made);
   return made;

@@ -39,6 +39,8 @@ export function createScheduling(
     directory: createDirectory(engine),
     proposals: createProposals(keys.derive('proposed appointments')),
     offers: new WeakMap(),
+    changing: new WeakSet(),
+    made: new WeakSet(),
     overlaps: new WeakMap(),
   };
   const joined =

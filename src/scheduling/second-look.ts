@@ -98,8 +98,9 @@ export function createSecondLooks({ engine }: SchedulingParts, settled: (count: 
     some,
     async all(signal) {
       const until = performance.now() + PATIENCE_MS;
+      const isOver = (): boolean => signal?.aborted === true || performance.now() >= until;
       await some();
-      while (waiting.length > 0 && performance.now() < until && signal?.aborted !== true) {
+      while (waiting.length > 0 && !isOver()) {
         await sleep(PAUSE_MS);
         await some();
       }

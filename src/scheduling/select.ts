@@ -42,6 +42,8 @@ export interface Choice {
   readonly offer: Offer;
   /** Rooms and devices of which one is needed: those asked for, or the pool of the offer. */
   readonly pool: readonly Actor[];
+  /** The rooms of the pool were asked for by name. */
+  readonly named: boolean;
   /** Smaller is preferred. */
   readonly rank: number;
 }
@@ -104,6 +106,19 @@ function ranksOf(offer: Offer, wanted: Wanted, sites: readonly string[]): readon
   ];
 }
 
+/** @param rooms asked for. @returns undefined: visits of the offer are in none of them */
+function poolOf(
+  directory: Directory,
+  { entry, pool }: Offer,
+  rooms: readonly string[],
+): Pick<Choice, 'pool' | 'named'> | undefined {
+  if (rooms.length === 0 || rooms.some((r) => entry.actors.some((a) => a.reference === r)))
+    return { pool, named: false };
+  if (pool.length === 0) return { pool: rooms.map((r) => actorOf(r, directory.location(r)?.name)), named: true };
+  const asked = rooms.flatMap((r) => pool.find((p) => p.reference === r) ?? []);
+  return asked.length > 0 ? { pool: asked, named: true } : undefined;
+}
+
 /** In order of preference. */
 export function selectOffers(directory: Directory, wanted: Wanted): readonly Choice[] {
   const rooms = wanted.locations.filter((l) => isRoom(directory, l));
@@ -122,14 +137,9 @@ export function selectOffers(directory: Directory, wanted: Wanted): readonly Cho
     for (const offer of entry.offers) {
       const ranks = ranksOf(offer, wanted, sites);
       if (ranks.includes(undefined)) continue;
-      const own = rooms.filter((r) => entry.actors.some((a) => a.reference === r));
-      const pool =
-        rooms.length === 0
-          ? offer.pool
-          : own.length > 0
-            ? []
-            : rooms.map((r) => actorOf(r, directory.location(r)?.name));
-      found.push({ offer, pool, rank: ranks.reduce<number>((sum, r) => sum * 64 + Math.min(r ?? 0, 63), 0) });
+      const pool = poolOf(directory, offer, rooms);
+      if (!pool) continue;
+      found.push({ offer, ...pool, rank: ranks.reduce<number>((sum, r) => sum * 64 + Math.min(r ?? 0, 63), 0) });
     }
   }
   return found.sort((a, b) => a.rank - b.rank);

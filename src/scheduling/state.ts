@@ -44,10 +44,10 @@ export async function readState(
   const rows = await repository.query(sql`
     select 'r', n::text, null, null, null, null, null from scheduling_revision
     union all
-    select 'o', a.actor::text, (extract(epoch from lower(o.during)) * 1000)::int8::text, (extract(epoch from upper(o.during)) * 1000)::int8::text,
+    select 'o', o.actor::text, (extract(epoch from lower(o.during)) * 1000)::int8::text, (extract(epoch from upper(o.during)) * 1000)::int8::text,
       o.lane::text, o.capacity::text, null
-    from unnest(${actors}::uuid[]) a(actor) join occupancy o on o.actor = a.actor
-    where o.during && tstzrange(${from}::timestamptz, ${to}::timestamptz) and (o.expires is null or o.expires > now()) and o.appointment <> ${ignoring}
+    from scheduling_rows(${actors}::uuid[], tstzrange(${from}::timestamptz, ${to}::timestamptz)) o
+    where (o.expires is null or o.expires > now()) and o.appointment <> ${ignoring}
     union all
     select t.kind, t.schedule, (extract(epoch from lower(t.during)) * 1000)::int8::text, (extract(epoch from upper(t.during)) * 1000)::int8::text,
       array_to_string(t.services, ' '), null, t.slot

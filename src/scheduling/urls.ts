@@ -1,6 +1,7 @@
 /** The names of our extensions and codes of scheduling. @see https://hl7.org/fhir/R4/extensibility.html */
 const OWN = 'https://kairos.example/fhir';
-const OURS = `${OWN}/StructureDefinition`;
+/** What all our own extensions begin with. */
+export const OURS = `${OWN}/StructureDefinition`;
 const R5 = 'http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment';
 
 export const AVAILABILITY = `${OURS}/schedule-availability`;
@@ -21,5 +22,7 @@ export const SLOT_BLOCK = `${OURS}/slot-block`;
 export const FOLLOW_UP = `${OURS}/follow-up`;
 
 export const SLOT_ORIGIN = `${OWN}/CodeSystem/slot-origin`;
+/** Of the hold that a Slot's status stands for. */
+export const SLOT_HOLDER = `${OWN}/CodeSystem/slot-holder`;
 export const GENERATED = 'generated';
 export const CANCELLATION_REASON = 'http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason';

@@ -39,6 +39,8 @@ export interface Visit {
   readonly expires: number | undefined;
   readonly awaitsApproval: boolean;
   readonly overrideReason: string | undefined;
+  /** The whole of what is said about it: equal texts are one and the same override. */
+  readonly overrideText: string | undefined;
 }
 
 const instant = (text: string | undefined): number | undefined => (text === undefined ? undefined : Date.parse(text));
@@ -107,6 +109,7 @@ export function visitOfAppointment(
       service,
       appointment,
     );
+  const override = extensionOf(appointment, OVERRIDE);
   return {
     id: appointment.id ?? '',
     status,
@@ -121,7 +124,8 @@ export function visitOfAppointment(
     service: service ?? offer?.serviceReference,
     expires: status === 'pending' ? instant(extensionOf(appointment, HOLD_EXPIRES)?.valueInstant) : undefined,
     awaitsApproval: extensionOf(appointment, AWAITING_APPROVAL)?.valueBoolean === true,
-    overrideReason: extensionOf(extensionOf(appointment, OVERRIDE), 'reason')?.valueString,
+    overrideReason: extensionOf(override, 'reason')?.valueString,
+    overrideText: override && JSON.stringify(override),
   };
 }
 

@@ -1,6 +1,9 @@
 /** The demo clinic in a database: valid, complete, added once, its calendar true. */
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seedDemo } from '../../src/demo/seed.ts';
+import { runChecks } from '../../src/platform/database/checks.ts';
+import { projectFolder } from '../../src/platform/paths.ts';
 import { generateSlots } from '../../src/scheduling/generate.ts';
 import { openTestKairos, type TestKairos } from '../support/kairos.ts';
 import { mismatch, partsOf, rowsOf, untrue } from '../scheduling/slots.ts';
@@ -63,5 +66,11 @@ describe('demo clinic in a database', () => {
     expect(await rowsOf(kairos, 'select count(*) from scheduling_slot where withdrawn')).toEqual([['0']]);
     // Nobody is in two places: nothing had to be forced.
     expect(await rowsOf(kairos, 'select count(*) from occupancy where override')).toEqual([['0']]);
+  });
+
+  it('breaks nothing that must always hold of a calendar', async () => {
+    const results = await runChecks(kairos.roles.app, path.join(projectFolder, 'src/cli/invariants.sql'));
+    expect(results.length).toBeGreaterThan(8);
+    expect(results.flatMap(({ name, found }) => found.map((id) => `${name} ${id}`))).toEqual([]);
   });
 });

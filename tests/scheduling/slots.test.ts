@@ -102,3 +102,39 @@ test('who names a Slot that somebody else has taken comes too late, and is told 
     (await clinic.bob('POST', 'Appointment', { ...mistaken, basedOn: [{ reference: 'ServiceRequest/never' }] })).status,
   ).toBe(422);
 });
+
+test('a Slot whose hold has run out is taken by who names it, before any job has looked', async () => {
+  const slot = await slotAt('grey', 'visit', '10:00', '10:30');
+  const visit = (who: string, more: object): object => ({
+    resourceType: 'Appointment',
+    start: at('10:00'),
+    end: at('10:30'),
+    slot: [{ reference: `Slot/${slot}` }],
+    participant: [
+      { actor: { reference: `Patient/${who}` }, required: 'required', status: 'accepted' },
+      { actor: { reference: 'Practitioner/grey' }, required: 'required', status: 'accepted' },
+    ],
+    ...more,
+  });
+  const expires = Date.now() + 700;
+  const held = await clinic.ann(
+    'POST',
+    'Appointment',
+    visit('ann', {
+      status: 'pending',
+      extension: [
+        {
+          url: 'https://kairos.example/fhir/StructureDefinition/hold-expires',
+          valueInstant: new Date(expires).toISOString(),
+        },
+      ],
+    }),
+  );
+  expect(held.status, held.text).toBe(201);
+  const early = await clinic.bob('POST', 'Appointment', visit('bob', { status: 'booked' }));
+  expect([early.status, Date.now() < expires]).toEqual([409, true]);
+  await new Promise((resolve) => setTimeout(resolve, expires - Date.now() + 50));
+  expect(await statusOf(slot)).toBe('busy-tentative');
+  const late = await clinic.bob('POST', 'Appointment', visit('bob', { status: 'booked' }));
+  expect(late.status, late.text).toBe(201);
+});

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
+import { urlOf } from '../../src/bench/processes.ts';
 import type { DatabaseRoles } from '../../src/platform/embedded-postgres.ts';
 
 export interface TestDatabase extends DatabaseRoles {
@@ -31,3 +32,5 @@ export async function createTestDatabase(from?: string): Promise<TestDatabase> {
     drop: () => admin(`drop database if exists ${database} with (force)`),
   };
 }
+
+export { urlOf };

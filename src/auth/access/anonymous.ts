@@ -18,7 +18,7 @@ export function anonymousAccess(engine: Engine): Access {
       if (interaction !== 'capabilities' && (type === undefined || DIRECTORY[type] === undefined)) throw unauthorized();
     },
     to: rowsByAct(principal, meaning, (type, act) => {
-      const open = DIRECTORY_ACTS.has(act) && act !== 'refer' ? directory(engine, meaning, type) : undefined;
+      const open = DIRECTORY_ACTS.has(act) && act !== 'refer' ? directory(engine, meaning, type, act) : undefined;
       return open ? [open] : [];
     }),
   };

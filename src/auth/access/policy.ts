@@ -25,6 +25,14 @@ export const DIRECTORY: Readonly<Record<string, 'all' | 'impersonal' | readonly 
   ValueSet: 'all',
 };
 
+/**
+ * What may be named besides: of a Slot that is held the calendar knows whether the hold has run out by now, its status does not.
+ * @see DIRECTORY
+ */
+export const NAMED: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
+  Slot: [['status', 'free,busy-tentative']],
+};
+
 /** Compartments of persons who are served: what lies in one is not in the directory. */
 export const PERSONAL_COMPARTMENTS = ['Patient', 'RelatedPerson'] as const;
 

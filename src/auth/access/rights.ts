@@ -4,7 +4,15 @@ import type { Engine } from '../../fhir/engine.ts';
 import type { Meaning } from '../../fhir/search/kind.ts';
 import { exactConditions, impersonal, membership, type OwnCondition } from '../../fhir/search/own-condition.ts';
 import type { ResourceScope } from '../smart/scope.ts';
-import { BY_PATIENTS, DIRECTORY, DIRECTORY_ACTS, LETTER_OF, NOT_IN_CONTEXT, PERSONAL_COMPARTMENTS } from './policy.ts';
+import {
+  BY_PATIENTS,
+  DIRECTORY,
+  DIRECTORY_ACTS,
+  LETTER_OF,
+  NAMED,
+  NOT_IN_CONTEXT,
+  PERSONAL_COMPARTMENTS,
+} from './policy.ts';
 
 /** What whoever acts has a right to, before scopes. */
 export type Rights =
@@ -44,9 +52,9 @@ export function selfOf({ rights, self }: Granted): string | undefined {
 
 const EVERY_ROW: Alternative = { conditions: [], text: '' };
 
-/** What anybody may look at. */
-export function directory(engine: Engine, meaning: Meaning, type: string): Alternative | undefined {
-  const entry = DIRECTORY[type];
+/** What anybody may look at, or name. */
+export function directory(engine: Engine, meaning: Meaning, type: string, act: Act): Alternative | undefined {
+  const entry = act === 'refer' ? (NAMED[type] ?? DIRECTORY[type]) : DIRECTORY[type];
   if (entry === undefined) return undefined;
   if (entry === 'all') return EVERY_ROW;
   if (entry === 'impersonal')
@@ -65,7 +73,7 @@ function ofPatients(
 ): readonly Alternative[] {
   const looks = DIRECTORY_ACTS.has(act);
   const found: Alternative[] = [];
-  const open = looks ? directory(engine, meaning, type) : undefined;
+  const open = looks ? directory(engine, meaning, type, act) : undefined;
   if (open) found.push(open);
   if (!looks && NOT_IN_CONTEXT.has(type)) return found;
   if (!looks && rights.kind === 'patients' && BY_PATIENTS[type]?.has(act) !== true) return found;

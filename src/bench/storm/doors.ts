@@ -187,3 +187,20 @@ export const leaving = {
 } as const;
 
 export const releasing = ({ id }: Pick<Stored, 'id'>): Sent => operation(`${id}/$release`);
+
+/** Asks for a time in a way that may be repeated: under an Idempotency-Key, or with an identifier that there must be once only. */
+export function writtenBy(key: string, system: string, time: Time, who: Person, way: 'key' | 'if-none-exist'): Sent {
+  const identifier = [{ system, value: key }];
+  return {
+    method: 'POST',
+    path: 'Appointment',
+    body: { ...appointment('booked', time, who), identifier },
+    headers: way === 'key' ? { 'Idempotency-Key': key } : { 'If-None-Exist': `identifier=${system}|${key}` },
+  };
+}
+
+/** Holds a time, under a key, until it runs out. */
+export const heldBy = (key: string, time: Time, who: Person, expires: number): Sent => ({
+  ...holding['POST pending'](time, who, '', expires),
+  headers: { 'Idempotency-Key': key },
+});

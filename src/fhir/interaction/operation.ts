@@ -1,6 +1,7 @@
 /** `$operation` on system, type and instance level. @see https://hl7.org/fhir/R4/operations.html */
 import type { Parameters, ParametersParameter, Resource } from '@medplum/fhirtypes';
 import { readJson } from '../http/body.ts';
+import type { RequestContext } from '../context.ts';
 import type { FhirRequest, Handler } from '../http/request.ts';
 import { stringify } from '../json.ts';
 import type { OperationDeclaration } from '../operation.ts';
@@ -41,7 +42,7 @@ function find(engine: Engine, request: FhirRequest): OperationDeclaration {
   return found;
 }
 
-async function parametersOf(engine: Engine, request: FhirRequest): Promise<Parameters> {
+async function parametersOf(engine: Engine, request: FhirRequest, bare = 'resource'): Promise<Parameters> {
   if (request.method === 'GET' || request.method === 'HEAD') {
     const parameter: ParametersParameter[] = request.query.map(([name, valueString]) => ({ name, valueString }));
     return { resourceType: 'Parameters', ...(parameter.length > 0 ? { parameter } : {}) };
@@ -61,15 +62,26 @@ async function parametersOf(engine: Engine, request: FhirRequest): Promise<Param
   if (resourceType === 'Parameters') return sent as Parameters;
   if (typeof resourceType !== 'string')
     throw badRequest('required', 'resourceType is missing: send a Parameters resource.', 'resourceType');
-  // A bare resource stands for the parameter `resource` (its shape is the operation's to judge).
-  return { resourceType: 'Parameters', parameter: [{ name: 'resource', resource: sent as Resource }] };
+  // A bare resource stands for a parameter (its shape is the operation's to judge).
+  return { resourceType: 'Parameters', parameter: [{ name: bare, resource: sent as Resource }] };
 }
+
+/** What is changed must be at a version that the caller knows. */
+const matching = (ctx: RequestContext, ifMatch: string): RequestContext => ({
+  requestId: ctx.requestId,
+  access: ctx.access,
+  clock: ctx.clock,
+  baseUrl: ctx.baseUrl,
+  emit: (event) => ctx.emit(event),
+  ifMatch,
+});
 
 export const operation: Handler = async (engine, ctx, request) => {
   const declaration = find(engine, request);
   if (declaration.open !== true) ctx.access.demand('operation', request.type, declaration.needs);
-  const parameters = await parametersOf(engine, request);
-  const reply = await declaration.handle(engine, ctx, {
+  const parameters = await parametersOf(engine, request, declaration.bare);
+  const ifMatch = request.id === undefined ? undefined : request.header('if-match');
+  const reply = await declaration.handle(engine, ifMatch === undefined ? ctx : matching(ctx, ifMatch), {
     ...(request.type === undefined ? {} : { type: request.type }),
     ...(request.id === undefined ? {} : { id: request.id }),
     parameters,

@@ -1,4 +1,5 @@
 /** `PATCH [base]/[type]/[id]` by JSON Patch, and `PATCH [base]/[type]?criteria`. @see https://hl7.org/fhir/R4/http.html#patch */
+import type { Resource } from '@medplum/fhirtypes';
 import type { Access } from '../access.ts';
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
@@ -83,10 +84,21 @@ export async function patched(
   reader: Reader,
   current: LiveVersion,
   patch: Patch,
+  ifMatch: string | undefined,
 ): Promise<PreparedWrite> {
   const { type, id } = current;
+  demandMatch(ifMatch, current);
   const tree = applyTo(engine, ctx.access, current, patch);
   const resource = await demandStorable(engine, ctx.access, reader, type, tree, () => Promise.resolve(current));
+  const needsMatch = engine.resources.get(type)?.needsMatch;
+  if (ifMatch === undefined && needsMatch?.(JSON.parse(current.content) as Resource, resource) === true)
+    throw new FhirError(428, [
+      errorIssue(
+        'required',
+        `Send If-Match with the version that you have read: this change is made to no other.`,
+        'http.If-Match',
+      ),
+    ]);
   const write = nextVersion(engine, ctx, resource, id, current, 'PATCH');
   demandFits(engine, write);
   return write;
@@ -102,8 +114,7 @@ export const patch: Handler = async (engine, ctx, request) => {
     const found = await engine.repository.read(type, id, ctx.access.to('update'));
     if (found === undefined) await demandUnseen(engine.repository, ctx.access, 'update', type, id);
     const current = demandLive(found, type, id);
-    demandMatch(ifMatch, current);
-    const next = await patched(engine, ctx, engine.repository, current, operations);
+    const next = await patched(engine, ctx, engine.repository, current, operations, ifMatch);
     await engine.repository.transaction('read committed', (tx) => put(tx, ctx.access, next, current));
     return next;
   });
@@ -125,8 +136,7 @@ export const conditionalPatch: Handler = async (engine, ctx, request) => {
   const write = await retryOnChange(ifMatch !== undefined, () =>
     engine.repository.transaction('serializable', async (tx) => {
       const current = demandMatched(await onlyMatch(engine, ctx, tx, type, request.query, 'update'), type);
-      demandMatch(ifMatch, current);
-      const next = await patched(engine, ctx, tx, current, operations);
+      const next = await patched(engine, ctx, tx, current, operations, ifMatch);
       await put(tx, ctx.access, next, current);
       return next;
     }),

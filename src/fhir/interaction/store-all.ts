@@ -67,8 +67,10 @@ async function storeTogether(
     const { outcomes, inserts, updates } = planWrites(engine, resources, current, new Date(ctx.clock.now()), options);
     if (inserts.length + updates.length > 0) {
       await engine.repository.transaction('read committed', async (tx) => {
-        if (inserts.length > 0) await tx.insert(inserts, ctx.access.to('update'));
-        if (updates.length > 0) await tx.update(updates, new Map(), ctx.access.to('update'));
+        await tx.together(async () => {
+          if (inserts.length > 0) await tx.insert(inserts, ctx.access.to('update'));
+          if (updates.length > 0) await tx.update(updates, new Map(), ctx.access.to('update'));
+        });
       });
     }
     return outcomes;

@@ -97,8 +97,9 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       by = principal;
       return;
     }
-    for (const [type, group] of Map.groupBy(changes, (change) => change.type))
-      await parts.resources.get(type)?.project?.(tx, group, principal);
+    const first = (type: string): number => (parts.resources.get(type)?.projectsFirst ? 0 : 1);
+    const groups = [...Map.groupBy(changes, (change) => change.type)].sort(([a], [b]) => first(a) - first(b));
+    for (const [type, group] of groups) await parts.resources.get(type)?.project?.(tx, group, principal);
   };
 
   /** Runs a replacing statement and checks that every row was still at the version before. */

@@ -10,6 +10,7 @@ import { sql } from '../../platform/database/sql.ts';
 import type { ScheduleEntry } from '../directory.ts';
 import { addDays } from '../model/dates.ts';
 import type { Interval } from '../model/interval.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { ruleBroken } from '../refusal.ts';
 import { readSlots, slotsOf } from '../slots.ts';
@@ -53,16 +54,16 @@ export function spanIn(entry: ScheduleEntry, start: string, end: string): Interv
 
 /** A Schedule that whoever calls may change. */
 export async function scheduleToChange(
-  { engine, directory }: SchedulingParts,
+  parts: SchedulingParts,
   ctx: RequestContext,
   id: string,
 ): Promise<ScheduleEntry> {
+  const { engine } = parts;
   ctx.access.demand('update', 'Schedule');
   const found = await engine.repository.read('Schedule', id, ctx.access.to('update'));
   if (found === undefined) await demandUnseen(engine.repository, ctx.access, 'update', 'Schedule', id);
   demandLive(found, 'Schedule', id);
-  const known = await directory.current();
-  const entry = known.entry(`Schedule/${id}`) ?? (await directory.renewed(known.revision)).entry(`Schedule/${id}`);
+  const entry = (await freshDirectory(parts)).entry(`Schedule/${id}`);
   if (!entry) throw ruleBroken('The Schedule is not known to the calendar yet: try again.', 'Schedule');
   return entry;
 }
@@ -74,7 +75,7 @@ async function entriesOf(
   scope: Block['scope'],
 ): Promise<readonly ScheduleEntry[]> {
   if (scope !== 'all') return [entry];
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const people = entry.actors.filter((a) => a.reference.startsWith('Practitioner/'));
   const all = people.flatMap((p) => directory.of(p.reference));
   return [...new Map([entry, ...all].map((e) => [e.reference, e])).values()];
@@ -92,11 +93,11 @@ export async function affectedBy(
   const { engine } = parts;
   const reader = tx ?? engine.repository;
   const rows = await reader.query(
-    sql`select distinct o.appointment from unnest(${entry.actors.map((a) => a.key)}::uuid[]) a(actor) join occupancy o on o.actor = a.actor
-        where o.during && tstzrange(${new Date(span.start).toISOString()}::timestamptz, ${new Date(span.end).toISOString()}::timestamptz)
-          and (o.expires is null or o.expires > now())`,
+    sql`select distinct o.appointment from scheduling_rows(${entry.actors.map((a) => a.key)}::uuid[],
+          tstzrange(${new Date(span.start).toISOString()}::timestamptz, ${new Date(span.end).toISOString()}::timestamptz)) o
+        where o.expires is null or o.expires > now()`,
   );
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const found: Appointment[] = [];
   for (const [id] of rows) {
     const stored = await reader.read('Appointment', String(id), ctx.access.to('read'));

@@ -1,6 +1,8 @@
 /** One appointment taken a step further by whoever may change it. @see https://hl7.org/fhir/R4/http.html#update */
 import type { Appointment } from '@medplum/fhirtypes';
+import { grantAll } from '../../fhir/access.ts';
 import type { RequestContext } from '../../fhir/context.ts';
+import { demandMatch } from '../../fhir/http/preconditions.ts';
 import { demandLive } from '../../fhir/interaction/version.ts';
 import { nextVersion } from '../../fhir/interaction/update.ts';
 import { demandUnseen, demandValid, retryOnChange } from '../../fhir/interaction/write.ts';
@@ -16,7 +18,7 @@ export interface Changed {
   readonly overlaps: readonly Overlap[];
 }
 
-/** The appointment as whoever calls may change it. @throws FhirError 403, 404, 410 */
+/** The appointment as whoever calls may change it. @throws FhirError 403, 404, 410, 412 when it is not the version that they know */
 export async function readToChange(
   { engine }: SchedulingParts,
   ctx: RequestContext,
@@ -26,12 +28,23 @@ export async function readToChange(
   const found = await engine.repository.read('Appointment', id, ctx.access.to('update'));
   if (found === undefined) await demandUnseen(engine.repository, ctx.access, 'update', 'Appointment', id);
   const stored = demandLive(found, 'Appointment', id);
+  demandMatch(ctx.ifMatch, stored);
   return { stored, appointment: JSON.parse(stored.content) as Appointment };
 }
 
+/** As the same person, who may write the whole of it: where a use case sees to it that only their part changes. */
+export const asWhole = (ctx: RequestContext): RequestContext => ({
+  requestId: ctx.requestId,
+  access: grantAll(ctx.access.principal),
+  clock: ctx.clock,
+  baseUrl: ctx.baseUrl,
+  emit: (event) => ctx.emit(event),
+  ...(ctx.ifMatch === undefined ? {} : { ifMatch: ctx.ifMatch }),
+});
+
 /** A version made ready, valid. @param offer that it must be offered under, unless overridden */
 export function prepared(
-  { engine, offers }: SchedulingParts,
+  { engine, offers, made }: SchedulingParts,
   ctx: RequestContext,
   next: Appointment,
   stored: StoredVersion | undefined,
@@ -39,6 +52,7 @@ export function prepared(
   offer?: Offer,
 ): PreparedWrite {
   const write = nextVersion(engine, ctx, demandValid(engine, 'Appointment', next), id, stored, stored ? 'PUT' : 'POST');
+  made.add(write.resource);
   if (offer) offers.set(write.resource, offer);
   return write;
 }
@@ -59,7 +73,7 @@ export async function changeAppointment(
     readonly also?: (tx: Transaction, write: PreparedWrite) => Promise<void>;
   } = {},
 ): Promise<Changed> {
-  return retryOnChange(false, async () => {
+  return retryOnChange(ctx.ifMatch !== undefined, async () => {
     const { stored, appointment } = await readToChange(parts, ctx, id);
     const next = await step(appointment);
     // Asked for again, what is done already is done: a lost answer is no new change.
@@ -77,7 +91,7 @@ export async function changeAppointment(
   });
 }
 
-const unchanged = (stored: StoredVersion, resource: Appointment): PreparedWrite => ({
+export const unchanged = (stored: StoredVersion, resource: Appointment): PreparedWrite => ({
   type: stored.type,
   id: stored.id,
   version: stored.version,

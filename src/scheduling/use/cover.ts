@@ -5,6 +5,7 @@ import { retryOnChange } from '../../fhir/interaction/write.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
 import { sql } from '../../platform/database/sql.ts';
 import { actorKey } from '../actor.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import { asExtensions, withoutExtensions } from '../extension.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { participantsOf } from '../proposed.ts';
@@ -13,7 +14,7 @@ import { readSlots, slotsOf } from '../slots.ts';
 import { OVERRIDE } from '../urls.ts';
 import { visitOfAppointment } from '../visit.ts';
 import { prepared, readToChange } from './change.ts';
-import { demandOverride, overrideExtension } from './take.ts';
+import { demandOverride, overrideExtension } from './take-parts.ts';
 import type { Interval } from '../model/interval.ts';
 
 export interface Cover extends Interval {
@@ -35,9 +36,9 @@ async function visitsOf(
   { from, start, end, appointments }: Cover,
 ): Promise<readonly string[]> {
   const rows = await engine.repository.query(
-    sql`select o.appointment from occupancy o where o.actor = ${actorKey(from)}::uuid
-        and o.during && tstzrange(${new Date(start).toISOString()}::timestamptz, ${new Date(end).toISOString()}::timestamptz)
-        and (o.expires is null or o.expires > now()) order by lower(o.during)`,
+    sql`select o.appointment from scheduling_rows(array[${actorKey(from)}::uuid],
+          tstzrange(${new Date(start).toISOString()}::timestamptz, ${new Date(end).toISOString()}::timestamptz)) o
+        where o.expires is null or o.expires > now() order by lower(o.during)`,
   );
   const all = rows.map(([id]) => String(id));
   return appointments.length === 0 ? all : all.filter((id) => appointments.includes(`Appointment/${id}`));
@@ -51,7 +52,7 @@ async function covered(
   cover: Cover,
 ): Promise<Appointment | undefined> {
   const { engine } = parts;
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
   const visit = visitOfAppointment(directory, engine.baseUrl, appointment, slots);
   if (!MOVABLE.has(visit.status) || (visit.start ?? 0) >= cover.end || (visit.end ?? 0) <= cover.start)

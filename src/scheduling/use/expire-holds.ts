@@ -65,7 +65,8 @@ export async function expireHolds(parts: SchedulingParts, signal?: AbortSignal):
   const failed: string[] = [];
   let failure: unknown;
   let count = 0;
-  for (let most = BATCH; signal?.aborted !== true;) {
+  const isOver = (): boolean => signal?.aborted === true;
+  for (let most = BATCH; !isOver();) {
     let ids: readonly string[] = [];
     try {
       const done = await cancelBatch(parts, most, failed, (taken) => (ids = taken));

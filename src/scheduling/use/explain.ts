@@ -12,10 +12,11 @@ import { DAY, MINUTE } from '../model/dates.ts';
 import { explainStart, type Reason } from '../model/explain.ts';
 import type { Calendar, Channel } from '../model/rules.ts';
 import { bookable } from '../offered.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { ANYTHING, selectOffers, type Choice } from '../select.ts';
 import { ofService, readState } from '../state.ts';
-import { momentOf } from './find.ts';
+import { momentOf } from './moments.ts';
 import { referencesIn } from './input.ts';
 
 const NO_RULES = (zone: string): Calendar => ({
@@ -118,7 +119,7 @@ export async function explain(
 ): Promise<OperationReply> {
   const start = momentOf(input.text('start') ?? '', 'start');
   const end = input.text('end');
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const [patient] = referencesIn(parts, input, 'patient-reference');
   if (patient !== undefined && !(await parts.engine.repository.existing([patient], ctx.access.to('read'))).has(patient))
     throw badRequest('not-found', 'The patient is not known here: name one you may book for.', 'patient-reference');

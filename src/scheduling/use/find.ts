@@ -11,24 +11,11 @@ import { findStarts } from '../find.ts';
 import { DAY } from '../model/dates.ts';
 import type { SchedulingParts } from '../parts.ts';
 import type { CodeOrText, Wanted } from '../select.ts';
+import { spanOf } from './moments.ts';
 import { resolved } from './target.ts';
 
 /** Longest span that is looked through at once. */
 const MOST_DAYS = 92;
-
-/** @throws FhirError 400: a moment needs an offset, since nobody knows whose wall clock it is by */
-export function momentOf(text: string, name: string): number {
-  if (/^\d{4}(?:-\d{2}){0,2}$/.test(text)) {
-    // A date alone is the UTC day, as everywhere in FHIR.
-    return Date.parse(text);
-  }
-  const at = /(?:Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isFinite(at)) return at;
-  throw badRequest('value', `Parameter ${name} needs an offset, as in 2026-11-27T09:00:00-05:00.`, name);
-}
-
-/** A date as an end means the whole of it. */
-const endOf = (text: string): number => momentOf(text, 'end') + (/^\d{4}-\d{2}-\d{2}$/.test(text) ? DAY : 0);
 
 async function all(
   parts: SchedulingParts,
@@ -90,6 +77,19 @@ const UNUSED: readonly (readonly [name: string, why: string])[] = [
   ['coverage', 'coverage does not narrow the times'],
 ];
 
+/** The parameters of a POST as a query; undefined: one of them is more than text. */
+function asQuery({ parameters, query }: OperationRequest): readonly (readonly [string, string])[] | undefined {
+  const found: [string, string][] = query.map(([name, value]) => [name, value]);
+  for (const entry of parameters.parameter ?? []) {
+    const key = Object.keys(entry).find((k) => k.startsWith('value') || k === 'resource') ?? '';
+    const value = (entry as unknown as Readonly<Record<string, unknown>>)[key];
+    const text = key === 'valueReference' ? entry.valueReference?.reference : value;
+    if (typeof text !== 'string' && typeof text !== 'number') return undefined;
+    found.push([entry.name, String(text)]);
+  }
+  return found;
+}
+
 export async function find(
   parts: SchedulingParts,
   ctx: RequestContext,
@@ -97,29 +97,30 @@ export async function find(
   input: OperationInput,
 ): Promise<OperationReply> {
   const { engine } = parts;
-  const start = momentOf(input.text('start') ?? '', 'start');
-  const end = endOf(input.text('end') ?? '');
+  const span = spanOf(input.text('start') ?? '', input.text('end') ?? '');
+  const { start, end } = span.spanAt(undefined);
   if (end <= start) throw badRequest('value', 'The end must come after the start.', 'end');
-  if (end - start > MOST_DAYS * DAY) throw badRequest('too-costly', `Ask for ${MOST_DAYS} days at most.`, 'end');
+  if (end - start > (MOST_DAYS + 1) * DAY) throw badRequest('too-costly', `Ask for ${MOST_DAYS} days at most.`, 'end');
   const [wanted, patients] = await Promise.all([wantedBy(parts, ctx, input), patientsOf(parts, ctx, input)]);
   const { starts } = await findStarts(engine, parts.directory, {
     wanted,
     channel: channelOf(ctx.access.principal),
     now: engine.clock.now(),
-    start,
-    end,
+    ...span,
     also: patients,
   });
-  const isGet = request.query.some(([name]) => name === 'start');
+  // A POST whose parameters a GET can bear is paged as that.
+  const query = request.query.some(([name]) => name === 'start') ? request.query : asQuery(request);
+  const isGet = query !== undefined;
   const asked = input.integer('_count') ?? (isGet ? engine.limits.pageSize : engine.limits.maxPageSize);
   const count = Math.min(asked, engine.limits.maxPageSize);
   const offset = Math.max(0, Number(request.query.find(([name]) => name === PAGE_PARAMETER)?.[1] ?? 0) || 0);
   const url = (at: number): string => {
-    const query = new URLSearchParams(
-      request.query.filter(([name]) => name !== PAGE_PARAMETER).map(([n, v]): [string, string] => [n, v]),
+    const to = new URLSearchParams(
+      (query ?? []).filter(([name]) => name !== PAGE_PARAMETER).map(([n, v]): [string, string] => [n, v]),
     );
-    if (at > 0) query.set(PAGE_PARAMETER, String(at));
-    return `${engine.baseUrl}/Appointment/$find?${query.toString()}`;
+    if (at > 0) to.set(PAGE_PARAMETER, String(at));
+    return `${engine.baseUrl}/Appointment/$find?${to.toString()}`;
   };
   const issues: Issue[] = UNUSED.filter(([name]) => input.names.has(name)).map(([name, why]) => ({
     severity: 'information',

@@ -12,6 +12,7 @@ import { badRequest } from '../../fhir/outcome.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
 import { newId } from '../../platform/id.ts';
 import { addDays } from '../model/dates.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import { minutesOf } from '../extension.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { ruleBroken } from '../refusal.ts';
@@ -33,7 +34,7 @@ export async function followUp(
   ctx.access.demand('create', 'ServiceRequest');
   const stored = demandLive(await engine.repository.read('Appointment', id, ctx.access.to('read')), 'Appointment', id);
   const appointment = JSON.parse(stored.content) as Appointment;
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
   const visit = visitOfAppointment(directory, engine.baseUrl, appointment, slots);
   const [patient] = visit.patients;

@@ -4,11 +4,12 @@ import type { RequestContext } from '../../fhir/context.ts';
 import type { OperationReply } from '../../fhir/operation.ts';
 import { channelOf } from '../channel.ts';
 import { guard } from '../guard.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { readSlots, slotsOf } from '../slots.ts';
 import { visitOfAppointment } from '../visit.ts';
 import { readToChange } from './change.ts';
-import { cancelled } from './take.ts';
+import { cancelled } from './take-parts.ts';
 
 /** The appointment as it would be. @throws FhirError 422 when it may not be cancelled */
 export async function previewCancel(
@@ -20,7 +21,7 @@ export async function previewCancel(
   const { engine } = parts;
   const { appointment } = await readToChange(parts, ctx, id);
   const next = cancelled(appointment, reason, ctx);
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
   const { principal } = ctx.access;
   guard({
@@ -32,6 +33,8 @@ export async function previewCancel(
     isSystem: principal.kind === 'system',
     now: engine.clock.now(),
     mustBeOffered: false,
+    made: true,
+    baseUrl: engine.baseUrl,
   });
   return { status: 200, body: next, resources: [`Appointment/${id}`] };
 }

@@ -11,6 +11,7 @@ import { localReference } from '../../fhir/search/type/reference.ts';
 import type { PreparedWrite, Transaction } from '../../fhir/store/repository.ts';
 import { newId } from '../../platform/id.ts';
 import type { Directory, Offer } from '../directory.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
 import { MINUTE } from '../model/dates.ts';
 import type { SchedulingParts } from '../parts.ts';
@@ -22,7 +23,9 @@ import { readSlots, slotsOf } from '../slots.ts';
 import { OVERRIDE, PROMISED_TIME, RESCHEDULE_COUNT } from '../urls.ts';
 import { visitOfAppointment } from '../visit.ts';
 import { changeAppointment, readToChange, type Changed } from './change.ts';
-import { demandOverride, overrideExtension, promisedTime, takeTime } from './take.ts';
+import { demandOverride, overrideExtension, promisedTime, type Take } from './take-parts.ts';
+import { takeNew } from './take.ts';
+import { demandWhole } from './target.ts';
 
 export interface Reschedule {
   /** ms; undefined: that of the Slots. */
@@ -47,13 +50,14 @@ interface Plan {
 
 async function planMove(parts: SchedulingParts, appointment: Appointment, to: Reschedule): Promise<Plan> {
   const { engine } = parts;
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const named = await readSlots(engine.repository.query, [...slotsOf(appointment, engine.baseUrl), ...to.slots]);
   const missing = to.slots.find((s) => !named.has(s));
   if (missing !== undefined)
     throw ruleBroken(`${missing} is not there any more: ask $find for the times that are free.`, 'slot');
   const was = visitOfAppointment(directory, engine.baseUrl, appointment, named);
   const chosen = to.slots.flatMap((s) => named.get(s) ?? []);
+  demandWhole(chosen, 'slot');
   const start = to.start ?? (chosen.length > 0 ? Math.min(...chosen.map((s) => s.start)) : was.start);
   if (start === undefined) throw badRequest('required', 'Say when: send start, or the Slots.', 'start');
   const length = (was.end ?? 0) - (was.start ?? 0);
@@ -114,7 +118,7 @@ async function moved(
 ): Promise<readonly [Appointment, Offer | undefined]> {
   const { engine } = parts;
   const { start, end, offer, slots } = await planMove(parts, appointment, to);
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const named = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
   const before = visitOfAppointment(directory, engine.baseUrl, appointment, named).offer;
   const generated = offer && `Slot/${slotId(offer.entry.reference, offer.serviceReference, start)}`;
@@ -187,15 +191,18 @@ export async function reschedule(
 async function replace(parts: SchedulingParts, ctx: RequestContext, id: string, to: Reschedule): Promise<Changed> {
   const { appointment } = await readToChange(parts, ctx, id);
   const [next, offer] = await moved(parts, ctx, appointment, to);
-  const { id: _, meta: __, ...rest } = next;
+  const { id: _, meta: __, identifier: ___, cancelationReason: ____, extension: _____, ...rest } = next;
   const said: Appointment = { ...rest, ...asExtensions(withoutExtensions(next, RESCHEDULE_COUNT, OVERRIDE)) };
-  return takeTime(parts, ctx, {
-    target: { kind: 'described', said, offer },
+  const target = { kind: 'described', said, offer } as const;
+  const take: Take = {
+    target,
     patients: [],
+    registers: [],
     comment: undefined,
     reasons: [],
     overrideReason: to.overrideReason,
-    cancels: `Appointment/${id}`,
+    cancels: { reference: `Appointment/${id}`, reason: to.reason },
     hold: undefined,
-  });
+  };
+  return takeNew(parts, ctx, take, target);
 }

@@ -1,12 +1,15 @@
 /** The steps of an appointment's day, each as its operation. @see https://hl7.org/fhir/R4/valueset-appointmentstatus.html */
+import { isDeepStrictEqual } from 'node:util';
 import type { Appointment, AppointmentParticipant, CodeableConcept, Encounter } from '@medplum/fhirtypes';
 import { grantAll } from '../../fhir/access.ts';
 import type { RequestContext } from '../../fhir/context.ts';
+import { demandLive } from '../../fhir/interaction/version.ts';
 import { settle } from '../../fhir/interaction/write.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
 import type { Transaction } from '../../fhir/store/repository.ts';
 import { sql } from '../../platform/database/sql.ts';
 import { channelOf } from '../channel.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
 import type { Status } from '../model/status.ts';
 import type { SchedulingParts } from '../parts.ts';
@@ -15,8 +18,8 @@ import { latestCancel } from '../model/policy.ts';
 import { readSlots, slotsOf } from '../slots.ts';
 import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED, LATE_CANCEL } from '../urls.ts';
 import { visitOfAppointment } from '../visit.ts';
-import { changeAppointment, type Changed } from './change.ts';
-import { cancelled, demandOverride, overrideExtension } from './take.ts';
+import { asWhole, changeAppointment, type Changed } from './change.ts';
+import { cancelled, demandOverride, overrideExtension } from './take-parts.ts';
 
 /** A hold is let go: whoever held it did not decline. */
 export const release = (parts: SchedulingParts, ctx: RequestContext, id: string): Promise<Changed> =>
@@ -30,44 +33,72 @@ export const release = (parts: SchedulingParts, ctx: RequestContext, id: string)
 async function isLate(parts: SchedulingParts, appointment: Appointment): Promise<boolean> {
   const { engine } = parts;
   const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const { offer, start, status } = visitOfAppointment(directory, engine.baseUrl, appointment, slots);
   const { lateCancel } = offer?.parameters ?? {};
   if (!lateCancel || !offer?.entry.zone || start === undefined || status !== 'booked') return false;
   return engine.clock.now() > latestCancel(start, lateCancel, offer.entry.zone);
 }
 
-/** @param reason undefined: the usual one of whoever cancels */
-export const cancel = (
+/** Whom of a visit a patient's account speaks for; what it may not write alone, because others come too, is written for it. @throws FhirError 404 */
+async function ownPart(
   parts: SchedulingParts,
   ctx: RequestContext,
   id: string,
-  reason: CodeableConcept | undefined,
-  comment: string | undefined,
-): Promise<Changed> =>
-  changeAppointment(parts, ctx, id, async (appointment) => {
+): Promise<{ readonly whole: RequestContext; readonly own: ReadonlySet<string> }> {
+  const { repository, baseUrl } = parts.engine;
+  ctx.access.demand('update', 'Appointment');
+  const stored = demandLive(await repository.read('Appointment', id, ctx.access.to('read')), 'Appointment', id);
+  const { participant } = JSON.parse(stored.content) as Appointment;
+  const served = participant
+    .map((p) => localReference(p.actor?.reference ?? '', baseUrl))
+    .filter((r) => /^(?:Patient|RelatedPerson)\//.test(r));
+  const own = await repository.existing(served, ctx.access.to('refer'));
+  const together = new Set(served.filter((r) => r.startsWith('Patient/'))).size > 1;
+  return { whole: together ? asWhole(ctx) : ctx, own };
+}
+
+export interface Cancel {
+  /** undefined: the usual one of whoever cancels */
+  readonly reason: CodeableConcept | undefined;
+  readonly comment: string | undefined;
+  /** `Patient/1`: of a visit of several patients, only these do not come. */
+  readonly patients: readonly string[];
+}
+
+/** In a visit of several, who does not come declines; it is cancelled when nobody is left. */
+export async function cancel(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  id: string,
+  { reason, comment, patients }: Cancel,
+): Promise<Changed> {
+  const { baseUrl } = parts.engine;
+  const byPatient = channelOf(ctx.access.principal) === 'patient';
+  const { whole, own } = byPatient ? await ownPart(parts, ctx, id) : { whole: ctx, own: new Set<string>() };
+  const whoOf = (p: AppointmentParticipant): string => localReference(p.actor?.reference ?? '', baseUrl);
+  return changeAppointment(parts, whole, id, async (appointment) => {
     if (appointment.status === 'cancelled') return appointment;
-    const byPatient = channelOf(ctx.access.principal) === 'patient';
+    const leaves = byPatient ? own : new Set(patients);
+    const missing = patients.find((p) => !appointment.participant.some((x) => whoOf(x) === p));
+    if (missing !== undefined) throw ruleBroken(`${missing} does not take part in this visit.`, 'patient-reference');
+    const participant = appointment.participant.map((p) =>
+      leaves.has(whoOf(p)) && whoOf(p).startsWith('Patient/') ? { ...p, status: 'declined' as const } : p,
+    );
+    const said = { ...appointment, ...(comment === undefined ? {} : { comment }), participant };
+    const stay = participant.some((p) => whoOf(p).startsWith('Patient/') && p.status !== 'declined');
+    if (leaves.size > 0 && stay) return isDeepStrictEqual(said, appointment) ? appointment : said;
     const late = await isLate(parts, appointment);
-    return {
-      ...cancelled(appointment, reason, ctx),
-      ...(late
-        ? { extension: [...withoutExtensions(appointment, LATE_CANCEL), { url: LATE_CANCEL, valueBoolean: true }] }
-        : {}),
-      ...(comment === undefined ? {} : { comment }),
-      participant: appointment.participant.map((p) =>
-        byPatient && localReference(p.actor?.reference ?? '', parts.engine.baseUrl).startsWith('Patient/')
-          ? { ...p, status: 'declined' as const }
-          : p,
-      ),
-    };
+    const flag = [...withoutExtensions(appointment, LATE_CANCEL), { url: LATE_CANCEL, valueBoolean: true }];
+    return { ...cancelled(said, reason, ctx), ...(late ? { extension: flag } : {}) };
   });
+}
 
 /**
  * Participants accept; when all who are needed have, what waits is booked.
  * @param actors `Practitioner/1`; none: everybody, where staff confirms, or the patient who does
  */
-export function confirm(
+export async function confirm(
   parts: SchedulingParts,
   ctx: RequestContext,
   id: string,
@@ -77,17 +108,20 @@ export function confirm(
   demandOverride(ctx, overrideReason);
   const { engine } = parts;
   const byPatient = channelOf(ctx.access.principal) === 'patient';
-  return changeAppointment(parts, ctx, id, (appointment) => {
+  const { whole, own } = byPatient ? await ownPart(parts, ctx, id) : { whole: ctx, own: new Set<string>() };
+  const foreign = actors.find((a) => byPatient && !own.has(a));
+  if (foreign !== undefined) throw ruleBroken("Others' replies are theirs to give.", 'actor');
+  return changeAppointment(parts, whole, id, (appointment) => {
     const mine = ({ actor, required }: AppointmentParticipant): boolean => {
       const who = localReference(actor?.reference ?? '', engine.baseUrl);
-      if (byPatient) return /^(?:Patient|RelatedPerson)\//.test(who);
+      if (byPatient) return own.has(who);
       return actors.length > 0 ? actors.includes(who) : required === 'required' || who.startsWith('Patient/');
     };
     const participant = appointment.participant.map((p) => (mine(p) ? { ...p, status: 'accepted' as const } : p));
     const agreed = participant.every((p) => p.required !== 'required' || p.status === 'accepted');
     const held = extensionOf(appointment, HOLD_EXPIRES) !== undefined;
-    const books =
-      ['pending', 'proposed', 'waitlist'].includes(appointment.status ?? '') && agreed && (!byPatient || held);
+    const waits = ['pending', 'proposed', 'waitlist'].includes(appointment.status ?? '');
+    const books = waits && agreed && appointment.start !== undefined && (!byPatient || held);
     const { extension: _, ...rest } = appointment;
     return {
       ...rest,
@@ -161,9 +195,15 @@ export const step = (
   id: string,
   status: Extract<Status, 'noshow' | 'fulfilled'>,
   reason?: CodeableConcept,
+  comment?: string,
 ): Promise<Changed> =>
   changeAppointment(parts, ctx, id, (appointment) =>
     appointment.status === status
       ? appointment
-      : { ...appointment, status, ...(reason ? { cancelationReason: reason } : {}) },
+      : {
+          ...appointment,
+          status,
+          ...(reason ? { cancelationReason: reason } : {}),
+          ...(comment === undefined ? {} : { comment }),
+        },
   );

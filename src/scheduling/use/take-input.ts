@@ -1,16 +1,30 @@
 /** What the operations that take, move, cover and block time were asked for. @see https://profiles.ihe.net/ITI/Scheduling/ITI-117.html */
+import type { Resource } from '@medplum/fhirtypes';
 import type { RequestContext } from '../../fhir/context.ts';
 import type { OperationRequest } from '../../fhir/operation.ts';
 import type { OperationInput } from '../../fhir/operation-parameters.ts';
+import { demandStorable, settle } from '../../fhir/interaction/write.ts';
 import { badRequest } from '../../fhir/outcome.ts';
+import type { PreparedWrite } from '../../fhir/store/repository.ts';
+import { newId } from '../../platform/id.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import type { Block } from './block.ts';
 import type { Cover } from './cover.ts';
-import { momentOf } from './find.ts';
+import { momentOf } from './moments.ts';
 import { referencesIn } from './input.ts';
 import type { Reschedule } from './reschedule.ts';
-import type { Take } from './take.ts';
+import type { Take } from './take-parts.ts';
 import { resolved, targetOf } from './target.ts';
+
+/** Who has no id yet is registered with the booking. @throws FhirError 403, 422 */
+async function registered(parts: SchedulingParts, ctx: RequestContext, patient: Resource): Promise<PreparedWrite> {
+  const { engine } = parts;
+  ctx.access.demand('create', 'Patient');
+  const now = engine.clock.now();
+  const valid = await demandStorable(engine, ctx.access, engine.repository, 'Patient', patient);
+  return settle(engine, valid, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });
+}
 
 /** Argonaut's names stand for IHE's. @see https://fhir.org/guides/argonaut/scheduling/ */
 export async function takeFrom(
@@ -30,23 +44,20 @@ export async function takeFrom(
     if (p === undefined) throw badRequest('not-found', 'The patient is not known here.', 'patient-reference');
     return p;
   });
+  const registers: PreparedWrite[] = [];
   for (const patient of kind === 'book' ? input.resources('patient-resource') : []) {
-    if (patient.id === undefined)
-      throw badRequest(
-        'not-supported',
-        'A new patient is created first, by POST Patient: then name it.',
-        'patient-resource',
-      );
-    patients.push(`Patient/${patient.id}`);
+    const known = patient.id ?? registers.push(await registered(parts, ctx, patient)) - 1;
+    patients.push(`Patient/${typeof known === 'string' ? known : (registers[known]?.id ?? '')}`);
   }
   const [cancels] = kind === 'book' ? referencesIn(parts, input, 'cancelled-appt-id') : [];
   return {
-    target: await targetOf(parts, reference, resource),
+    target: await targetOf(parts, ctx, reference, resource),
     patients: [...new Set(patients)],
+    registers,
     comment: kind === 'book' ? input.text('comment') : undefined,
     reasons: kind === 'book' ? input.codeableConcepts('reason') : [],
     overrideReason: input.text('override-reason'),
-    cancels,
+    cancels: cancels === undefined ? undefined : { reference: cancels, reason: undefined },
     hold: kind === 'hold' ? (input.integer('minutes') ?? 0) : undefined,
   };
 }
@@ -67,7 +78,7 @@ export function rescheduleFrom(parts: SchedulingParts, input: OperationInput): R
 }
 
 export async function coverFrom(parts: SchedulingParts, input: OperationInput): Promise<Cover> {
-  const directory = await parts.directory.current();
+  const directory = await freshDirectory(parts);
   const who = (name: string): string => {
     const [reference] = referencesIn(parts, input, name);
     if (reference === undefined) throw badRequest('required', `Say who: send ${name}.`, name);

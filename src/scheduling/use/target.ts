@@ -4,28 +4,53 @@
  */
 import type { Appointment, Reference, Resource } from '@medplum/fhirtypes';
 import type { RequestContext } from '../../fhir/context.ts';
-import { badRequest, errorIssue, FhirError } from '../../fhir/outcome.ts';
+import { badRequest } from '../../fhir/outcome.ts';
 import { demandValid } from '../../fhir/interaction/write.ts';
+import { escape } from '../../fhir/search/escape.ts';
 import { matchCriteria } from '../../fhir/search/match-criteria.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
+import { actorOf, type Actor } from '../actor.ts';
 import type { Offer } from '../directory.ts';
+import { merge, type Interval } from '../model/interval.ts';
+import { ruleBroken, TimeTaken } from '../refusal.ts';
+import { alternativesTo } from '../alternatives.ts';
+import { channelOf } from '../channel.ts';
+import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { readSlots, slotsOf } from '../slots.ts';
 import { visitOfAppointment } from '../visit.ts';
 
 export type Target =
-  | { readonly kind: 'proposal'; readonly offer: Offer; readonly start: number; readonly said: Appointment | undefined }
+  | {
+      readonly kind: 'proposal';
+      readonly offer: Offer;
+      readonly start: number;
+      /** That was asked for. */
+      readonly room: Actor | undefined;
+      readonly said: Appointment | undefined;
+    }
   | { readonly kind: 'stored'; readonly id: string; readonly said: Appointment | undefined }
   | { readonly kind: 'described'; readonly said: Appointment; readonly offer: Offer | undefined };
 
-const gone = (): FhirError =>
-  new FhirError(409, [
-    errorIssue(
-      'conflict',
-      'This proposal is not offered any more: ask $find for the times that are.',
-      'appointment-reference',
-    ),
-  ]);
+const gone = (): TimeTaken =>
+  new TimeTaken(
+    'This proposal is not offered any more: ask $find for the times that are.',
+    () => Promise.resolve([]),
+    'appointment-reference',
+  );
+
+/** One that is described may leave out its status: it is what the operation makes of it. */
+const withStatus = (resource: Resource): object =>
+  resource.resourceType === 'Appointment' && (resource.id === undefined || resource.status === undefined)
+    ? { ...resource, status: 'proposed' }
+    : resource;
+
+/** Slots of one visit leave no gap. @throws FhirError 422 */
+export function demandWhole(slots: readonly Interval[], expression: string): void {
+  const whole = merge(slots);
+  if (whole.length > 1)
+    throw ruleBroken('The Slots of a visit follow one another: these leave a gap between them.', expression);
+}
 
 /**
  * @param reference to an appointment, stored or proposed
@@ -33,18 +58,22 @@ const gone = (): FhirError =>
  * @throws FhirError 400, 409
  */
 export async function targetOf(
-  { engine, directory, proposals }: SchedulingParts,
+  parts: SchedulingParts,
+  ctx: RequestContext,
   reference: Reference | undefined,
   resource: Resource | undefined,
 ): Promise<Target> {
+  const { engine, directory, proposals } = parts;
   const named = localReference(reference?.reference ?? '', engine.baseUrl);
   const id = named.startsWith('Appointment/') ? named.slice('Appointment/'.length) : (resource?.id ?? undefined);
-  const said = resource?.resourceType === 'Appointment' ? resource : undefined;
+  const said = resource && (demandValid(engine, 'Appointment', withStatus(resource)) as Appointment);
   if (id !== undefined && proposals.isProposal(id)) {
     const read = proposals.read(await directory.current(), id);
     const found = read ?? proposals.read(await directory.renewed((await directory.current()).revision), id);
     if (!found) throw gone();
-    return { kind: 'proposal', ...found, said };
+    const { room: named, ...proposal } = found;
+    const room = named === undefined ? undefined : actorOf(named, (await directory.current()).location(named)?.name);
+    return { kind: 'proposal', ...proposal, room, said };
   }
   if (id !== undefined) return { kind: 'stored', id, said };
   if (!said)
@@ -53,18 +82,19 @@ export async function targetOf(
       'Name the appointment: send appointment-reference or appointment-resource.',
       'appointment-reference',
     );
-  const valid = demandValid(engine, 'Appointment', { ...said, status: 'proposed' }) as Appointment;
+  const valid: Appointment = { ...said, status: 'proposed' };
   const slots = await readSlots(engine.repository.query, slotsOf(valid, engine.baseUrl));
   const missing = slotsOf(valid, engine.baseUrl).find((s) => !slots.has(s));
-  if (missing !== undefined)
-    throw new FhirError(409, [
-      errorIssue(
-        'conflict',
-        `${missing} is not there any more: ask $find for the times that are free.`,
-        'Appointment.slot',
-      ),
-    ]);
+  if (missing !== undefined) {
+    const visit = visitOfAppointment(await freshDirectory(parts), engine.baseUrl, valid, slots);
+    throw new TimeTaken(
+      `${missing} is not there any more: ask $find for the times that are free.`,
+      () => alternativesTo(parts, visit, channelOf(ctx.access.principal)),
+      'Appointment.slot',
+    );
+  }
   const times = [...slots.values()];
+  demandWhole(times, 'Appointment.slot');
   const timed: Appointment =
     valid.start === undefined && times.length > 0
       ? {
@@ -73,7 +103,7 @@ export async function targetOf(
           end: new Date(Math.max(...times.map((s) => s.end))).toISOString(),
         }
       : valid;
-  const { offer } = visitOfAppointment(await directory.current(), engine.baseUrl, timed, slots);
+  const { offer } = visitOfAppointment(await freshDirectory(parts), engine.baseUrl, timed, slots);
   return { kind: 'described', said: timed, offer };
 }
 
@@ -92,7 +122,7 @@ export async function resolved(
     ctx,
     engine.repository,
     type,
-    [['identifier', system === undefined ? value : `${system}|${value}`]],
+    [['identifier', system === undefined ? escape(value) : `${escape(system)}|${escape(value)}`]],
     2,
   );
   return found && `${type}/${found.id}`;

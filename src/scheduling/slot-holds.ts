@@ -1,0 +1,119 @@
+/**
+ * Holds of those who work with Slots alone: `free` made `busy-tentative` is a hold, and made `free` again lets it go.
+ * @see https://hl7.org/fhir/R4/valueset-slotstatus.html
+ */
+import type { Appointment, Slot } from '@medplum/fhirtypes';
+import { grantAll, type Principal } from '../fhir/access.ts';
+import { settle } from '../fhir/interaction/write.ts';
+import type { Transaction } from '../fhir/store/repository.ts';
+import { newId } from '../platform/id.ts';
+import { sql } from '../platform/database/sql.ts';
+import type { ScheduleEntry } from './directory.ts';
+import { extensionOf } from './extension.ts';
+import { MINUTE } from './model/dates.ts';
+import type { SchedulingParts } from './parts.ts';
+import { participantsOf } from './proposed.ts';
+import { ruleBroken } from './refusal.ts';
+import { HOLD_EXPIRES, SLOT_HOLDER, SLOT_SERVICE } from './urls.ts';
+
+const HOLD_MINUTES = 5;
+
+/** Who holds a Slot. */
+const heldBy = ({ account, client, name }: Principal): { readonly system: string; readonly code: string } => ({
+  system: SLOT_HOLDER,
+  code: account ?? client ?? name,
+});
+
+/** Live appointments. @param slots `Slot/1` */
+export async function namedBy(tx: Transaction, slots: readonly string[]): Promise<readonly (readonly unknown[])[]> {
+  return tx.execute(
+    sql`select a.id, a.status, a.version, a.content from appointment a where a.slot && ${slots}::text[]
+        and a.status in ('pending', 'booked', 'arrived', 'checked-in')`,
+  );
+}
+
+/** A hold of whoever works with Slots alone: for nobody in particular, until somebody books or it runs out. */
+export async function holdSlot(
+  parts: SchedulingParts,
+  tx: Transaction,
+  slot: Slot,
+  entry: ScheduleEntry,
+  by: Principal,
+  now: number,
+): Promise<void> {
+  const { engine } = parts;
+  const service = extensionOf(slot, SLOT_SERVICE)?.valueReference?.reference;
+  const offer = service === undefined ? entry.offers[0] : entry.offers.find((o) => o.serviceReference === service);
+  if (!offer) throw ruleBroken(`Nothing is offered in ${entry.reference} any more.`, 'Slot.schedule');
+  const minutes = offer.parameters.holdMinutes ?? HOLD_MINUTES;
+  const appointment: Appointment = {
+    resourceType: 'Appointment',
+    meta: { tag: [heldBy(by)] },
+    extension: [{ url: HOLD_EXPIRES, valueInstant: new Date(now + minutes * MINUTE).toISOString() }],
+    status: 'pending',
+    start: slot.start,
+    end: slot.end,
+    slot: [{ reference: `Slot/${slot.id ?? ''}` }],
+    participant: participantsOf(offer, [], 'tentative'),
+  };
+  const write = settle(engine, appointment, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });
+  parts.made.add(write.resource);
+  parts.offers.set(write.resource, offer);
+  await tx.insert([write], grantAll(by).to('create'));
+}
+
+/** Who has held a Slot books it by an appointment of their own that names it: their hold makes room for that. */
+export async function endOwnHolds(
+  parts: SchedulingParts,
+  tx: Transaction,
+  slots: readonly string[],
+  by: Principal,
+  now: number,
+): Promise<void> {
+  const { code } = heldBy(by);
+  for (const [id, status, version, content] of await namedBy(tx, slots)) {
+    if (status !== 'pending') continue;
+    const text = tx.decode('Appointment', String(id), Number(version), String(content));
+    const held = JSON.parse(text) as Appointment;
+    if (held.meta?.tag?.some((t) => t.system === SLOT_HOLDER && t.code === code) === true)
+      await cancelHold(parts, tx, held, by, now);
+  }
+}
+
+async function cancelHold(
+  { engine, made }: SchedulingParts,
+  tx: Transaction,
+  held: Appointment,
+  by: Principal,
+  now: number,
+): Promise<void> {
+  const { id = '', meta } = held;
+  const version = Number(meta?.versionId ?? 0) + 1;
+  const next = settle(
+    engine,
+    { ...held, status: 'cancelled' },
+    { id, version, lastUpdated: new Date(now), method: 'PUT' },
+  );
+  made.add(next.resource);
+  await tx.update([next], new Map([[`Appointment/${id}`, held]]), grantAll(by).to('update'));
+}
+
+/** @throws FhirError 422 when the Slot is taken by more than a hold */
+export async function releaseSlot(
+  parts: SchedulingParts,
+  tx: Transaction,
+  slot: Slot,
+  by: Principal,
+  now: number,
+): Promise<void> {
+  for (const [id, status] of await namedBy(tx, [`Slot/${slot.id ?? ''}`])) {
+    const stored = await tx.read('Appointment', String(id), grantAll(by).to('update'));
+    const appointment = JSON.parse(stored?.content ?? '{}') as Appointment;
+    if (!stored || status !== 'pending' || !extensionOf(appointment, HOLD_EXPIRES))
+      throw ruleBroken(
+        'An appointment has this time: cancel or move it, and the Slot is free by itself.',
+        'Slot.status',
+      );
+    await cancelHold(parts, tx, appointment, by, now);
+  }
+}

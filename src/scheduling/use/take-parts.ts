@@ -1,0 +1,128 @@
+/** What the ways of taking a time have in common: what is wished for, holds, overrides, and the visit that makes room. @see https://profiles.ihe.net/ITI/Scheduling/ITI-117.html */
+import type { Appointment, AppointmentParticipant, CodeableConcept, Extension } from '@medplum/fhirtypes';
+import type { RequestContext } from '../../fhir/context.ts';
+import { badRequest, errorIssue, FhirError } from '../../fhir/outcome.ts';
+import type { PreparedWrite, Transaction } from '../../fhir/store/repository.ts';
+import { channelOf } from '../channel.ts';
+import type { Offer } from '../directory.ts';
+import { tzdataVersion } from '../model/zone.ts';
+import type { SchedulingParts } from '../parts.ts';
+import { CANCELLATION_REASON, OVERRIDE, PROMISED_TIME } from '../urls.ts';
+import { prepared, readToChange } from './change.ts';
+import type { Target } from './target.ts';
+
+export interface Take {
+  readonly target: Target;
+  /** `Patient/1`; none: those whom the appointment names. */
+  readonly patients: readonly string[];
+  /** Those of them who are registered in the same act. */
+  readonly registers: readonly PreparedWrite[];
+  readonly comment: string | undefined;
+  readonly reasons: readonly CodeableConcept[];
+  readonly overrideReason: string | undefined;
+  /** An appointment that this one takes the place of, and why. */
+  readonly cancels: { readonly reference: string; readonly reason: CodeableConcept | undefined } | undefined;
+  /** Minutes for which it is only held; 0: as many as usual. */
+  readonly hold: number | undefined;
+}
+
+const DEFAULT_HOLD_MINUTES = 5;
+const MOST_HOLD_MINUTES = { patient: 15, staff: 30 } as const;
+
+export function holdMinutes({ hold }: Take, offer: Offer | undefined, ctx: RequestContext): number {
+  const usual = offer?.parameters.holdMinutes ?? DEFAULT_HOLD_MINUTES;
+  return Math.min(hold === undefined || hold === 0 ? usual : hold, MOST_HOLD_MINUTES[channelOf(ctx.access.principal)]);
+}
+
+export const instant = (ms: number): string => new Date(ms).toISOString();
+
+export const replyOf = (status: Appointment['status']): AppointmentParticipant['status'] =>
+  status === 'booked' ? 'accepted' : status === 'pending' ? 'tentative' : 'needs-action';
+
+/** What becomes of a patient's wish is the service's to say. */
+export const modeOf = (offer: Offer | undefined, ctx: RequestContext): 'pending' | 'booked' | 'waitlist' =>
+  channelOf(ctx.access.principal) === 'patient' ? (offer?.parameters.mode ?? 'booked') : 'booked';
+
+export const overrideExtension = (ctx: RequestContext, reason: string, now: number): Extension => ({
+  url: OVERRIDE,
+  extension: [
+    { url: 'reason', valueString: reason },
+    { url: 'by', valueReference: { display: ctx.access.principal.name } },
+    { url: 'at', valueInstant: instant(now) },
+  ],
+});
+
+/** Only staff books over the rules. @throws FhirError 403 */
+export function demandOverride(ctx: RequestContext, reason: string | undefined): void {
+  if (reason === undefined || channelOf(ctx.access.principal) === 'staff') return;
+  throw new FhirError(403, [
+    errorIssue('forbidden', 'Only staff may override the rules of booking.', 'override-reason'),
+  ]);
+}
+
+/** The wall time that was promised, so that a later change of a zone's rules can be seen. */
+export function promisedTime({ entry: { zone } }: Offer, start: number): Extension[] {
+  if (!zone) return [];
+  return [
+    {
+      url: PROMISED_TIME,
+      extension: [
+        { url: 'local', valueString: zone.format(start).slice(0, 16) },
+        { url: 'timezone', valueCode: zone.name },
+        { url: 'tzdata', valueString: tzdataVersion },
+      ],
+    },
+  ];
+}
+
+/** A patient who is named must be one that whoever asks may name. @returns the Slot of the time too, where it was generated */
+export async function demandKnown(
+  { engine }: SchedulingParts,
+  ctx: RequestContext,
+  { registers }: Take,
+  patients: readonly string[],
+  slot: string | undefined,
+): Promise<boolean> {
+  const asked = slot === undefined ? patients : [...patients, slot];
+  const known = await engine.repository.existing(asked, ctx.access.to('refer'));
+  const missing = patients.find((p) => !known.has(p) && !registers.some((r) => `Patient/${r.id}` === p));
+  if (missing !== undefined)
+    throw badRequest(
+      'not-found',
+      `${missing} is not known here: name a patient you may book for.`,
+      'patient-reference',
+    );
+  return slot !== undefined && known.has(slot);
+}
+
+/** @param reason undefined, or without a code: the usual one of whoever cancels */
+export function cancelled(
+  appointment: Appointment,
+  reason: CodeableConcept | undefined,
+  ctx: RequestContext,
+): Appointment {
+  const coding =
+    channelOf(ctx.access.principal) === 'patient'
+      ? { system: CANCELLATION_REASON, code: 'pat-cpp', display: 'Patient: Canceled via Patient Portal' }
+      : { system: CANCELLATION_REASON, code: 'other', display: 'Other' };
+  const coded = (reason?.coding?.length ?? 0) > 0;
+  return {
+    ...appointment,
+    status: 'cancelled',
+    cancelationReason: { ...(coded ? {} : { coding: [coding] }), ...reason },
+  };
+}
+
+/** The old one ends in the same transaction in which the new one begins. */
+export async function cancelOld(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  tx: Transaction,
+  { reference, reason }: NonNullable<Take['cancels']>,
+): Promise<void> {
+  const id = reference.slice('Appointment/'.length);
+  const { stored, appointment } = await readToChange(parts, ctx, id);
+  if (appointment.status === 'cancelled') return;
+  const write = prepared(parts, ctx, cancelled(appointment, reason, ctx), stored, id);
+  await tx.update([write], new Map([[reference, appointment]]), ctx.access.to('update'));
+}

@@ -1,0 +1,126 @@
+/** Takes the time of an appointment that is stored: a hold is renewed once, or becomes an appointment; what waits is booked. @see https://profiles.ihe.net/ITI/Scheduling/ITI-117.html */
+import { isDeepStrictEqual } from 'node:util';
+import type { Appointment } from '@medplum/fhirtypes';
+import type { RequestContext } from '../../fhir/context.ts';
+import { localReference } from '../../fhir/search/type/reference.ts';
+import { channelOf } from '../channel.ts';
+import type { Offer } from '../directory.ts';
+import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
+import { freshDirectory } from '../fresh-directory.ts';
+import { MINUTE } from '../model/dates.ts';
+import type { SchedulingParts } from '../parts.ts';
+import { ruleBroken } from '../refusal.ts';
+import { readSlots, slotsOf } from '../slots.ts';
+import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED } from '../urls.ts';
+import { visitOfAppointment } from '../visit.ts';
+import { changeAppointment, type Changed } from './change.ts';
+import {
+  cancelOld,
+  demandKnown,
+  holdMinutes,
+  instant,
+  modeOf,
+  overrideExtension,
+  replyOf,
+  type Take,
+} from './take-parts.ts';
+
+/** From these a visit may be booked; what has begun or is over is not booked again. */
+const BOOKABLE: ReadonlySet<string> = new Set(['proposed', 'pending', 'waitlist', 'cancelled']);
+
+async function offerOf(parts: SchedulingParts, appointment: Appointment): Promise<Offer | undefined> {
+  const { engine } = parts;
+  const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
+  return visitOfAppointment(await freshDirectory(parts), engine.baseUrl, appointment, slots).offer;
+}
+
+const words = ({ comment, reasons }: Take): Partial<Appointment> => ({
+  ...(comment === undefined ? {} : { comment }),
+  ...(reasons.length > 0 ? { reasonCode: [...reasons] } : {}),
+});
+
+async function bookStored(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  take: Take,
+  appointment: Appointment,
+): Promise<Appointment> {
+  const { engine } = parts;
+  if (appointment.status === 'booked') {
+    const said = { ...appointment, ...words(take) };
+    return isDeepStrictEqual(said, appointment) ? appointment : said;
+  }
+  if (!BOOKABLE.has(appointment.status ?? ''))
+    throw ruleBroken(
+      `The appointment is ${appointment.status ?? 'over'}: it is not booked again, book a new one.`,
+      'Appointment.status',
+    );
+  const held = extensionOf(appointment, HOLD_EXPIRES) !== undefined;
+  if (channelOf(ctx.access.principal) === 'patient' && !held && appointment.status === 'pending')
+    throw ruleBroken('The appointment waits for approval by the clinic.', 'Appointment.status');
+  const status = modeOf(await offerOf(parts, appointment), ctx) === 'pending' ? 'pending' : 'booked';
+  const missing = take.patients.filter(
+    (p) => !appointment.participant.some((x) => localReference(x.actor?.reference ?? '', engine.baseUrl) === p),
+  );
+  const { extension: _, cancelationReason: __, ...rest } = appointment;
+  return {
+    ...rest,
+    ...asExtensions([
+      ...withoutExtensions(appointment, HOLD_EXPIRES, HOLD_RENEWED, AWAITING_APPROVAL),
+      ...(status === 'pending' ? [{ url: AWAITING_APPROVAL, valueBoolean: true }] : []),
+      ...(take.overrideReason === undefined ? [] : [overrideExtension(ctx, take.overrideReason, engine.clock.now())]),
+    ]),
+    status,
+    ...words(take),
+    participant: [
+      ...missing.map((reference) => ({
+        actor: { reference },
+        required: 'required' as const,
+        status: 'accepted' as const,
+      })),
+      ...appointment.participant.map((p) => {
+        if (p.required !== 'required') return p;
+        const isPatient = localReference(p.actor?.reference ?? '', engine.baseUrl).startsWith('Patient/');
+        return { ...p, status: isPatient ? ('accepted' as const) : replyOf(status) };
+      }),
+    ],
+  };
+}
+
+async function renewed(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  take: Take,
+  appointment: Appointment,
+): Promise<Appointment> {
+  if (!extensionOf(appointment, HOLD_EXPIRES) || appointment.status !== 'pending')
+    throw ruleBroken('Only a hold is renewed, and this is none.', 'Appointment.status');
+  if (extensionOf(appointment, HOLD_RENEWED))
+    throw ruleBroken('A hold is renewed once: book it, or let it go.', 'Appointment.extension');
+  const until = parts.engine.clock.now() + holdMinutes(take, await offerOf(parts, appointment), ctx) * MINUTE;
+  return {
+    ...appointment,
+    extension: [
+      ...withoutExtensions(appointment, HOLD_EXPIRES),
+      { url: HOLD_EXPIRES, valueInstant: instant(until) },
+      { url: HOLD_RENEWED, valueBoolean: true },
+    ],
+  };
+}
+
+export async function takeStored(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  take: Take,
+  id: string,
+): Promise<Changed> {
+  const { cancels } = take;
+  if (take.hold !== undefined) return changeAppointment(parts, ctx, id, (a) => renewed(parts, ctx, take, a));
+  if (take.patients.length > 0) await demandKnown(parts, ctx, take, take.patients, undefined);
+  return changeAppointment(parts, ctx, id, (a) => bookStored(parts, ctx, take, a), {
+    beside: async (tx) => {
+      if (take.registers.length > 0) await tx.insert(take.registers, ctx.access.to('create'));
+      if (cancels) await cancelOld(parts, ctx, tx, cancels);
+    },
+  });
+}
