@@ -20,6 +20,7 @@ const participant = (
 /** Where, by whom and in which service. */
 const clinicSide = (post: Post, offer: Offer, status: Reply): AppointmentParticipant[] => [
   participant(reference(post.practitioner, post.practitionerName), status),
+  participant(reference(post.room, post.room.name), status),
   participant(reference(post.site.location, post.site.location.name), 'accepted', 'information-only'),
   participant(reference(offer.service, offer.service.name), 'accepted', 'information-only'),
 ];
