@@ -163,7 +163,7 @@ describe('Oracle’s way: free to busy-tentative is $hold', () => {
     });
     done(await patch(clinic.staff, made, 'busy-tentative'));
     const [held] = await holds(made['id']);
-    const until = (held?.['extension'] as unknown as { valueInstant: string }[])[0]?.valueInstant ?? '';
+    const until = (held?.['extension'] as unknown as { valueInstant: string }[] | undefined)?.[0]?.valueInstant ?? '';
     expect(Math.round((Date.parse(until) - Date.now()) / 60_000)).toBe(9);
     expect(JSON.stringify(held?.['participant'])).toContain('HealthcareService/other');
   });

@@ -26,10 +26,10 @@ interface Started {
 /** @param start resolves once the process works; what it throws is tried again */
 function keep(name: string, start: () => Promise<Started>): Kept & { readonly first: Promise<void> } {
   let running: Started | undefined;
-  let stopping = false;
+  const stopping = new AbortController();
   const first = Promise.withResolvers<void>();
   const loop = (async (): Promise<void> => {
-    while (!stopping) {
+    while (!stopping.signal.aborted) {
       try {
         const started = await start();
         running = started;
@@ -53,7 +53,7 @@ function keep(name: string, start: () => Promise<Started>): Kept & { readonly fi
       return true;
     },
     async stop() {
-      stopping = true;
+      stopping.abort();
       await running?.stop();
       await loop;
       // One that had just been coming up.

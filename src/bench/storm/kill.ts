@@ -152,9 +152,9 @@ export async function kill(options: KillOptions): Promise<KillResult> {
   const { wire, ports, people, kept, postgres, dataDir } = stage;
   const times = hotTimes(hot, day);
   await demandSlots((sent) => wire.send(ports[0] ?? 0, sent, people.system), times, true);
-  let over = false;
+  const over = new AbortController();
   const asking = (async (): Promise<void> => {
-    while (!over) {
+    while (!over.signal.aborted) {
       await askForJob(stage);
       await sleep(rest.everyMs / 2);
     }
@@ -169,7 +169,7 @@ export async function kill(options: KillOptions): Promise<KillResult> {
       kept,
       postgres: { dataDir, roles: postgres },
     });
-    over = true;
+    over.abort();
     await asking;
     // The last holds run out.
     await sleep(HOLD_MS);
@@ -181,7 +181,7 @@ export async function kill(options: KillOptions): Promise<KillResult> {
     }
     return { ...result, undone, stuck: await stuckAmong(stage, times) };
   } finally {
-    over = true;
+    over.abort();
     await asking.catch(() => undefined);
   }
 }
