@@ -399,7 +399,7 @@ describe('scopes for each letter', () => {
     const id = await created();
     const patch = (value: string): readonly object[] => [
       { op: 'test', path: '/status', value },
-      { op: 'add', path: '/priority', value: 1 },
+      { op: 'add', path: '/comment', value: '1' },
     ];
     const inBundle = async (type: 'batch' | 'transaction', operations: readonly object[]): Promise<number> => {
       const data = Buffer.from(JSON.stringify(operations)).toString('base64');
