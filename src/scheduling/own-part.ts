@@ -97,7 +97,7 @@ export function demandOwnWish(appointment: Appointment, baseUrl: string): void {
   for (const element of CLINICAL) if (appointment[element] !== undefined) throw theirs(element);
   const index = appointment.extension?.findIndex((e) => e.url.startsWith(OURS) && !OF_HOLDS.includes(e.url)) ?? -1;
   if (index >= 0) throw theirs(`extension[${index}]`);
-  if (appointment.status !== 'pending') return;
+  if (appointment.status !== 'pending' || appointment.extension?.some((e) => e.url === HOLD_EXPIRES) === true) return;
   // Else a reply of the patient alone would book what waits for the clinic.
   const reply = appointment.participant.findIndex(
     (p) => p.required === 'required' && p.status === 'accepted' && !isOwn(p, baseUrl),

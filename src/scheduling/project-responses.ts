@@ -10,9 +10,11 @@ import { localReference } from '../fhir/search/type/reference.ts';
 import type { Change, StoredVersion, Transaction } from '../fhir/store/repository.ts';
 import { sql } from '../platform/database/sql.ts';
 import { newId } from '../platform/id.ts';
-import { asExtensions, withoutExtensions } from './extension.ts';
+import { channelOf } from './channel.ts';
+import { asExtensions, extensionOf, withoutExtensions } from './extension.ts';
 import type { Directory } from './directory.ts';
 import { freshDirectory } from './fresh-directory.ts';
+import type { Channel } from './model/rules.ts';
 import type { SchedulingParts } from './parts.ts';
 import { ruleBroken } from './refusal.ts';
 import { AWAITING_APPROVAL, CANCELLATION_REASON, HOLD_EXPIRES, HOLD_RENEWED } from './urls.ts';
@@ -118,7 +120,7 @@ async function isRepeated(
 }
 
 /** The appointment after the reply. */
-function answered({ response, appointment, index }: Answer, baseUrl: string): Appointment {
+function answered({ response, appointment, index }: Answer, baseUrl: string, channel: Channel): Appointment {
   const replies: Partial<Record<string, AppointmentParticipant['status']>> = {
     accepted: 'accepted',
     declined: 'declined',
@@ -146,7 +148,9 @@ function answered({ response, appointment, index }: Answer, baseUrl: string): Ap
       },
     };
   const agreed = participant.every((p) => p.required !== 'required' || p.status === 'accepted');
-  if (reply === 'accepted' && agreed && appointment.status === 'pending') {
+  // A hold is booked by $book, as its service has it.
+  const isOwnHold = channel === 'patient' && extensionOf(appointment, HOLD_EXPIRES) !== undefined;
+  if (reply === 'accepted' && agreed && appointment.status === 'pending' && !isOwnHold) {
     const { extension: _, ...rest } = next;
     return {
       ...rest,
@@ -212,7 +216,7 @@ export async function projectResponses(
       if (!(await isRepeated(engine.baseUrl, tx, id, after))) await add(counterProposal(answer));
       continue;
     }
-    const next = answered(answer, engine.baseUrl);
+    const next = answered(answer, engine.baseUrl, channelOf(by));
     const who = appointment.participant[index];
     const declines = after.participantStatus === 'declined' && who?.status !== 'declined';
     if (declines && next.status !== 'cancelled' && who?.required === 'required')

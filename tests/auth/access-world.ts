@@ -108,14 +108,15 @@ export async function openWorld(): Promise<World> {
   );
   add('HealthcareService', 'shared', { name: 'Care', location: [{ reference: 'Location/shared' }] }, true);
   add('Schedule', 'shared', { actor: [{ reference: 'Practitioner/shared' }, { reference: 'Location/shared' }] }, true);
-  const slot = (status: string, day: string) => ({
+  // What is free is free in truth: nobody is there then.
+  const slot = (status: string, hour: number) => ({
     schedule: { reference: 'Schedule/shared' },
     status,
-    start: `${day}T09:00:00Z`,
-    end: `${day}T10:00:00Z`,
+    start: `2030-01-01T${String(hour).padStart(2, '0')}:00:00Z`,
+    end: `2030-01-01T${String(hour + 1).padStart(2, '0')}:00:00Z`,
   });
-  add('Slot', 'free', slot('free', '2030-01-02'), true);
-  add('Slot', 'busy', slot('busy', '2030-01-01'), false);
+  add('Slot', 'free', slot('free', 13), true);
+  add('Slot', 'busy', slot('busy', 9), false);
   add('Schedule', 'relative', { actor: [{ reference: 'RelatedPerson/nobody' }] }, false);
   // What both share leads from one to the other.
   for (const [who, visible] of [

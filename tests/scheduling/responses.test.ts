@@ -202,6 +202,19 @@ describe('who may reply, and to what', () => {
   });
 });
 
+test('a hold is booked by $book, not by the reply of who holds it', async () => {
+  const start = next();
+  const extension = [
+    {
+      url: 'https://kairos.example/fhir/StructureDefinition/hold-expires',
+      valueInstant: later(new Date().toISOString(), 5),
+    },
+  ];
+  const held = done(await clinic.ann('POST', 'Appointment', visit({ start }, { status: 'pending', extension }))).body;
+  done(await reply(clinic.ann, held['id'], 'accepted'));
+  expect((await get(held['id']))['status']).toBe('pending');
+});
+
 test('a reply does not book what waits for the clinic', async () => {
   await clinic.system('PUT', 'HealthcareService/visit', {
     ...(done(await clinic.system('GET', 'HealthcareService/visit')).body as object),

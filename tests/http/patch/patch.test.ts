@@ -58,7 +58,7 @@ describe('patch (3.1.0.6)', () => {
     ['an index with a leading zero', [{ op: 'remove', path: '/participant/00' }], 422],
     ['a result that is invalid', [{ op: 'replace', path: '/status', value: 'nonsense' }], 422],
     ['a result without a mandatory element', [{ op: 'remove', path: '/participant' }], 422],
-    ['a reference to nothing', [{ op: 'add', path: '/slot', value: [{ reference: 'Slot/none' }] }], 422],
+    ['a reference to nothing', [{ op: 'add', path: '/basedOn', value: [{ reference: 'ServiceRequest/none' }] }], 422],
     ['no array', { op: 'remove', path: '/comment' }, 400],
     ['an unknown op', [{ op: 'merge', path: '/comment' }], 400],
     ['no value', [{ op: 'add', path: '/comment' }], 400],
