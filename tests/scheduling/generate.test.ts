@@ -111,7 +111,7 @@ describe('taken time', () => {
   const statusAt = async (of: string): Promise<string | undefined> =>
     (await rowsOf(kairos, 'select status from slot where schedule = $1 and start = $2', [of, start()]))[0]?.[0];
   const book = async (): Promise<string> => {
-    const free = await find(clinic.nobody, `start=${start()}&end=${day}T10:20:00-05:00&practitioner=Practitioner/grey`);
+    const free = await find(clinic.nobody, `start=${start()}&end=${day}T10:30:00-05:00&practitioner=Practitioner/grey`);
     const answer = await bookProposal(clinic.ann, String(found(free)[0]?.['id']));
     expect(answer.status, answer.text).toBe(200);
     return String(found(answer)[0]?.['id']);
