@@ -128,7 +128,7 @@ export class Migration20261127000000_scheduling extends Migration {
     // is settled. One by one, since most changes concern one.
     this.addSql(`create function "scheduling_restate"("spans" json) returns void language plpgsql ${indexed} as $$
       declare
-        it record; x record; latest text; now_status text; over boolean; released text[] := '{}';
+        it record; x record; truth record; latest text; now_status text; released text[] := '{}';
         at timestamptz := date_trunc('milliseconds', clock_timestamp());
       begin
         for it in
@@ -150,9 +150,9 @@ export class Migration20261127000000_scheduling extends Migration {
             exists (select from "scheduling_time" t where t."slot" = it."id" and t."kind" <> 'opening') as theirs
             into x from "scheduling_slot" y where y."slot" = it."id";
           continue when x.theirs;
-          select t."status", t."over" into now_status, over from "scheduling_state"(it."schedule", case when it."service" is null then null else it.of_service end,
-            tstzrange(it."start", it."end"),
-            tstzrange(it."start" - make_interval(secs => it.pad_before), it."end" + make_interval(secs => it.pad_after)), it.actors, x.capacity) t;
+          truth := "scheduling_state"(it."schedule", case when it."service" is null then null else it.of_service end, tstzrange(it."start", it."end"),
+            tstzrange(it."start" - make_interval(secs => it.pad_before), it."end" + make_interval(secs => it.pad_after)), it.actors, x.capacity);
+          now_status := truth."status";
           continue when now_status = 'free' and it."start" <= now();
           if now_status = 'free' and x.withdrawn then
             -- Given back, and not offered any more: the Schedule is looked at again, for what is offered instead.
@@ -163,9 +163,9 @@ export class Migration20261127000000_scheduling extends Migration {
             released := released || it."schedule";
             now_status := 'entered-in-error';
           else
-            continue when it."status" is not distinct from now_status and (position('"overbooked":true' in it."content") > 0) = over;
+            continue when it."status" is not distinct from now_status and (position('"overbooked":true' in it."content") > 0) = truth."over";
             update "slot" set "status" = now_status, "version" = it."version" + 1, "last_updated" = at, "method" = 'PUT',
-                "content" = "scheduling_slot_text"(it."content", now_status, over, it."version" + 1, at)
+                "content" = "scheduling_slot_text"(it."content", now_status, truth."over", it."version" + 1, at)
               where "id" = it."id";
             insert into "slot_history" ("id", "version", "last_updated", "method", "content")
               values (it."id", it."version", it."last_updated", it."method", it."content");
@@ -197,21 +197,20 @@ export class Migration20261127000000_scheduling extends Migration {
       declare a record; r record; placed boolean; count int; total int; notes json[] := '{}'; moves boolean; alone boolean; given_back tstzmultirange;
       begin
         -- Taken apart once: each look into a text of JSON goes through the whole of it.
-        select * into a from json_to_record(p)
-          x("revision" bigint, "leave" text[], "freed" text[], "caps" json, "visits" json, "rows" json, "groups" boolean, "holds" json, "spans" json, "events" json);
-        if a."revision" is not null and a."revision" <> (select "n" from "scheduling_revision") then
+        select x.*, (select "n" from "scheduling_revision") as "revision_now" into a from json_to_record(p) x("revision" bigint, "leave" text[], "freed" uuid[],
+          "locks" int[], "caps" json, "visits" json, "rows" json, "groups" boolean, "holds" json, "spans" json, "events" json);
+        if a."revision" <> a."revision_now" then
           raise exception 'the rules have changed' using errcode = 'serialization_failure', hint = 'rules';
         end if;
         total := json_array_length(a."rows");
         moves := cardinality(a."leave") > 0;
         -- Whoever gives time up for which others wait, and then waits for theirs, would wait in a circle. So who moves is alone with its actors; who only takes
         -- time waits for those who move, and in the order of the actors for the others. The locks are few, so that they have room, however many the actors.
-        alone := moves and (total > 0 or exists (select from "occupancy" o where o."override" and o."actor" = any (a."freed"::uuid[])));
+        alone := moves and (total > 0 or exists (select from "occupancy" o where o."override" and o."actor" = any (a."freed")));
         if alone then
-          perform pg_advisory_xact_lock(19266, k) from (select distinct hashtext(actor) & 1023 as k from (
-            select unnest(a."freed") as actor union select n->>'actor' from json_array_elements(a."rows") n) s order by 1) l;
+          perform pg_advisory_xact_lock(19266, k) from unnest(a."locks") k;
         elsif total > 0 then
-          perform pg_advisory_xact_lock_shared(19266, k) from (select distinct hashtext(n.actor) & 1023 as k from json_to_recordset(a."rows") n(actor text) order by 1) l;
+          perform pg_advisory_xact_lock_shared(19266, k) from unnest(a."locks") k;
         end if;
         if moves then
           with given as (delete from "occupancy" where "appointment" = any (a."leave") returning "during")
@@ -288,7 +287,7 @@ export class Migration20261127000000_scheduling extends Migration {
         end if;
         if moves then
           -- Where an overbooked visit is now alone, the constraint guards it again.
-          for r in select o.* from "occupancy" o where o."override" and o."actor" = any (a."freed"::uuid[]) order by o."actor", o."appointment" for update loop
+          for r in select o.* from "occupancy" o where o."override" and o."actor" = any (a."freed") order by o."actor", o."appointment" for update loop
             delete from "occupancy" where "appointment" = r."appointment" and "actor" = r."actor";
             insert into "occupancy" values (r."appointment", r."actor", r."lanes", r."during", false, r."lane", r."capacity", r."tentative", r."expires") on conflict do nothing;
             if not found then

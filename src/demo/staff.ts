@@ -193,7 +193,6 @@ export function makeStaff(prefix: string, seed: number, places: Places): readonl
         actor: [
           reference(practitioner, practitionerName),
           reference(role),
-          reference(room, room.name),
           reference(site.location, site.location.name),
           reference(offer.service, offer.service.name),
           ...(groups ? [reference(groups.offer.service, groups.offer.service.name)] : []),

@@ -108,14 +108,14 @@ export async function openWorld(): Promise<World> {
   );
   add('HealthcareService', 'shared', { name: 'Care', location: [{ reference: 'Location/shared' }] }, true);
   add('Schedule', 'shared', { actor: [{ reference: 'Practitioner/shared' }, { reference: 'Location/shared' }] }, true);
-  const slot = (status: string) => ({
+  const slot = (status: string, day: string) => ({
     schedule: { reference: 'Schedule/shared' },
     status,
-    start: '2030-01-01T09:00:00Z',
-    end: '2030-01-01T10:00:00Z',
+    start: `${day}T09:00:00Z`,
+    end: `${day}T10:00:00Z`,
   });
-  add('Slot', 'free', slot('free'), true);
-  add('Slot', 'busy', slot('busy'), false);
+  add('Slot', 'free', slot('free', '2030-01-02'), true);
+  add('Slot', 'busy', slot('busy', '2030-01-01'), false);
   add('Schedule', 'relative', { actor: [{ reference: 'RelatedPerson/nobody' }] }, false);
   // What both share leads from one to the other.
   for (const [who, visible] of [

@@ -1,9 +1,9 @@
 /** The demo clinic in a database: valid, complete, added once, its calendar true. */
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { seedDemo } from '../../src/demo/seed.ts';
 import { runChecks } from '../../src/platform/database/checks.ts';
 import { projectFolder } from '../../src/platform/paths.ts';
+import { seedDemo } from '../../src/demo/seed.ts';
 import { generateSlots } from '../../src/scheduling/generate.ts';
 import { openTestKairos, type TestKairos } from '../support/kairos.ts';
 import { mismatch, partsOf, rowsOf, untrue } from '../scheduling/slots.ts';
