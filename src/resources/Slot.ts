@@ -19,7 +19,7 @@ export default (use: UseContext) =>
     defaultSort: ['start'],
     // To hold a time, and to let it go.
     needsMatch: (before, after) => isHeld(before) !== isHeld(after),
-    advise: beyondHorizon,
+    advise: (query, now) => beyondHorizon(query, now, use().scheduling.parts.slotHorizonDays),
     // What is said in it is said to those who work here.
     withheld: (principal) => (channelOf(principal) === 'staff' ? NOTHING : COMMENT),
     project: (tx, changes, by) => use().scheduling.slots(tx, changes, by),

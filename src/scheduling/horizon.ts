@@ -3,27 +3,24 @@ import type { Issue } from '../fhir/outcome.ts';
 import type { Query } from '../fhir/search/contract.ts';
 import { DAY } from './model/dates.ts';
 
-/** Days ahead for which Slots are written, unless a service says less. */
-export const SLOT_HORIZON_DAYS = 60;
-
 const LATER = /^(?:ge|gt|sa|eq)?(\d{4}-\d{2}-\d{2})/;
 
-const ADVICE: readonly Issue[] = [
+const adviceOf = (days: number): readonly Issue[] => [
   {
     severity: 'information',
     code: 'incomplete',
-    diagnostics: `Free Slots are written ${SLOT_HORIZON_DAYS} days ahead at most: for later times ask Appointment/$find.`,
+    diagnostics: `Free Slots are written ${days} days ahead at most: for later times ask Appointment/$find.`,
     expression: ['start'],
   },
 ];
 const NOTHING: readonly Issue[] = [];
 
-/** What a search for Slots that start later than they are written should know. */
-export function beyondHorizon(query: Query, now: number): readonly Issue[] {
+/** What a search for Slots that start later than they are written should know. @param days ahead for which Slots are written, unless a service says less */
+export function beyondHorizon(query: Query, now: number, days: number): readonly Issue[] {
   for (const [name, value] of query) {
     if (name !== 'start') continue;
     const date = LATER.exec(value)?.[1];
-    if (date !== undefined && Date.parse(date) > now + SLOT_HORIZON_DAYS * DAY) return ADVICE;
+    if (date !== undefined && Date.parse(date) > now + days * DAY) return adviceOf(days);
   }
   return NOTHING;
 }
