@@ -48,18 +48,17 @@ export class Migration20261127000400_generation extends Migration {
         select json_agg(json_build_object('schedule', of_schedule, 'service', of_service, 'from', "start", 'upto', "end",
                  'before', before, 'after', after, 'capacity', most, 'actors', to_json(actors))), count(*) into spans, amount
         from (
-          select s."start", s."end", s."status", x."withdrawn" is true as withdrawn, position('"overbooked":true' in s."content") > 0 as is_over,
-            "scheduling_truth"(of_schedule, of_service, tstzrange(s."start", s."end"), tstzrange(s."start" - pad_before, s."end" + pad_after), actors,
-              coalesce(x."capacity", most)) as truth,
-            exists (select from "scheduling_rows"(actors, tstzrange(s."start", s."end")) o
-              where o."override" or o."lane" > coalesce(x."capacity", most)) as over
+          select s."start", s."end", s."status", x."withdrawn" is true as withdrawn, position('"overbooked":true' in s."content") > 0 as was_over,
+            t."status" as truth, t."over"
           from "slot" s left join "scheduling_slot" x on x."slot" = s."id"
+          cross join lateral "scheduling_state"(of_schedule, of_service, tstzrange(s."start", s."end"),
+            tstzrange(s."start" - pad_before, s."end" + pad_after), actors, coalesce(x."capacity", most)) t
           where s."schedule" = of_schedule and s."start" >= since and s."start" < upto and s."start" > now()
             and case when of_service is null then s."service" is null else s."service"[1] = of_service end
             and s."status" <> 'entered-in-error'
             and (s."status" <> 'free' or x."withdrawn" or busy && tstzrange(s."start" - pad_before, s."end" + pad_after))
             and not exists (select from "scheduling_time" t where t."slot" = s."id" and t."kind" <> 'opening')
-        ) d where d."status" <> d.truth or d.is_over <> d.over or (d.withdrawn and d.truth = 'free');
+        ) d where d."status" <> d.truth or d.was_over <> d."over" or (d.withdrawn and d.truth = 'free');
         if spans is not null then perform "scheduling_restate"(spans); end if;
         return amount;
       end $$`);

@@ -4,6 +4,9 @@ import type { Kairos } from './compose.ts';
 import { tableOf } from './fhir/store/layout.ts';
 import { poolNamed } from './platform/database/pool.ts';
 
+/** Days ahead whose free times are there at the first start; the worker makes the others. */
+const DEMO_DAYS = 28;
+
 /** `skipped`: the database held something already. `peopled`: loaded, with its accounts. */
 type State = 'loading' | 'loaded' | 'skipped' | 'peopled';
 
@@ -69,9 +72,8 @@ export async function loadDemo(kairos: Kairos): Promise<number | undefined> {
   await mark(kairos, 'loading');
   const { seedDemo } = await import('./demo/seed.ts');
   const { created } = await seedDemo(engine, { seed: config.demoSeed });
-  // Free times are there from the first look on; later the job keeps them.
   const { generateSlots } = await import('./scheduling/generate.ts');
-  await generateSlots(kairos.scheduling.parts, {});
+  await generateSlots(kairos.scheduling.parts, { days: DEMO_DAYS });
   await people(kairos);
   return created;
 }

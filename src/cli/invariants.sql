@@ -169,11 +169,15 @@ full join (select "id", count(*) as n, min("version") as first, max("version") a
 where case when r."id" is null then h.n <> h.last or h.first <> 1
   else coalesce(h.n, 0) <> r."version" - 1 or coalesce(h.last, 0) <> r."version" - 1 or meta->>'versionId' <> r."version"::text end
 union all
+-- Slots that are generated are written anew without leaving versions behind: theirs only go up.
 select 'Slot/' || coalesce(r."id", h."id")
-from (select "id", "version", "content"::json->'meta' as meta from "slot") r
-full join (select "id", count(*) as n, min("version") as first, max("version") as last from "slot_history" group by "id") h using ("id")
-where case when r."id" is null then h.n <> h.last or h.first <> 1
-  else coalesce(h.n, 0) <> r."version" - 1 or coalesce(h.last, 0) <> r."version" - 1 or meta->>'versionId' <> r."version"::text end
+from (select "id", "version", "content"::json->'meta' as meta, 'https://kairos.example/fhir/CodeSystem/slot-origin|generated' = any ("_tag") as generated from "slot") r
+full join (select "id", count(*) as n, min("version") as first, max("version") as last,
+  bool_or("content" like '%"https://kairos.example/fhir/CodeSystem/slot-origin"%') as generated from "slot_history" group by "id") h using ("id")
+where case when r."id" is null then not h.generated and (h.n <> h.last or h.first <> 1)
+  when meta->>'versionId' <> r."version"::text then true
+  when r.generated or h.generated then h.last >= r."version"
+  else coalesce(h.n, 0) <> r."version" - 1 or coalesce(h.last, 0) <> r."version" - 1 end
 union all
 select 'Encounter/' || coalesce(r."id", h."id")
 from (select "id", "version", "content"::json->'meta' as meta from "encounter") r

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { openKairos } from '../compose.ts';
 import { seedDemo } from '../demo/seed.ts';
 import { loadProcessConfig } from '../platform/config.ts';
+import { generateSlots } from '../scheduling/generate.ts';
 import { sentence, StartError } from '../platform/start-error.ts';
 
 async function main(): Promise<void> {
@@ -23,9 +24,10 @@ async function main(): Promise<void> {
       seed,
       ...(values.today === undefined ? {} : { today: values.today }),
     });
+    const slots = await generateSlots(kairos.scheduling.parts);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     process.stdout.write(
-      `Demo clinic ${seed}: ${created} resources added, ${unchanged} were there already, in ${seconds} s.\n`,
+      `Demo clinic ${seed}: ${created} resources added, ${unchanged} were there already, and ${slots.created} Slots generated, in ${seconds} s.\n`,
     );
   } finally {
     await kairos.close();

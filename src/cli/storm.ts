@@ -53,7 +53,9 @@ async function fight(folder: string, clients: number, random: () => number): Pro
       await onDatabase(postgres.owner, 'alter table occupancy drop constraint occupancy_exclude');
     const cpu = (): number => postgresCpu(folder) + servers.reduce((sum, s) => sum + cpuOf(s.pid), 0);
     const [attempts, rounds, ports] = [count('attempts'), count('rounds'), servers.map((s) => s.port)];
-    const result = await storm({ cpu, wire, people, ports, attempts, rounds, random, say }).finally(close);
+    const result = await storm({ cpu, generated: true, wire, people, ports, attempts, rounds, random, say }).finally(
+      close,
+    );
     return reportOf(result, await runChecks(postgres.app, INVARIANTS), (await deadlocksIn(postgres.app)) - before);
   } finally {
     await postgres.close();

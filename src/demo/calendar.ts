@@ -1,34 +1,38 @@
-/** Times of the demo clinic: wall-clock hours at a site become instants, right on the days when clocks change too. */
+/** Days and times of the demo clinic: the starts that its own rules offer, as the server works them out. */
 import { Temporal } from 'temporal-polyfill';
-import { windowsOf } from '../scheduling/model/availability.ts';
+import type { Offer as ScheduleOffer } from '../scheduling/directory.ts';
 import { addDays } from '../scheduling/model/dates.ts';
-import { DEFAULT_PARAMETERS, WEEKDAYS, type Calendar } from '../scheduling/model/rules.ts';
-import { candidateStarts } from '../scheduling/model/starts.ts';
 import { zoneNamed } from '../scheduling/model/zone.ts';
-import { DAYS, type Hours } from './staff.ts';
+import { startsAnew } from '../scheduling/offered.ts';
+import { holidaysOf, readAvailability } from '../scheduling/rules/read-availability.ts';
+import { mergeParameters } from '../scheduling/rules/read-parameters.ts';
+import type { Offer } from './places.ts';
+import type { Day } from './rules.ts';
+import { DAYS, type Post } from './staff.ts';
 
-/** A time that is offered; instants carry the site's offset, as FHIR writes them. */
+/** A time that can be booked; texts carry the site's offset, as FHIR writes them. */
 export interface Time {
+  /** ms */
+  readonly at: number;
   readonly start: string;
   readonly end: string;
   /** `20261123T1400Z`: part of ids. */
   readonly label: string;
-  readonly afternoon: boolean;
 }
 
 /** A day of the calendar. */
-export interface Day {
+export interface CalendarDay {
   /** `YYYY-MM-DD`. */
   readonly date: string;
-  readonly weekday: (typeof DAYS)[number];
+  readonly weekday: Day;
   /** Days from today, negative in the past. */
   readonly distance: number;
 }
 
 /** Monday to Friday from `before` days ago to `after` days ahead. @param today `YYYY-MM-DD` */
-export function weekdays(today: string, before: number, after: number): Day[] {
+export function weekdays(today: string, before: number, after: number): CalendarDay[] {
   const origin = Temporal.PlainDate.from(today);
-  const days: Day[] = [];
+  const days: CalendarDay[] = [];
   for (let distance = -before; distance <= after; distance++) {
     const date = origin.add({ days: distance });
     const weekday = DAYS[date.dayOfWeek - 1];
@@ -37,52 +41,46 @@ export function weekdays(today: string, before: number, after: number): Day[] {
   return days;
 }
 
-const minutesOf = (time: string): number => Number(time.slice(0, 2)) * 60 + Number(time.slice(3));
-
-/** Times that the rules offer and that do not overlap, as many as fit before and after lunch. */
-export function timesOf(date: string, zone: string, hours: Hours, minutes: number, interval = minutes): Time[] {
-  const place = zoneNamed(zone);
-  const day: Calendar = {
-    zone,
-    rules: [
-      {
-        id: 'week',
-        days: WEEKDAYS,
-        start: minutesOf(hours.from),
-        end: minutesOf(hours.to),
-        breaks: [{ start: minutesOf(hours.lunchFrom), end: minutesOf(hours.lunchTo) }],
-        everyWeeks: 1,
-      },
-    ],
-    overrides: [],
-    holidays: [],
-    notAvailable: [],
-    weekStart: 'mon',
+/** What the Schedule of a post offers of a service, as the directory of the server has it. */
+export function scheduleOffer(
+  { schedule, site }: Pick<Post, 'schedule' | 'site'>,
+  { service }: Pick<Offer, 'service'>,
+): ScheduleOffer {
+  const { pool: _, ...parameters } = mergeParameters(schedule, service);
+  const said = readAvailability(schedule);
+  const zone = zoneNamed(site.zone);
+  const calendar = said && { ...said, zone: zone.name, holidays: holidaysOf(site.location), weekStart: 'mon' as const };
+  return {
+    entry: {
+      reference: `Schedule/${schedule.id ?? ''}`,
+      schedule,
+      actors: [],
+      location: site.location,
+      organization: undefined,
+      zone,
+      calendar,
+      offers: [],
+    },
+    service,
+    serviceReference: `HealthcareService/${service.id ?? ''}`,
+    parameters,
+    pool: [],
   };
-  const lunch = place.instantOf(date, minutesOf(hours.lunchTo), 'start');
-  const times: Time[] = [];
-  let free = 0;
-  for (const window of windowsOf(day, date)) {
-    for (const start of candidateStarts(window, { ...DEFAULT_PARAMETERS, duration: minutes, interval })) {
-      if (start < free) continue;
-      free = start + minutes * 60_000;
-      const label = `${new Date(start).toISOString().slice(0, 16).replace(/[-:]/g, '')}Z`;
-      times.push({ start: place.format(start), end: place.format(free), label, afternoon: start >= lunch });
-    }
-  }
-  return times;
+}
+
+/** Starts of a local date. */
+export function timesOf(offer: ScheduleOffer, date: string): Time[] {
+  const { zone } = offer.entry;
+  if (!zone) return [];
+  const midnight = (of: string): number => zone.instantOf(of, 0, 'start');
+  return startsAnew(offer, midnight(date), midnight(addDays(date, 1))).map(({ start }) => ({
+    at: start,
+    start: zone.format(start),
+    end: zone.format(start + offer.parameters.duration * 60_000),
+    label: `${new Date(start).toISOString().slice(0, 16).replace(/[-:]/g, '')}Z`,
+  }));
 }
 
 /** An instant moved by whole days and hours, in UTC: when something was written down. */
 export const earlier = (instant: string, days: number, hours: number): string =>
   new Date(Date.parse(instant) - (days * 24 + hours) * 3_600_000).toISOString();
-
-/** A written instant some minutes later, at the same offset. */
-export function later(instant: string, minutes: number): string {
-  const offset = instant.slice(19);
-  const local = new Date(Date.parse(`${instant.slice(0, 19)}Z`) + minutes * 60_000);
-  return local.toISOString().slice(0, 19) + offset;
-}
-
-/** The date some days after an instant or a date. */
-export const dayAfter = (instant: string, days: number): string => addDays(instant.slice(0, 10), days);

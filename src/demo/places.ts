@@ -1,14 +1,7 @@
 /** The demo clinic's organizations, sites, services and prices. */
-import type {
-  ChargeItemDefinition,
-  Endpoint,
-  Extension,
-  HealthcareService,
-  Location,
-  Organization,
-} from '@medplum/fhirtypes';
-import { HOLIDAY, PARAMETERS } from '../scheduling/urls.ts';
+import type { ChargeItemDefinition, Endpoint, HealthcareService, Location, Organization } from '@medplum/fhirtypes';
 import { CHICAGO, NEW_YORK, type Town } from './names.ts';
+import { holidaysOf, parametersOf, type Booking, type Holiday } from './rules.ts';
 import { TIMEZONE_EXTENSION, concept, dollars, hl7, identifier, meta, phone, reference, snomed } from './terms.ts';
 
 /** A place where patients are seen. */
@@ -24,10 +17,6 @@ export interface Offer {
   readonly service: HealthcareService;
   readonly definition: ChargeItemDefinition;
   readonly minutes: number;
-  /** Minutes from one start to the next that may be. */
-  readonly interval: number;
-  /** Minutes that stay free after a visit. */
-  readonly after: number;
   readonly price: number;
   /** Who is seen: children, adults, or women only. */
   readonly patients: 'children' | 'adults' | 'women';
@@ -42,7 +31,7 @@ type Pair = readonly [code: string, display: string];
 interface OfferRow {
   readonly key: string;
   readonly name: string;
-  readonly minutes: number;
+  readonly booking: Booking;
   readonly price: number;
   readonly patients: Offer['patients'];
   readonly referred: boolean;
@@ -50,33 +39,19 @@ interface OfferRow {
   readonly type: Pair;
   readonly specialty: Pair;
   readonly reasons: Offer['reasons'];
-  /** How it is booked, besides its length. */
-  readonly rules?: readonly Extension[];
 }
-
-const length = (url: string, value: number, unit: 'min' | 'h' | 'd' = 'min'): Extension => ({
-  url,
-  valueDuration: { value, unit, system: 'http://unitsofmeasure.org', code: unit },
-});
-const notice = (value: number, unit: 'h' | 'd'): Extension => ({
-  url: 'minimumNotice',
-  extension: [{ url: 'channel', valueCode: 'patient' }, length('notice', value, unit)],
-});
-const cap = (of: string, per: string, limit: number): Extension => ({
-  url: 'cap',
-  extension: [
-    { url: 'of', valueCode: of },
-    { url: 'per', valueCode: per },
-    { url: 'limit', valuePositiveInt: limit },
-  ],
-});
 
 const OFFERS: readonly OfferRow[] = [
   {
     key: 'family',
-    rules: [notice(2, 'h'), length('lateCancel', 4, 'h'), cap('patient', 'day', 1)],
     name: 'Family medicine visit',
-    minutes: 20,
+    booking: {
+      duration: 20,
+      cap: { of: 'patient', per: 'day', limit: 1 },
+      cancelNotice: [2, 'h'],
+      selfCheckIn: 30,
+      noShowAfter: 60,
+    },
     price: 140,
     patients: 'adults',
     referred: false,
@@ -93,9 +68,8 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'pediatrics',
-    rules: [notice(1, 'h'), length('cancelNotice', 1, 'h')],
     name: 'Child and adolescent visit',
-    minutes: 30,
+    booking: { duration: 30, selfCheckIn: 30, noShowAfter: 60 },
     price: 155,
     patients: 'children',
     referred: false,
@@ -111,9 +85,8 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'cardiology',
-    rules: [notice(1, 'd'), length('lateCancel', 1, 'd'), { url: 'mode', valueCode: 'pending' }],
     name: 'Cardiology consultation',
-    minutes: 30,
+    booking: { duration: 30, mode: 'pending', notice: { channel: 'patient', value: 1, unit: 'd' } },
     price: 290,
     patients: 'adults',
     referred: true,
@@ -129,9 +102,8 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'dermatology',
-    rules: [notice(4, 'h'), length('bufferAfter', 10), length('interval', 10)],
     name: 'Dermatology consultation',
-    minutes: 20,
+    booking: { duration: 20, interval: 30, bufferAfter: 10 },
     price: 210,
     patients: 'adults',
     referred: true,
@@ -147,9 +119,8 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'gynecology',
-    rules: [notice(2, 'h'), length('selfCheckIn', 30)],
     name: "Women's health visit",
-    minutes: 30,
+    booking: { duration: 30, cancelNotice: [1, 'd'], lateCancel: [2, 'd'] },
     price: 230,
     patients: 'women',
     referred: false,
@@ -164,9 +135,8 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'orthopedics',
-    rules: [notice(4, 'h'), length('noShowAfter', 24, 'h')],
     name: 'Orthopedic consultation',
-    minutes: 30,
+    booking: { duration: 30, cap: { of: 'provider', per: 'day', limit: 12 }, noShowAfter: 30 },
     price: 265,
     patients: 'adults',
     referred: true,
@@ -182,9 +152,8 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'psychiatry',
-    rules: [{ url: 'channel', valueCode: 'staff' }, cap('new-patient', 'week', 3)],
     name: 'Psychiatry session',
-    minutes: 60,
+    booking: { duration: 50, interval: 60, bufferAfter: 10, staffOnly: true, noFrontDesk: true },
     price: 320,
     patients: 'adults',
     referred: true,
@@ -199,9 +168,8 @@ const OFFERS: readonly OfferRow[] = [
   },
   {
     key: 'physiotherapy',
-    rules: [notice(2, 'h'), length('interval', 15)],
     name: 'Physiotherapy session',
-    minutes: 45,
+    booking: { duration: 45, horizonDays: 45 },
     price: 110,
     patients: 'adults',
     referred: true,
@@ -213,6 +181,18 @@ const OFFERS: readonly OfferRow[] = [
       ['45326000', 'Shoulder pain'],
       ['72696002', 'Knee rehabilitation'],
     ],
+  },
+  {
+    key: 'back-class',
+    name: 'Back class',
+    booking: { duration: 60, capacity: 8, notice: { channel: 'patient', value: 12, unit: 'h' } },
+    price: 35,
+    patients: 'adults',
+    referred: false,
+    category: ['34', 'Allied Health'],
+    type: ['65', 'Physiotherapy'],
+    specialty: ['722138006', 'Physiotherapy'],
+    reasons: [['161891005', 'Back pain']],
   },
 ];
 
@@ -234,7 +214,19 @@ const PAYERS: readonly (readonly [key: string, name: string])[] = [
   ['evergreen', 'Evergreen Employers’ Health Fund (fictional)'],
 ];
 
+const yearly = (day: string, name: string): Holiday => ({ date: `2026-${day}`, name, yearly: true });
+const HOLIDAYS: readonly Holiday[] = [
+  yearly('01-01', "New Year's Day"),
+  yearly('07-04', 'Independence Day'),
+  yearly('12-25', 'Christmas Day'),
+  { date: '2026-11-26', name: 'Thanksgiving Day', yearly: false },
+  { date: '2027-05-31', name: 'Memorial Day', yearly: false },
+  { date: '2027-09-06', name: 'Labor Day', yearly: false },
+  { date: '2027-11-25', name: 'Thanksgiving Day', yearly: false },
+];
+
 const SITES: readonly {
+  readonly holidays: readonly Holiday[];
   readonly key: string;
   readonly name: string;
   readonly line: string;
@@ -251,6 +243,7 @@ const SITES: readonly {
     town: NEW_YORK[0],
     towns: NEW_YORK,
     position: [-73.9851, 40.7549],
+    holidays: HOLIDAYS,
   },
   {
     key: 'brooklyn',
@@ -260,6 +253,7 @@ const SITES: readonly {
     town: NEW_YORK[1] ?? NEW_YORK[0],
     towns: NEW_YORK,
     position: [-73.9902, 40.6933],
+    holidays: HOLIDAYS,
   },
   {
     key: 'chicago',
@@ -269,30 +263,15 @@ const SITES: readonly {
     town: CHICAGO[0],
     towns: CHICAGO,
     position: [-87.6278, 41.8827],
+    holidays: [...HOLIDAYS, yearly('02-12', "Lincoln's Birthday")],
   },
 ];
 
 const DEPARTMENTS: readonly (readonly [key: string, name: string, offers: readonly string[]])[] = [
   ['primary-care', 'Department of Primary Care', ['family', 'pediatrics', 'gynecology']],
   ['specialty', 'Department of Specialty Medicine', ['cardiology', 'dermatology', 'psychiatry']],
-  ['motion', 'Department of Orthopedics and Rehabilitation', ['orthopedics', 'physiotherapy']],
+  ['motion', 'Department of Orthopedics and Rehabilitation', ['orthopedics', 'physiotherapy', 'back-class']],
 ];
-
-/** Days on which every site is closed. */
-const HOLIDAYS: readonly (readonly [date: string, name: string])[] = [
-  ['2026-01-01', "New Year's Day"],
-  ['2026-07-04', 'Independence Day'],
-  ['2026-12-25', 'Christmas Day'],
-];
-
-const holiday = ([valueDate, valueString]: (typeof HOLIDAYS)[number]): Extension => ({
-  url: HOLIDAY,
-  extension: [
-    { url: 'date', valueDate },
-    { url: 'name', valueString },
-    { url: 'yearly', valueBoolean: true },
-  ],
-});
 
 const organizationType = (code: string, display: string) => [hl7('organization-type', code, display)];
 
@@ -301,7 +280,7 @@ function siteOf(prefix: string, clinic: Organization, row: (typeof SITES)[number
     resourceType: 'Location',
     id: `${prefix}-site-${row.key}`,
     meta: meta('location'),
-    extension: [{ url: TIMEZONE_EXTENSION, valueCode: row.zone }, ...HOLIDAYS.map(holiday)],
+    extension: [{ url: TIMEZONE_EXTENSION, valueCode: row.zone }, ...holidaysOf(row.holidays)],
     identifier: [identifier('site', row.key.toUpperCase())],
     status: 'active',
     name: row.name,
@@ -331,7 +310,7 @@ function offerOf(prefix: string, department: Organization, sites: readonly Site[
     resourceType: 'HealthcareService',
     id: `${prefix}-service-${row.key}`,
     meta: meta(),
-    extension: [{ url: PARAMETERS, extension: [length('duration', row.minutes), ...(row.rules ?? [])] }],
+    extension: [parametersOf(row.booking)],
     identifier: [identifier('service', row.key)],
     active: true,
     providedBy: reference(department, department.name),
@@ -352,16 +331,13 @@ function offerOf(prefix: string, department: Organization, sites: readonly Site[
     meta: meta(),
     url: `https://kairos.example/fhir/ChargeItemDefinition/${prefix}-${row.key}`,
     version: '1',
-    title: `${row.name}, ${row.minutes} minutes`,
+    title: `${row.name}, ${row.booking.duration} minutes`,
     status: 'active',
     code: concept('https://kairos.example/fhir/CodeSystem/charge', row.key, row.name),
     propertyGroup: [{ priceComponent: [{ type: 'base', amount: dollars(row.price) }] }],
   };
-  const { key, minutes, price, patients, referred, reasons } = row;
-  const said = (url: string): number | undefined => row.rules?.find((e) => e.url === url)?.valueDuration?.value;
-  const interval = said('interval') ?? minutes;
-  const after = said('bufferAfter') ?? 0;
-  return { key, service, definition, minutes, interval, after, price, patients, referred, reasons };
+  const { key, price, patients, referred, reasons } = row;
+  return { key, service, definition, minutes: row.booking.duration, price, patients, referred, reasons };
 }
 
 /** @param prefix start of every id */

@@ -41,17 +41,20 @@ export async function seedDemo(
       total[outcome === 'created' ? 'created' : 'unchanged']++;
     }
   };
-  let batch: Resource[] = [];
-  let before: Promise<void> = Promise.resolve();
-  for (const resource of demoClinic(seed, today)) {
-    if (batch.push(resource) < STORED_AT_ONCE) continue;
-    // One batch is made while the one before is written, and no more: order keeps references whole for whoever reads meanwhile.
+  const { world, calendar } = demoClinic(seed, today, engine.clock.now());
+  for (const part of [world, calendar]) {
+    let batch: Resource[] = [];
+    let before: Promise<void> = Promise.resolve();
+    for (const resource of part) {
+      if (batch.push(resource) < STORED_AT_ONCE) continue;
+      // One batch is made while the one before is written, and no more: order keeps references whole for whoever reads meanwhile.
+      await before;
+      before = store(batch);
+      before.catch(() => undefined);
+      batch = [];
+    }
     await before;
-    before = store(batch);
-    before.catch(() => undefined);
-    batch = [];
+    await store(batch);
   }
-  await before;
-  await store(batch);
   return total;
 }

@@ -1,24 +1,15 @@
 /** The demo clinic's practitioners, where and when they work, and the schedules that say so. */
-import type { Extension, Location, Practitioner, PractitionerRole, Schedule } from '@medplum/fhirtypes';
-import { AVAILABILITY } from '../scheduling/urls.ts';
+import type { Location, Practitioner, PractitionerRole, Schedule } from '@medplum/fhirtypes';
 import { FAMILY, FEMALE, MALE } from './names.ts';
 import type { Offer, Places, Site } from './places.ts';
 import { seeded } from './random.ts';
+import { availabilityOf, type Day, type Hours, type Week } from './rules.ts';
 import { TIMEZONE_EXTENSION, ascii, hl7, identifier, meta, phone, reference, snomed, twoDigits } from './terms.ts';
 
-type Day = 'mon' | 'tue' | 'wed' | 'thu' | 'fri';
 /** Days of the week that have clinics, Monday first. */
 export const DAYS: readonly Day[] = ['mon', 'tue', 'wed', 'thu', 'fri'];
 
-/** Working hours of a day as wall-clock times `HH:MM` at the site. */
-export interface Hours {
-  readonly from: string;
-  readonly lunchFrom: string;
-  readonly lunchTo: string;
-  readonly to: string;
-}
-
-/** One practitioner's work at one site: what slots are made from. */
+/** One practitioner's work at one site, with a Schedule of its own. */
 export interface Post {
   readonly key: string;
   readonly practitioner: Practitioner;
@@ -28,7 +19,8 @@ export interface Post {
   readonly schedule: Schedule;
   readonly site: Site;
   readonly offer: Offer;
-  readonly days: readonly Day[];
+  /** For several patients at once. */
+  readonly groups: Offer | undefined;
   readonly hours: Hours;
   /** Share of the slots that are taken. */
   readonly demand: number;
@@ -36,7 +28,7 @@ export interface Post {
 
 const EARLY: Hours = { from: '08:00', lunchFrom: '12:00', lunchTo: '13:00', to: '16:00' };
 const MIDDLE: Hours = { from: '09:00', lunchFrom: '12:30', lunchTo: '13:30', to: '17:30' };
-const LATE: Hours = { from: '10:00', lunchFrom: '13:00', lunchTo: '14:00', to: '18:00' };
+const LATE: Hours = { from: '10:00', lunchFrom: '13:00', lunchTo: '13:45', to: '18:00' };
 
 const WEEK: readonly Day[] = DAYS;
 const FIRST_DAYS: readonly Day[] = ['mon', 'tue', 'wed'];
@@ -45,6 +37,8 @@ const LAST_DAYS: readonly Day[] = ['thu', 'fri'];
 /** Twelve practitioners; two of them divide their week between the two sites in New York. */
 const ROSTER: readonly {
   readonly offer: string;
+  /** A service for groups, on these days in the last hour of the day. */
+  readonly groups?: readonly [offer: string, days: readonly Day[]];
   readonly posts: readonly (readonly [site: number, days: readonly Day[], hours: Hours])[];
 }[] = [
   { offer: 'family', posts: [[0, WEEK, EARLY]] },
@@ -70,32 +64,8 @@ const ROSTER: readonly {
   },
   { offer: 'orthopedics', posts: [[2, WEEK, EARLY]] },
   { offer: 'psychiatry', posts: [[0, ['mon', 'tue', 'thu', 'fri'], LATE]] },
-  { offer: 'physiotherapy', posts: [[1, WEEK, LATE]] },
+  { offer: 'physiotherapy', groups: ['back-class', ['tue', 'thu']], posts: [[1, WEEK, LATE]] },
 ];
-
-/** When somebody works, as a Schedule says it. */
-const availability = (days: readonly Day[], hours: Hours): Extension => ({
-  url: AVAILABILITY,
-  extension: [
-    {
-      id: 'week',
-      url: 'availableTime',
-      extension: [
-        ...days.map((valueCode) => ({ url: 'daysOfWeek', valueCode })),
-        { url: 'availableStartTime', valueTime: `${hours.from}:00` },
-        { url: 'availableEndTime', valueTime: `${hours.to}:00` },
-        {
-          url: 'break',
-          extension: [
-            { url: 'name', valueString: 'Lunch' },
-            { url: 'start', valueTime: `${hours.lunchFrom}:00` },
-            { url: 'end', valueTime: `${hours.lunchTo}:00` },
-          ],
-        },
-      ],
-    },
-  ],
-});
 
 /** Ten digits with the check digit of a US provider number; none that is issued starts with 9. @see https://hl7.org/fhir/us/core/StructureDefinition-us-core-practitioner.html */
 function fictionalNpi(n: number): string {
@@ -108,10 +78,36 @@ function fictionalNpi(n: number): string {
   return digits + String((10 - (sum % 10)) % 10);
 }
 
+/** The hour before closing. */
+const lastHour = (to: string): string => `${twoDigits(Number(to.slice(0, 2)) - 1)}${to.slice(2)}`;
+
+/** Hours of a post: on the days of groups the last hour is theirs. */
+function weeksOf(
+  days: readonly Day[],
+  hours: Hours,
+  offer: Offer,
+  groups: { readonly offer: Offer; readonly days: readonly Day[] } | undefined,
+): readonly Week[] {
+  if (!groups) return [{ id: 'week', days, hours }];
+  const service = (of: Offer): string => `HealthcareService/${of.service.id ?? ''}`;
+  const own = [service(offer)];
+  const last = lastHour(hours.to);
+  return [
+    { id: 'week', days: days.filter((d) => !groups.days.includes(d)), hours, services: own },
+    { id: 'group-days', days: groups.days, hours: { ...hours, to: last }, services: own },
+    { id: 'groups', days: groups.days, hours: { from: last, to: hours.to }, services: [service(groups.offer)] },
+  ];
+}
+
 export function makeStaff(prefix: string, seed: number, places: Places): readonly Post[] {
+  const offerOf = (key: string): Offer => {
+    const found = places.offers.find((o) => o.key === key);
+    if (!found) throw new Error(`no service ${key}`);
+    return found;
+  };
   return ROSTER.flatMap((row, i): Post[] => {
-    const offer = places.offers.find((o) => o.key === row.offer);
-    if (!offer) throw new Error(`no service ${row.offer}`);
+    const offer = offerOf(row.offer);
+    const groups = row.groups && { offer: offerOf(row.groups[0]), days: row.groups[1] };
     const chance = seeded(seed, 'practitioner', i);
     const female = chance.chance(0.5);
     const given = chance.pick(female ? FEMALE : MALE);
@@ -188,7 +184,7 @@ export function makeStaff(prefix: string, seed: number, places: Places): readonl
         resourceType: 'Schedule',
         id: `${prefix}-schedule-${key}`,
         meta: meta(),
-        extension: [availability(days, hours)],
+        extension: [availabilityOf(weeksOf(days, hours, offer, groups))],
         identifier: [identifier('schedule', key)],
         active: true,
         serviceCategory: offer.service.category ?? [],
@@ -197,13 +193,25 @@ export function makeStaff(prefix: string, seed: number, places: Places): readonl
         actor: [
           reference(practitioner, practitionerName),
           reference(role),
-          reference(room, room.name),
           reference(site.location, site.location.name),
           reference(offer.service, offer.service.name),
+          ...(groups ? [reference(groups.offer.service, groups.offer.service.name)] : []),
         ],
         comment: `${offer.service.name ?? ''} with ${practitionerName} at ${site.location.name ?? ''}`,
       };
-      return { key, practitioner, practitionerName, role, room, schedule, site, offer, days, hours, demand };
+      return {
+        key,
+        practitioner,
+        practitionerName,
+        role,
+        room,
+        schedule,
+        site,
+        offer,
+        groups: groups?.offer,
+        hours,
+        demand,
+      };
     });
   });
 }

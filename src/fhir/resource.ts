@@ -52,6 +52,8 @@ export interface ResourceDeclaration {
   readonly raw?: true;
   /** Whether a patch makes a change that must name the version it is made to (If-Match): between two readers of one state only one is right. */
   needsMatch?(before: Resource, after: Resource): boolean;
+  /** Top-level elements that are not shown to somebody; only to such as do not write the type. */
+  withheld?(principal: Principal): readonly string[];
   /** What whoever searches the type so should know besides. Pure, and quick: every search asks. */
   advise?(query: Query, now: number): readonly Issue[];
   /** Rules beyond structure, bindings, invariants and profiles. Pure. */

@@ -2,7 +2,11 @@
 import type { Resource } from '@medplum/fhirtypes';
 import { defineResource } from '../fhir/resource.ts';
 import type { UseContext } from '../operation-context.ts';
+import { channelOf } from '../scheduling/channel.ts';
 import { beyondHorizon } from '../scheduling/horizon.ts';
+
+const NOTHING: readonly string[] = [];
+const COMMENT: readonly string[] = ['comment'];
 
 const isHeld = (slot: Resource): boolean => slot.resourceType === 'Slot' && slot.status === 'busy-tentative';
 
@@ -16,5 +20,7 @@ export default (use: UseContext) =>
     // To hold a time, and to let it go.
     needsMatch: (before, after) => isHeld(before) !== isHeld(after),
     advise: beyondHorizon,
+    // What is said in it is said to those who work here.
+    withheld: (principal) => (channelOf(principal) === 'staff' ? NOTHING : COMMENT),
     project: (tx, changes, by) => use().scheduling.slots(tx, changes, by),
   });

@@ -134,7 +134,7 @@ const lockOf = (actor: string): number => Number.parseInt(actor.slice(0, 4), 16)
 
 /** The parameter of `scheduling_apply`. */
 export interface Apply {
-  readonly revision: string | null;
+  readonly revision: string;
   readonly leave: readonly string[];
   readonly freed: readonly string[];
   /** The locks of all whose time is given up or taken, ascending. */
@@ -197,8 +197,8 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
     spans.push(...spansOf(directory, before), ...spansOf(directory, after));
   }
   return {
-    // Slots are restated by the rules, too: by old ones they would have a status that nobody corrects.
-    revision: rows.length + spans.length > 0 ? directory.revision : null,
+    // Also what takes no time was judged by the rules, and Slots are restated by them.
+    revision: directory.revision,
     leave,
     freed: [...freed],
     locks: [...new Set([...freed, ...rows.map((r) => r.actor)].map(lockOf))].sort((a, b) => a - b),

@@ -51,6 +51,8 @@ export interface Generated {
 export interface Run {
   readonly parts: SchedulingParts;
   readonly now: number;
+  /** Horizons reach no farther. */
+  readonly days: number;
   /** Offers that were last compared before this time are compared, Slot by Slot, though their rules have not changed. */
   readonly comparedBefore: number;
   readonly looks: SecondLooks;
@@ -145,17 +147,17 @@ function* partsOf(
 
 /** @param was what is on record @throws RulesChanged */
 export async function generateOffer(
-  { parts, now, comparedBefore, looks, total, left }: Run,
+  { parts, now, days, comparedBefore, looks, total, left }: Run,
   directory: Directory,
   offer: Offer,
   was: Known | undefined,
 ): Promise<void> {
-  const { engine, slotHorizonDays } = parts;
+  const { engine } = parts;
   const { reference: schedule } = offer.entry;
   const service = offer.serviceReference ?? '';
   const target = { offer, pattern: slotPattern(engine, offer) };
   const rules = fingerprintOf(offer, target.pattern);
-  const horizon = horizonOf(offer, now, slotHorizonDays);
+  const horizon = horizonOf(offer, now, days);
   const isKept = was?.rules === rules && was.upto <= horizon.end && was.compared >= comparedBefore;
   if (isKept && was.upto === horizon.end) return;
   // Another day, by rules that are the same: nothing else has to be looked at.

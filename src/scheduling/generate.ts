@@ -17,6 +17,8 @@ export interface GenerateOptions {
   readonly schedules?: readonly string[] | undefined;
   /** Offers that were last compared before this time (ms) are compared, Slot by Slot, though their rules have not changed. */
   readonly comparedBefore?: number | undefined;
+  /** No farther ahead than this, though the horizon may reach farther: the rest is left to the next run. */
+  readonly days?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told of Schedules that are done. */
   readonly progress?: ((done: number, total: number) => void) | undefined;
@@ -122,8 +124,16 @@ export async function generateSlots(parts: SchedulingParts, options: GenerateOpt
   let { schedules } = options;
   for (let round = 1; ; round++) {
     const left = new Set<string>();
-    const { comparedBefore = 0 } = options;
-    const run = { parts, now: parts.engine.clock.now(), comparedBefore, looks, total, left };
+    const { comparedBefore = 0, days = parts.slotHorizonDays } = options;
+    const run: Run = {
+      parts,
+      now: parts.engine.clock.now(),
+      days: Math.min(days, parts.slotHorizonDays),
+      comparedBefore,
+      looks,
+      total,
+      left,
+    };
     await generateRound(run, { ...options, schedules });
     if (left.size === 0 || round === ROUNDS) return { ...total, left: [...left] };
     schedules = [...left];

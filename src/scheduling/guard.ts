@@ -86,9 +86,15 @@ function demandMove({ before, after, was, is, channel, isSystem, now }: Guarded)
   );
 }
 
-/** What is over does not move. */
+/** What is over does not move, and another service is another visit. */
 function demandStays({ before, was, is, isSystem }: Guarded): void {
-  if (!was || !before || isSystem || !OVER.has(was.status) || !OVER.has(is.status)) return;
+  if (!was || !before || isSystem) return;
+  if (was.holds && is.holds && was.service !== undefined && is.service !== undefined && was.service !== is.service)
+    throw ruleBroken(
+      `A visit keeps its service, ${was.service}: cancel it, and book another.`,
+      'Appointment.participant',
+    );
+  if (!OVER.has(was.status) || !OVER.has(is.status)) return;
   if (isMoved(was, is))
     throw ruleBroken(
       `An appointment that is ${was.status} keeps its time and its participants: book a new one.`,

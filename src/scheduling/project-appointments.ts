@@ -14,6 +14,7 @@ import { applyOf, type Apply, type VisitChange } from './apply.ts';
 import { channelOf } from './channel.ts';
 import type { Directory } from './directory.ts';
 import { keepEncounters } from './encounter.ts';
+import { freshDirectory } from './fresh-directory.ts';
 import { guard } from './guard.ts';
 import { directoryOf, type SchedulingParts } from './parts.ts';
 import { ruleBroken, TimeTaken } from './refusal.ts';
@@ -152,7 +153,34 @@ function demandErased({ status }: Appointment): void {
   );
 }
 
-/** Keeps the rows of time true for changed appointments. @throws FhirError 409, 422 */
+/** What the rules say to each change. @throws FhirError 405, 409, 422 */
+async function judge(
+  parts: SchedulingParts,
+  tx: Transaction,
+  all: readonly ProjectedChange[],
+  by: Principal,
+  now: number,
+): Promise<void> {
+  for (const { before, after, beforeResource, afterResource } of all) {
+    if (beforeResource && !afterResource) demandErased(beforeResource);
+    if (!afterResource || !after) continue;
+    const open = guard({
+      before: beforeResource,
+      after: afterResource,
+      was: before,
+      is: after,
+      channel: channelOf(by),
+      isSystem: by.kind === 'system',
+      now,
+      mustBeOffered: parts.offers.has(afterResource),
+      made: parts.made.has(afterResource),
+      baseUrl: parts.engine.baseUrl,
+    });
+    if (open) await demandOpening(tx, after);
+  }
+}
+
+/** Keeps the rows of time true for changed appointments. @throws FhirError 405, 409, 422 */
 export async function projectAppointments(
   parts: SchedulingParts,
   tx: Transaction,
@@ -162,30 +190,25 @@ export async function projectAppointments(
   const { engine } = parts;
   const now = engine.clock.now();
   const channel = channelOf(by);
-  const directory = await directoryOf(parts, tx);
   const named = changes.flatMap((c) =>
     [appointment(c.before), appointment(c.after)].flatMap((a) =>
       a && parts.offers.has(a) ? [] : slotsOf(a, engine.baseUrl),
     ),
   );
   const slots = named.length > 0 ? await readSlots(tx.execute, named) : new Map<string, NamedSlot>();
-  const all = changes.map((change) => projected(parts, directory, slots, change, channel));
-  for (const { before, after, beforeResource, afterResource } of all) {
-    if (beforeResource && !afterResource) demandErased(beforeResource);
-    if (!afterResource || !after) continue;
-    const open = guard({
-      before: beforeResource,
-      after: afterResource,
-      was: before,
-      is: after,
-      channel,
-      isSystem: by.kind === 'system',
-      now,
-      mustBeOffered: parts.offers.has(afterResource),
-      made: parts.made.has(afterResource),
-      baseUrl: engine.baseUrl,
-    });
-    if (open) await demandOpening(tx, after);
+  let directory = await directoryOf(parts, tx);
+  let all: readonly ProjectedChange[];
+  for (;;) {
+    const known = directory;
+    all = changes.map((change) => projected(parts, known, slots, change, channel));
+    try {
+      await judge(parts, tx, all, by, now);
+      break;
+    } catch (error) {
+      // What is refused is refused by the rules that hold now; what is allowed is judged again by the database.
+      directory = await freshDirectory(parts, tx);
+      if (directory.revision === known.revision) throw error;
+    }
   }
   const posted = all.filter(
     (c) => c.after?.holds && !c.before?.holds && c.afterResource && !parts.made.has(c.afterResource),

@@ -64,7 +64,8 @@ export async function readState(
     else if (kind === 'o') add(taken, key, { ...during, actor: key, lane: Number(a), capacity: Number(b) });
     else {
       const services = a === null || a === undefined ? undefined : a.split(' ');
-      add(kind === 'block' ? blocks : openings, key, { ...during, services, slot: slot ?? '' });
+      // What somebody else holds is no more to be had than what is blocked.
+      add(kind === 'opening' ? openings : blocks, key, { ...during, services, slot: slot ?? '' });
     }
   }
   return { revision, taken, blocks, openings };

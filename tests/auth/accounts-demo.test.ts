@@ -6,7 +6,8 @@ import { passwordFault } from '../../src/auth/accounts/password-rules.ts';
 import { changePassword } from '../../src/auth/accounts/change.ts';
 import { signIn } from '../../src/auth/accounts/sign-in.ts';
 import { demoLogins, seedAccounts } from '../../src/demo/accounts.ts';
-import { DEFAULT_SEED, demoClinic } from '../../src/demo/clinic.ts';
+import { DEFAULT_SEED } from '../../src/demo/clinic.ts';
+import { demoResources } from '../demo/resources.ts';
 import { createKeys } from '../../src/platform/keys.ts';
 import { poolNamed } from '../../src/platform/database/pool.ts';
 import { asPerson, Jar, openHousehold, PASSWORD, type Household } from './people.ts';
@@ -31,7 +32,7 @@ test('an admin, a front desk, billing, two physicians, three patients and a pare
     'physician',
     ...Array<string>(4).fill('patient'),
   ]);
-  const clinic = new Set([...demoClinic(DEFAULT_SEED, '2026-11-23')].map((r) => `${r.resourceType}/${r.id ?? ''}`));
+  const clinic = new Set(demoResources(DEFAULT_SEED, '2026-11-23').map((r) => `${r.resourceType}/${r.id ?? ''}`));
   const profiles = accounts.flatMap((a) => a?.profiles ?? []);
   expect(profiles.map((p) => p.split('/')[0]).sort()).toEqual([
     ...Array<string>(3).fill('Patient'),

@@ -1,11 +1,10 @@
 /** The demo clinic as a pure function: the same every time, and true to its own calendar. */
-import type { Appointment, Resource, Schedule, Slot } from '@medplum/fhirtypes';
+import type { Appointment, HealthcareService, Resource, Schedule, ServiceRequest, Slot } from '@medplum/fhirtypes';
 import { describe, expect, it } from 'vitest';
-import { timesOf, weekdays } from '../../src/demo/calendar.ts';
-import { demoClinic } from '../../src/demo/clinic.ts';
+import { weekdays } from '../../src/demo/calendar.ts';
+import { demoResources as clinic } from './resources.ts';
 
 const TODAY = '2026-10-20';
-const clinic = (seed: number, today: string): Resource[] => [...demoClinic(seed, today)];
 const name = (r: Resource): string => `${r.resourceType}/${r.id}`;
 const ofType = <T extends Resource>(all: readonly Resource[], type: T['resourceType']): T[] =>
   all.filter((r): r is T => r.resourceType === type);
@@ -79,21 +78,50 @@ describe('demo clinic', () => {
     }
   });
 
-  it('visits lie on offered starts, and never in an afternoon off', () => {
-    const off = slots.filter((s) => s.status === 'busy-unavailable');
-    expect(off.length).toBeGreaterThan(3);
-    expect(slots.length).toBe(off.length);
-    const byRoom = new Map<string, { start: number; end: number }[]>();
-    for (const a of appointments.filter((x) => holdsTime(x) && x.start !== undefined))
-      for (const room of actors(a, 'Location')) byRoom.set(room, [...(byRoom.get(room) ?? []), span(a)]);
-    const schedules = new Map(ofType<Schedule>(all, 'Schedule').map((s) => [`Schedule/${s.id}`, s]));
-    for (const slot of off) {
-      const rooms = (schedules.get(slot.schedule.reference ?? '')?.actor ?? [])
-        .map((x) => x.reference ?? '')
-        .filter((r) => r.includes('-room-'));
-      expect(rooms).toHaveLength(1);
-      expect(overlaps([span(slot), ...(byRoom.get(rooms[0] ?? '') ?? [])])).toBe(false);
+  it('each visit has the Slot of its time, and nobody is seen while away', () => {
+    const generated = new Map(slots.filter((s) => s.status === 'free').map((s) => [name(s), s]));
+    const away = slots.filter((s) => s.status === 'busy-unavailable');
+    expect(generated.size + away.length).toBe(slots.length);
+    expect(away.length).toBeGreaterThan(5);
+    for (const visit of appointments.filter((a) => a.start !== undefined)) {
+      const slot = generated.get(visit.slot?.[0]?.reference ?? '');
+      expect([visit.id, slot && span(slot)]).toEqual([visit.id, span(visit)]);
+      const block = away.find(
+        (b) => b.schedule.reference === slot?.schedule.reference && overlaps([span(b), span(visit)]),
+      );
+      expect([visit.id, block?.id]).toEqual([visit.id, undefined]);
     }
+  });
+
+  it('shows what the calendar can do', () => {
+    const rules = JSON.stringify(
+      ofType<Schedule | HealthcareService>(all, 'HealthcareService').map((s) => s.extension),
+    );
+    for (const rule of [
+      'interval',
+      'bufferAfter',
+      'minimumNotice',
+      'horizon',
+      'cancelNotice',
+      'lateCancel',
+      'cap',
+      'capacity',
+      'channel',
+      'mode',
+      'noFrontDesk',
+      'selfCheckIn',
+      'noShowAfter',
+    ])
+      expect([rule, rules.includes(`"url":"${rule}"`)]).toEqual([rule, true]);
+    expect(appointments.some((a) => actors(a, 'Patient').length > 2)).toBe(true);
+    expect(appointments.filter((a) => a.status === 'waitlist')).toHaveLength(3);
+    const due = ofType<ServiceRequest>(all, 'ServiceRequest').filter(
+      (r) => r.extension && (r.occurrencePeriod?.start ?? '9') <= TODAY && TODAY <= (r.occurrencePeriod?.end ?? ''),
+    );
+    expect(due.length).toBeGreaterThan(2);
+    const held = clinic(1, TODAY, Date.parse('2026-10-20T12:00:00Z')).filter((r) => r.id?.includes('-hold-'));
+    expect(held).toHaveLength(1);
+    expect(JSON.stringify(held)).toContain('2026-10-20T12:15:00.000Z');
   });
 
   it('a later day keeps the visits of the days that both have', () => {
@@ -106,14 +134,14 @@ describe('demo clinic', () => {
   });
 
   it('wall-clock hours stay the same when clocks change', () => {
-    const hours = { from: '09:00', lunchFrom: '12:00', lunchTo: '13:00', to: '17:00' };
-    const first = (date: string): string | undefined => timesOf(date, 'America/New_York', hours, 30)[0]?.start;
-    expect(first('2026-10-30')).toBe('2026-10-30T09:00:00-04:00');
-    expect(first('2026-11-02')).toBe('2026-11-02T09:00:00-05:00');
-    // On the day itself the night is an hour longer, and thirty minutes stay thirty minutes.
-    const night = { from: '00:00', lunchFrom: '05:30', lunchTo: '06:00', to: '06:00' };
-    expect(timesOf('2026-11-01', 'America/New_York', night, 30)).toHaveLength(13);
-    expect(timesOf('2026-03-08', 'America/New_York', night, 30)).toHaveLength(9);
+    const first = (date: string): string | undefined =>
+      slots
+        .filter((s) => s.schedule.reference === 'Schedule/demo1-schedule-01a' && s.start.startsWith(date))
+        .map((s) => s.start)
+        .sort()[0];
+    // From 1 November on clocks in New York are an hour back.
+    expect(first('2026-10-30')).toMatch(/T0[89]:\d\d:00-04:00$/);
+    expect(first('2026-11-02')).toMatch(/T0[89]:\d\d:00-05:00$/);
     expect(weekdays('2026-11-01', 2, 2).map((d) => d.date)).toEqual(['2026-10-30', '2026-11-02', '2026-11-03']);
   });
 });

@@ -1,11 +1,13 @@
-/** The demo clinic in a database: valid, complete, added once. */
+/** The demo clinic in a database: valid, complete, added once, its calendar true. */
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { demoClinic } from '../../src/demo/clinic.ts';
 import { runChecks } from '../../src/platform/database/checks.ts';
 import { projectFolder } from '../../src/platform/paths.ts';
 import { seedDemo } from '../../src/demo/seed.ts';
+import { generateSlots } from '../../src/scheduling/generate.ts';
 import { openTestKairos, type TestKairos } from '../support/kairos.ts';
+import { mismatch, partsOf, rowsOf, untrue } from '../scheduling/slots.ts';
+import { demoResources } from './resources.ts';
 
 const TODAY = '2026-10-20';
 let kairos: TestKairos;
@@ -15,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => kairos.close());
 
 describe('demo clinic in a database', () => {
-  const all = [...demoClinic(1, TODAY)];
+  const all = demoResources(1, TODAY, Date.now());
 
   it('every resource is valid, with the US Core profiles that it claims', () => {
     const { validator } = kairos.engine;
@@ -41,16 +43,33 @@ describe('demo clinic in a database', () => {
   it('comes in once', async () => {
     expect(await seedDemo(kairos.engine, { today: TODAY })).toEqual({ created: all.length, unchanged: 0 });
     expect(await seedDemo(kairos.engine, { today: TODAY })).toEqual({ created: 0, unchanged: all.length });
-    const later = [...demoClinic(1, '2026-10-21')].length;
+    const later = demoResources(1, '2026-10-21', Date.now()).length;
     const { created, unchanged } = await seedDemo(kairos.engine, { today: '2026-10-21' });
     expect(created + unchanged).toBe(later);
     expect(created).toBeGreaterThan(0);
     expect(created).toBeLessThan(800);
   });
 
+  it('lies where its rules offer time: what is generated around it changes none of its Slots', async () => {
+    await seedDemo(kairos.engine);
+    const taken = (): Promise<string[][]> =>
+      rowsOf(kairos, `select id, version, xmin from slot where start > now() order by id`);
+    const before = await taken();
+    const statuses = await rowsOf(kairos, `select distinct status from slot where start > now() order by 1`);
+    expect(statuses.flat()).toEqual(['busy', 'busy-tentative', 'busy-unavailable', 'free']);
+    const { created, rewritten, deleted, settled, left } = await generateSlots(partsOf(kairos));
+    expect([rewritten, deleted, settled, left.length]).toEqual([0, 0, 0, 0]);
+    expect(created).toBeGreaterThan(3_000);
+    const ids = new Set(before.map(([id]) => id));
+    expect((await taken()).filter(([id]) => ids.has(id))).toEqual(before);
+    expect([await untrue(kairos), await mismatch(kairos)]).toEqual([[], []]);
+    expect(await rowsOf(kairos, 'select count(*) from scheduling_slot where withdrawn')).toEqual([['0']]);
+    // Nobody is in two places: nothing had to be forced.
+    expect(await rowsOf(kairos, 'select count(*) from occupancy where override')).toEqual([['0']]);
+  });
+
   it('breaks nothing that must always hold of a calendar', async () => {
-    const file = path.join(projectFolder, 'src/cli/invariants.sql');
-    const results = await runChecks(kairos.roles.app, file);
+    const results = await runChecks(kairos.roles.app, path.join(projectFolder, 'src/cli/invariants.sql'));
     expect(results.length).toBeGreaterThan(8);
     expect(results.flatMap(({ name, found }) => found.map((id) => `${name} ${id}`))).toEqual([]);
   });

@@ -186,7 +186,7 @@ describe('what is broken by hand is found', () => {
       `update slot set status = '${status}', content = replace(content, '"status":"${from}"', '"status":"${status}"') where id = '${id}'`;
     return expectFound(to('busy', 'free'), to('free', 'busy'), 'I5 slots', new RegExp(`^Slot/${id} \\(free\\)$`));
   });
-  test('a version that is missing', () => expectFound(...keep('slot_history', 'true'), 'I9', /^Slot\//));
+  test('a version that is missing', () => expectFound(...keep('appointment_history', 'true'), 'I9', /^Appointment\//));
   test('a side effect that nobody takes', () =>
     expectFound(
       `insert into outbox (topic, payload, available_at) values ('stuck', '{}', now() - interval '6 minutes')`,

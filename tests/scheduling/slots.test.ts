@@ -138,3 +138,22 @@ test('a Slot whose hold has run out is taken by who names it, before any job has
   const late = await clinic.bob('POST', 'Appointment', visit('bob', { status: 'booked' }));
   expect(late.status, late.text).toBe(201);
 });
+
+test('a time off is no Slot that patients may name', async () => {
+  const blocked = await clinic.staff(
+    'POST',
+    'Schedule/grey/$block',
+    params({ name: 'start', valueDateTime: at('11:00') }, { name: 'end', valueDateTime: at('11:30') }),
+  );
+  expect(blocked.status, blocked.text).toBe(200);
+  const id = /"reference":"(Slot\/[^"]+)"|"id":"([^"]+)"/.exec(blocked.text)?.[2] ?? '';
+  const named = {
+    resourceType: 'Appointment',
+    status: 'proposed',
+    slot: [{ reference: `Slot/${id}` }],
+    participant: [{ actor: { reference: 'Patient/ann' }, status: 'needs-action' }],
+  };
+  expect((await clinic.staff('GET', `Slot/${id}`)).body['status']).toBe('busy-unavailable');
+  expect((await clinic.ann('POST', 'Appointment', named)).status).toBe(409);
+  expect((await clinic.ann('POST', 'Appointment', { ...named, slot: undefined })).status).toBe(201);
+});

@@ -30,6 +30,7 @@ const run = (attempts: number, rounds: number, firstDay: number): Promise<StormR
     wire: stage.wire,
     people: stage.people,
     ports: stage.servers.map((s) => s.port),
+    generated: false,
     attempts,
     rounds,
     firstDay,

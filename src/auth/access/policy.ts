@@ -25,12 +25,9 @@ export const DIRECTORY: Readonly<Record<string, 'all' | 'impersonal' | readonly 
   ValueSet: 'all',
 };
 
-/**
- * What may be named besides: of a Slot that is held the calendar knows whether the hold has run out by now, its status does not.
- * @see DIRECTORY
- */
+/** What may be named besides: whether somebody still has the time of a Slot is the calendar's to say; of a hold that has run out the Slot does not know yet. */
 export const NAMED: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
-  Slot: [['status', 'free,busy-tentative']],
+  Slot: [['status', 'free,busy,busy-tentative']],
 };
 
 /** Compartments of persons who are served: what lies in one is not in the directory. */

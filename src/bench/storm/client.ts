@@ -64,6 +64,10 @@ interface Bundled {
 
 const parse = (got: Got | undefined): Bundled => JSON.parse(got?.text === '' ? '{}' : (got?.text ?? '{}')) as Bundled;
 
+/** The first sentence of an OperationOutcome. */
+export const saidIn = (got: Got | undefined): string =>
+  /"diagnostics":"([^"]{1,120})/.exec(got?.text ?? '')?.[1] ?? 'nothing';
+
 /** The id that a reply gives to what was made. */
 export function idIn(got: Got | undefined): string {
   const { id, entry } = parse(got);
@@ -108,8 +112,8 @@ export function createStormClient(n: number, who: Person, { wire, ports, history
   const letGo = ({ claims }: Mine, sent: number, answered: number | undefined): void => {
     for (const each of claims) history.let(each, sent, answered);
   };
-  const refuse = (times: readonly Time[], { sent, answered }: Answered): void =>
-    history.refused({ client: n, spans: times.flatMap(spansOf), from: sent, to: answered });
+  const refuse = (times: readonly Time[], { sent, answered, got }: Answered): void =>
+    history.refused({ client: n, spans: times.flatMap(spansOf), from: sent, to: answered, said: saidIn(got) });
 
   const add = (id: string, time: Time, claims: readonly Claim[], expires = Infinity): void => {
     mine.push({ id, time, claims, held: expires < Infinity, expires });

@@ -8,9 +8,9 @@ import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DatabaseRoles } from '../../platform/embedded-postgres.ts';
-import { idIn, nowMs } from './client.ts';
+import { idIn, nowMs, saidIn } from './client.ts';
 import { heldBy, writtenBy } from './doors.ts';
-import { History, type Claim, type Verdict } from './history.ts';
+import { History, type Claim, type Span, type Verdict } from './history.ts';
 import type { Kept } from './kept.ts';
 import type { Person } from './people.ts';
 import { onDatabase } from './stage.ts';
@@ -85,8 +85,10 @@ function createVictim(
     }
     return undefined;
   };
-  const spansOf = (time: Time) => [
+  /** The practitioner's time, and the patient's where nobody may put a patient into two places. */
+  const spansOf = (time: Time): Span[] => [
     { actor: time.practitioner, start: time.start, end: time.until, capacity: time.capacity },
+    ...(who.channel === 'patient' ? [{ actor: who.patient, start: time.start, end: time.end, capacity: 1 }] : []),
   ];
 
   const book = async (time: Time): Promise<void> => {
@@ -102,8 +104,13 @@ function createVictim(
       mine.push({ asked: one, claims: spansOf(time).map((s) => history.won(n, s, done.sent, done.answered)) });
     } else if (done.got.status === 409) {
       one.outcome = 'refused';
-      const own = { actor: who.patient, start: time.start, end: time.end, capacity: 1 };
-      history.refused({ client: n, spans: [...spansOf(time), own], from: done.sent, to: done.answered });
+      history.refused({
+        client: n,
+        spans: spansOf(time),
+        from: done.sent,
+        to: done.answered,
+        said: saidIn(done.got),
+      });
     } else throw new Error(`a booking was answered with ${done.got.status}: ${done.got.text.slice(0, 300)}`);
   };
 
@@ -189,6 +196,16 @@ async function wrongAmong(asked: readonly Asked[], roles: DatabaseRoles): Promis
   });
 }
 
+/** Waits until all servers answer: what is killed in its start proves little. */
+async function healthy({ wire, ports, people: [who], kept }: FaultOptions): Promise<void> {
+  const path = 'Location/storm';
+  for (const until = nowMs() + PATIENCE_MS; nowMs() < until; await sleep(100)) {
+    const answers = await Promise.all(ports.map((port) => wire.send(port, { method: 'GET', path }, who?.token ?? '')));
+    if (answers.every((got) => got?.status === 200) && kept.every((k) => k.runs())) return;
+  }
+  throw new Error('the servers did not come back');
+}
+
 export async function faults(options: FaultOptions): Promise<FaultResult> {
   const { people, kept, postgres, kills, everyMs, say } = options;
   const history = new History();
@@ -204,6 +221,7 @@ export async function faults(options: FaultOptions): Promise<FaultResult> {
   ];
   try {
     for (let done = 0, turn = 0; done < kills; turn++) {
+      await healthy(options);
       await sleep(everyMs * (0.5 + options.random()));
       const [name, kill] = targets[turn % targets.length] ?? ['', (): boolean => false];
       // What is down just now is not killed again.
@@ -213,6 +231,7 @@ export async function faults(options: FaultOptions): Promise<FaultResult> {
       killed[name] = (killed[name] ?? 0) + 1;
       say(`killed ${name}; ${counts.unknown} of ${counts.requests} requests without an answer so far`);
     }
+    await healthy(options);
     await sleep(everyMs);
   } finally {
     over = true;

@@ -29,6 +29,8 @@ export interface Refusal {
   readonly spans: readonly Span[];
   readonly from: number;
   readonly to: number;
+  /** What was said. */
+  readonly said: string;
 }
 
 export interface Verdict {
@@ -120,7 +122,7 @@ function byTime(claims: readonly Claim[]): (span: Span) => ReadonlySet<Claim> {
 function baselessAmong(claims: readonly Claim[], refusals: readonly Refusal[]): string[] {
   const of = byTime(claims);
   const found: string[] = [];
-  for (const { spans, from, to, client } of refusals) {
+  for (const { spans, from, to, client, said } of refusals) {
     const isTaken = (span: Span): boolean => {
       let beside = 0;
       for (const c of of(span)) {
@@ -129,7 +131,7 @@ function baselessAmong(claims: readonly Claim[], refusals: readonly Refusal[]): 
       }
       return false;
     };
-    if (!spans.some(isTaken)) found.push(`client ${client}, ${spans.map(say).join(' and ')}`);
+    if (!spans.some(isTaken)) found.push(`client ${client}, ${spans.map(say).join(' and ')}: ${said}`);
   }
   return found;
 }

@@ -7,6 +7,7 @@ import { startServer } from '../processes.ts';
 
 export interface Kept {
   readonly name: string;
+  runs(): boolean;
   /** SIGKILL, if it runs just now. @returns whether it did */
   kill(): boolean;
   /** Ends it for good, in order. */
@@ -25,10 +26,10 @@ interface Started {
 /** @param start resolves once the process works; what it throws is tried again */
 function keep(name: string, start: () => Promise<Started>): Kept & { readonly first: Promise<void> } {
   let running: Started | undefined;
-  let stopping = false;
+  const stopping = new AbortController();
   const first = Promise.withResolvers<void>();
   const loop = (async (): Promise<void> => {
-    while (!stopping) {
+    while (!stopping.signal.aborted) {
       try {
         const started = await start();
         running = started;
@@ -44,13 +45,15 @@ function keep(name: string, start: () => Promise<Started>): Kept & { readonly fi
   return {
     name,
     first: first.promise,
+    runs: () => running !== undefined,
     kill() {
       if (!running) return false;
       process.kill(running.pid, 'SIGKILL');
+      running = undefined;
       return true;
     },
     async stop() {
-      stopping = true;
+      stopping.abort();
       await running?.stop();
       await loop;
       // One that had just been coming up.

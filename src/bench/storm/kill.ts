@@ -10,7 +10,7 @@ import { keepServer, keepWorker, type Kept } from './kept.ts';
 import { writePeople, type People } from './people.ts';
 import { onDatabase } from './stage.ts';
 import { createWire, type Wire } from './wire.ts';
-import { hotTimes, resourcesOf, slotsOfTimes, writing, type Time } from './world.ts';
+import { demandSlots, hotTimes, resourcesOf, writing, type Time } from './world.ts';
 
 export interface KillStage {
   readonly postgres: EmbeddedPostgres;
@@ -76,7 +76,7 @@ export interface KillOptions {
 export interface KillResult extends FaultResult {
   /** Times that cannot be booked although nobody has them, or the other way round. */
   readonly stuck: readonly string[];
-  /** Jobs that were asked for, and are not done. */
+  /** Jobs that were asked for and are not done, and holds that no job has released. */
   readonly undone: number;
 }
 
@@ -99,9 +99,13 @@ const askForJob = (stage: KillStage): Promise<unknown> =>
     onDatabase(stage.postgres.app, `insert into outbox (topic, payload) values ('reindex', '{"types":["Location"]}')`),
   );
 
+/** What was asked for and is not done, and holds that nobody has let go. */
 async function jobsLeft(stage: KillStage): Promise<number> {
   const [[left] = []] = await retried(() =>
-    onDatabase(stage.postgres.app, `select count(*) from outbox where topic = 'reindex' and status <> 'done'`),
+    onDatabase(
+      stage.postgres.app,
+      `select (select count(*) from outbox where topic = 'reindex' and status <> 'done') + (select count(*) from scheduling_hold)`,
+    ),
   );
   return Number(left);
 }
@@ -147,11 +151,10 @@ export async function kill(options: KillOptions): Promise<KillResult> {
   const { stage, hot, day, ...rest } = options;
   const { wire, ports, people, kept, postgres, dataDir } = stage;
   const times = hotTimes(hot, day);
-  const written = await wire.send(ports[0] ?? 0, slotsOfTimes(times), people.system);
-  if (written?.status !== 200) throw new Error(`the Slots: ${written?.status} ${written?.text.slice(0, 500)}`);
-  let over = false;
+  await demandSlots((sent) => wire.send(ports[0] ?? 0, sent, people.system), times, true);
+  const over = new AbortController();
   const asking = (async (): Promise<void> => {
-    while (!over) {
+    while (!over.signal.aborted) {
       await askForJob(stage);
       await sleep(rest.everyMs / 2);
     }
@@ -166,19 +169,19 @@ export async function kill(options: KillOptions): Promise<KillResult> {
       kept,
       postgres: { dataDir, roles: postgres },
     });
-    over = true;
+    over.abort();
     await asking;
+    // The last holds run out.
+    await sleep(HOLD_MS);
     const until = performance.now() + JOBS_MS;
     let undone = await jobsLeft(stage);
     while (undone > 0 && performance.now() < until) {
       await sleep(500);
       undone = await jobsLeft(stage);
     }
-    // The last holds run out.
-    await sleep(HOLD_MS);
     return { ...result, undone, stuck: await stuckAmong(stage, times) };
   } finally {
-    over = true;
+    over.abort();
     await asking.catch(() => undefined);
   }
 }
@@ -204,7 +207,7 @@ export function killReport(
       ...some('two had the same time', verdict.doubles),
       ...some('refused a time that nobody had', verdict.baseless),
       ...some('stuck', stuck),
-      ...(undone > 0 ? [`jobs that were not done: ${undone}`] : []),
+      ...(undone > 0 ? [`jobs not done, and holds not released: ${undone}`] : []),
       ...checks.flatMap((c) => some(`${c.name}, ${c.title}`, c.found)),
     ],
   };

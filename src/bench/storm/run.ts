@@ -8,12 +8,14 @@ import { History, type Verdict } from './history.ts';
 import type { People } from './people.ts';
 import { Tally } from './tally.ts';
 import type { Wire } from './wire.ts';
-import { hotTimes, slotsOfTimes, type Time } from './world.ts';
+import { demandSlots, hotTimes, type Time } from './world.ts';
 
 export interface StormOptions {
   readonly wire: Wire;
   readonly ports: readonly number[];
   readonly people: People;
+  /** A worker makes the Slots. */
+  readonly generated: boolean;
   readonly attempts: number;
   /** Times in which all want the same, at once. */
   readonly rounds: number;
@@ -48,9 +50,11 @@ const ROUNDS_A_DAY = 100;
 const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** Has the times' Slots written, and asks for their proposals. */
-async function arenaOf({ wire, ports: [port = 0], people }: StormOptions, times: readonly Time[]): Promise<Arena> {
-  const written = await wire.send(port, slotsOfTimes(times), people.system);
-  if (written?.status !== 200) throw new Error(`the Slots: ${written?.status} ${written?.text.slice(0, 500)}`);
+async function arenaOf(
+  { wire, ports: [port = 0], people, generated }: StormOptions,
+  times: readonly Time[],
+): Promise<Arena> {
+  await demandSlots((sent) => wire.send(port, sent, people.system), times, generated);
   const proposals = new Map<string, string>();
   for (const schedule of new Set(times.map((t) => t.schedule))) {
     const mine = times.filter((t) => t.schedule === schedule);

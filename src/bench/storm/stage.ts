@@ -54,6 +54,7 @@ export async function openStage(
 /** Runs a statement once, as whom the connection says. */
 export async function onDatabase(connection: pg.ClientConfig, text: string): Promise<readonly (readonly unknown[])[]> {
   const client = new pg.Client(connection);
+  client.on('error', () => undefined);
   await client.connect();
   try {
     return (await client.query<unknown[]>({ text, rowMode: 'array' })).rows;

@@ -4,11 +4,13 @@
  */
 import { SLOT_ORIGIN, GENERATED, SLOT_SERVICE, AVAILABILITY, PARAMETERS, TIMEZONE } from '../../scheduling/urls.ts';
 import { slotId } from '../../scheduling/slot-id.ts';
-import type { Sent } from './wire.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Got, Sent } from './wire.ts';
 
 const MINUTE = 60_000;
 const DAY = 1440 * MINUTE;
 const STEP = 30 * MINUTE;
+const WAIT_MS = 60_000;
 
 interface Kind {
   readonly service: string;
@@ -156,4 +158,27 @@ export const writing = (resources: readonly object[]): Sent => ({
   },
 });
 
-export const slotsOfTimes = (times: readonly Time[]): Sent => writing(times.map(slotOf));
+/**
+ * Sees to it that the times have Slots.
+ * @param generated a worker makes them: they are waited for; otherwise they are written
+ */
+export async function demandSlots(
+  send: (sent: Sent) => Promise<Got | undefined>,
+  times: readonly Time[],
+  generated: boolean,
+): Promise<void> {
+  if (!generated) {
+    const written = await send(writing(times.map(slotOf)));
+    if (written?.status !== 200) throw new Error(`the Slots: ${written?.status} ${written?.text.slice(0, 500)}`);
+    return;
+  }
+  const missing = new Set(times.map((t) => t.slot));
+  for (const until = Date.now() + WAIT_MS; missing.size > 0; await sleep(200)) {
+    for (const slot of missing) {
+      const got = await send({ method: 'GET', path: `Slot/${slot}` });
+      if (got?.status !== 200) break;
+      missing.delete(slot);
+    }
+    if (Date.now() > until) throw new Error('the worker has not made the Slots');
+  }
+}

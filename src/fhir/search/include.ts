@@ -8,7 +8,7 @@ import type { Include } from './criteria.ts';
 import { referenceParams } from './info.ts';
 import { oneOf, overlaps } from './kind.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
-import { mayOverflow, plainRow, resourceOf, type Row, type Run } from './matches.ts';
+import { mayOverflow, plainRow, resourceOf, textOfRow, type Row, type Run } from './matches.ts';
 import { cappedSelect } from './page.ts';
 import { columnsFor, scopeOf, selectFrom } from './sql.ts';
 import { isCanonical, localReference } from './type/reference.ts';
@@ -61,7 +61,7 @@ async function take(gathering: Gathering, type: string, condition: (alias: strin
     if (columns[2] === null) throw tooLarge(gathering);
     const id = String(columns[0]);
     const version = Number(columns[1]);
-    const row = plainRow(type, id, version, run.reader.decode(type, id, version, String(columns[2])));
+    const row = plainRow(type, id, version, textOfRow(run, type, id, version, columns[2]));
     if (gathering.seen.has(nameOf(row))) continue;
     if (gathering.left === 0) {
       gathering.cut = true;

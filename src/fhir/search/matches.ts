@@ -4,6 +4,7 @@ import type { Rows } from '../access.ts';
 import { breather } from '../breathe.ts';
 import type { Engine } from '../engine.ts';
 import type { Reader } from '../store/repository.ts';
+import { shownText } from '../store/withheld.ts';
 import type { ChainCondition, HasCondition } from './criteria.ts';
 import type { Meaning } from './kind.ts';
 import { cappedSelect, pageSelect, unionSelect, type Notes, type OrderKey, type Position } from './page.ts';
@@ -84,6 +85,10 @@ class PageRow implements Row {
   }
 }
 
+/** The text of a row as whoever searches may see it. */
+export const textOfRow = (run: Run, type: string, id: string, version: number, stored: unknown): string =>
+  shownText(run.engine.resources, type, run.reader.decode(type, id, version, String(stored)), run.access);
+
 /** A row without place and further columns. */
 export const plainRow = (type: string, id: string, version: number, content: string): Row => ({
   type,
@@ -154,14 +159,7 @@ async function candidates(
     const rowType = one ? type : String(row[0]);
     const id = String(row[at]);
     const version = Number(row[at + 1]);
-    return new PageRow(
-      rowType,
-      id,
-      version,
-      run.reader.decode(rowType, id, version, String(row[contentAt])),
-      row,
-      layout,
-    );
+    return new PageRow(rowType, id, version, textOfRow(run, rowType, id, version, row[contentAt]), row, layout);
   });
   return { rows, cut };
 }

@@ -9,7 +9,16 @@ import { and, id as identifier, join, raw, sql, type Sql } from '../../platform/
 import { historyTableOf } from '../store/layout.ts';
 import { columnsOf, extract, type Column } from './columns.ts';
 import { compareDecimals, parseDecimal } from './decimal.ts';
-import { matchesAfter, plainRow, resourceOf, type Matches, type Row, type Run, type Sought } from './matches.ts';
+import {
+  matchesAfter,
+  plainRow,
+  resourceOf,
+  textOfRow,
+  type Matches,
+  type Row,
+  type Run,
+  type Sought,
+} from './matches.ts';
 import { afterPosition, type Moment, type OrderKey, type Position } from './page.ts';
 import { meetsAll } from './recheck.ts';
 import { selectFrom } from './sql.ts';
@@ -54,7 +63,7 @@ async function changedSince(run: Run, { plan }: Sought, began: Moment): Promise<
   const changed: Changed[] = [];
   for (const [id, version, content, oldVersion, oldContent] of rows) {
     const { type } = scope;
-    const text = run.reader.decode(type, String(id), Number(version), String(content));
+    const text = textOfRow(run, type, String(id), Number(version), content);
     const row = plainRow(type, String(id), Number(version), text);
     const resource = resourceOf(row);
     if (plan.recheck.length > 0 && !meetsAll(run.meaning, plan.recheck, resource)) continue;

@@ -9,6 +9,7 @@ import { historyTableOf, tableOf, type Layout } from './layout.ts';
 import type { HistoryQuery, Reader, StoredVersion } from './repository.ts';
 import { storedVersion, versionColumns } from './statement.ts';
 import { currentVisible, historyVisible, versionVisible } from './visible.ts';
+import { shown } from './withheld.ts';
 import { countVisible, visiblePage, type FetchVersions } from './visible-history.ts';
 
 /** What every part of the store works with. */
@@ -104,17 +105,20 @@ export function createReader(parts: StoreParts, run: Run): Reader {
     (from: readonly HistorySource[], access: Rows): FetchVersions =>
     async (query) => {
       const rows = await send(historyStatement(from, query, access));
-      return rows.map(([type, ...row]) => storedVersion(parts.content, type ?? '', row));
+      return rows.map(([type, ...row]) =>
+        shown(parts.resources, storedVersion(parts.content, type ?? '', row), access),
+      );
     };
 
   return {
-    read: async (type, resourceId, access) => (await readIds(parts, run, type, [resourceId], access)).get(resourceId),
+    read: async (type, resourceId, access) =>
+      shown(parts.resources, (await readIds(parts, run, type, [resourceId], access)).get(resourceId), access),
 
     async vread(type, resourceId, version, access) {
       if (!(version >= 1 && version <= MAX_VERSION)) return undefined;
       const rows = await send(vreadStatement(type, resourceId, version, access, hasHistory(parts, type)));
       const found = rows[0] && storedVersion(parts.content, type, rows[0]);
-      return found && versionVisible(found, access) ? found : undefined;
+      return found && versionVisible(found, access) ? shown(parts.resources, found, access) : undefined;
     },
 
     async history(query: HistoryQuery, access) {

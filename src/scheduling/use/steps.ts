@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Appointment, AppointmentParticipant, CodeableConcept, Encounter } from '@medplum/fhirtypes';
 import { grantAll } from '../../fhir/access.ts';
 import type { RequestContext } from '../../fhir/context.ts';
+import { errorIssue, FhirError } from '../../fhir/outcome.ts';
 import { demandLive } from '../../fhir/interaction/version.ts';
 import { settle } from '../../fhir/interaction/write.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
@@ -172,21 +173,31 @@ async function assignRoom(parts: SchedulingParts, tx: Transaction, id: string, r
   await tx.update([write], new Map(), access.to('update'));
 }
 
+/** Rooms are the clinic's to give. @throws FhirError 403, 422 */
+async function demandRoom({ engine }: SchedulingParts, ctx: RequestContext, room: string): Promise<void> {
+  if (channelOf(ctx.access.principal) === 'patient')
+    throw new FhirError(403, [errorIssue('forbidden', 'Rooms are assigned by staff: leave it out.', 'room')]);
+  const known = await engine.repository.existing([room], ctx.access.to('refer'));
+  if (!known.has(room)) throw ruleBroken(`${room} is not known here: name a Location that there is.`, 'room');
+}
+
 /** @param room `Location/1` */
-export const checkIn = (
+export async function checkIn(
   parts: SchedulingParts,
   ctx: RequestContext,
   id: string,
   status: 'arrived' | 'checked-in',
   room: string | undefined,
-): Promise<Changed> =>
-  changeAppointment(
+): Promise<Changed> {
+  if (room !== undefined) await demandRoom(parts, ctx, room);
+  return changeAppointment(
     parts,
     ctx,
     id,
     (appointment) => (appointment.status === status && room === undefined ? appointment : { ...appointment, status }),
     room === undefined ? {} : { also: (tx) => assignRoom(parts, tx, id, room) },
   );
+}
 
 /** Any other step. */
 export const step = (

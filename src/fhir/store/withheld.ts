@@ -1,0 +1,27 @@
+/** Elements that are not shown to everybody who sees a resource; where nothing is withheld, its text goes out as it is stored. @see https://hl7.org/fhir/R4/security.html#access */
+import type { Act, Rows } from '../access.ts';
+import type { ResourceDeclaration } from '../resource.ts';
+import type { StoredVersion } from './repository.ts';
+
+/** Who reads in order to write gets the whole, so that nothing is lost. */
+const SHOWS: ReadonlySet<Act> = new Set<Act>(['read', 'get', 'search']);
+
+type Declarations = ReadonlyMap<string, Pick<ResourceDeclaration, 'withheld'>>;
+
+/** The text as whoever asks may see it. */
+export function shownText(resources: Declarations, type: string, text: string, access: Rows): string {
+  const names = SHOWS.has(access.act) ? (resources.get(type)?.withheld?.(access.principal) ?? []) : [];
+  if (!names.some((name) => text.includes(`"${name}"`))) return text;
+  const resource = JSON.parse(text) as Record<string, unknown>;
+  for (const name of names) {
+    delete resource[name];
+    delete resource[`_${name}`];
+  }
+  return JSON.stringify(resource);
+}
+
+export function shown<T extends StoredVersion | undefined>(resources: Declarations, version: T, access: Rows): T {
+  if (version?.content === undefined) return version;
+  const content = shownText(resources, version.type, version.content, access);
+  return content === version.content ? version : { ...version, content };
+}
