@@ -19,7 +19,7 @@ export interface Clinic {
   readonly patients: number;
   readonly offerOf: (calendar: number) => Offer;
   readonly proposalOf: (start: FreeStart) => string;
-  /** Starts that nobody else is given. @throws when there are no more */
+  /** So many starts, or as many as are left, that nobody else is given. @throws when there are no more */
   take(count: number): readonly FreeStart[];
 }
 

@@ -26,12 +26,30 @@ export interface Timing {
 /** More than any server here answers: what can be sent once only must not run short. */
 const MOST_PER_SECOND = 6_000;
 
-const mostIn = ({ warmUpMs, measureMs }: { readonly warmUpMs: number; readonly measureMs: number }): number =>
-  Math.ceil(((warmUpMs + measureMs) * MOST_PER_SECOND) / 1000);
+type Span = Pick<Timing, 'warmUpMs' | 'measureMs'>;
 
-/** Requests that one operation sends, warm-up included, in a whole measurement. */
+const mostIn = ({ warmUpMs, measureMs }: Span, perSecond: number): number =>
+  Math.ceil(((warmUpMs + measureMs) * perSecond) / 1000);
+
+/** Requests that one operation sends at most, warm-up included, in a whole measurement. */
 export const mostSent = ({ rounds, connections, ...each }: Timing): number =>
-  mostIn(each) * rounds * connections.length;
+  mostIn(each, MOST_PER_SECOND) * rounds * connections.length;
+
+/** What was sent once only, and how often in a second: the next time no more than twice as much is made ready. */
+const known = new WeakMap<object, number>();
+
+/** Some of what is there, again and again; or others each time. */
+async function withSome<T>(
+  from: readonly T[] | ((most: number) => readonly T[]),
+  span: Span,
+  run: (list: readonly T[], once: boolean) => Promise<Costed>,
+): Promise<Costed> {
+  if (typeof from !== 'function') return run(from, false);
+  const rate = known.get(from);
+  const measured = await run(from(mostIn(span, rate === undefined ? MOST_PER_SECOND : 2 * rate)), true);
+  known.set(from, Math.max(rate ?? 0, measured.perSecond));
+  return measured;
+}
 
 /** Runs a measurement, and adds what it cost the process and PostgreSQL, warm-up included. */
 async function costed(stage: Stage, pid: number, times: number, run: () => Promise<Measured>): Promise<Costed> {
@@ -44,53 +62,46 @@ async function costed(stage: Stage, pid: number, times: number, run: () => Promi
   return { ...measured, nodeUs: each(node), postgresUs: each(postgres) };
 }
 
-/** Some of what is there, again and again; or others each time. */
-export function taken<T>(from: readonly T[] | ((most: number) => readonly T[]), span: Parameters<typeof mostIn>[0]) {
-  return typeof from === 'function' ? { list: from(mostIn(span)), once: true } : { list: from, once: false };
-}
-
 export async function underLoad(
   stage: Stage,
   server: RunningServer,
   count: number,
   { shots, times, anonymous }: Pick<Operation, 'shots' | 'times' | 'anonymous'>,
 ): Promise<Costed> {
-  const { warmUpMs } = stage.timing;
-  const measureMs = stage.timing.measureMs * times;
-  const { list, once } = taken<Shot>(shots, { warmUpMs, measureMs });
-  const job = {
-    port: server.port,
-    connections: count,
-    warmUpMs,
-    measureMs,
-    shots: list,
-    once,
-    ...(anonymous ? {} : { authorization: await authorizationFor(server.port) }),
-  };
+  const span = { warmUpMs: stage.timing.warmUpMs, measureMs: stage.timing.measureMs * times };
+  const authorization = anonymous ? {} : { authorization: await authorizationFor(server.port) };
   const sampler = setInterval(() => (stage.peakMiB = Math.max(stage.peakMiB, memoryOf(server.pid).nowMiB)), 100);
-  const measured = await costed(stage, server.pid, times, () => stage.client.run(job));
+  const measured = await withSome<Shot>(shots, span, (list, once) =>
+    costed(stage, server.pid, times, () =>
+      stage.client.run({ ...span, ...authorization, port: server.port, connections: count, shots: list, once }),
+    ),
+  );
   clearInterval(sampler);
-  if (measured.failures > 0) {
-    stage.say(`  ${measured.failures} failures; the first: ${measured.firstFailure?.slice(0, 400) ?? ''}`);
-  }
+  tellFailures(stage, measured);
   return measured;
+}
+
+function tellFailures({ say }: Stage, { failures, firstFailure }: Measured): void {
+  if (failures > 0) say(`  ${failures} failures; the first: ${firstFailure?.slice(0, 400) ?? ''}`);
 }
 
 async function onFloor(stage: Stage, { floor, times }: Operation, count: number): Promise<Costed> {
   if (floor.kind === 'server')
     return underLoad(stage, stage.server, count, { shots: floor.shots, times, anonymous: true });
   if (floor.kind === 'read') throw new Error('The floor of single reads is measured once a round');
-  const { warmUpMs } = stage.timing;
-  const job = { connections: count, warmUpMs, measureMs: stage.timing.measureMs * times };
-  const run = (): Promise<Measured> => {
-    if (floor.kind === 'http')
-      return stage.client.run({ ...job, port: stage.floor.port, shots: floor.shots, once: false });
-    const { list, once } = taken(floor.rows, job);
-    return stage.floor.script({ ...job, ...floor, rows: list, once });
+  const job = {
+    connections: count,
+    warmUpMs: stage.timing.warmUpMs,
+    measureMs: stage.timing.measureMs * times,
   };
-  const measured = await costed(stage, stage.floor.pid, times, run);
-  if (measured.failures > 0)
-    stage.say(`  ${measured.failures} failures of the floor; the first: ${measured.firstFailure?.slice(0, 400) ?? ''}`);
+  const run = (work: () => Promise<Measured>): Promise<Costed> => costed(stage, stage.floor.pid, times, work);
+  const measured =
+    floor.kind === 'http'
+      ? await run(() => stage.client.run({ ...job, port: stage.floor.port, shots: floor.shots, once: false }))
+      : await withSome(floor.rows, job, (rows, once) =>
+          run(() => stage.floor.script({ ...job, ...floor, rows, once })),
+        );
+  tellFailures(stage, measured);
   return measured;
 }
 

@@ -24,7 +24,7 @@ export interface ClinicOptions {
   readonly definitions: Definitions;
   readonly size: CalendarSize;
   readonly patients: number;
-  /** Free times that will be booked. */
+  /** Free times that will be booked at most. */
   readonly bookings: number;
   readonly measuresGeneration: boolean;
   readonly say: (text: string) => void;
@@ -65,8 +65,8 @@ export async function prepareClinic(options: ClinicOptions): Promise<{ clinic: C
     };
     const take = (count: number): readonly FreeStart[] => {
       const some = starts.slice(next, next + count);
-      if (some.length < count) throw new Error('there are too few free times: take another folder for --data');
-      next += count;
+      if (some.length === 0) throw new Error('There are no free times left: take another folder for --data');
+      next += some.length;
       return some;
     };
     const proposalOf = (start: FreeStart): string => parts.proposals.idOf(offerOf(start.calendar), start.start);
