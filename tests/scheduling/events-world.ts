@@ -101,7 +101,15 @@ export async function openEventsWorld(): Promise<EventsWorld> {
         const current = await tx.read(type, id, own);
         const version = (current?.version ?? 0) + 1;
         const was = JSON.parse(current?.content ?? '{}') as Resource;
-        await tx.delete([{ type, id, version, lastUpdated: new Date() }], own);
+        // Live appointments are not deleted by any door; rows may have been before there was that rule.
+        if (type === 'Appointment')
+          await tx.execute(
+            sql`with gone as (delete from appointment where id = ${id} returning id, version, last_updated, method, content),
+                kept as (insert into appointment_history (id, version, last_updated, method, content) select * from gone)
+                insert into appointment_history (id, version, last_updated, method, content)
+                  select id, version + 1, now(), 'DELETE', null from gone`,
+          );
+        else await tx.delete([{ type, id, version, lastUpdated: new Date() }], own);
         const event = eventOf(was, version);
         if (event) await outbox(tx, was.resourceType === 'Slot' ? { ...event, status: 'busy' } : event);
       });
