@@ -18,7 +18,10 @@ const STRICT = { Prefer: 'handling=strict' };
 const ids = async (query: string): Promise<readonly string[]> => {
   const { status, text, body } = await send('GET', query, undefined, STRICT);
   expect(status, text).toBe(200);
-  return ((body['entry'] ?? []) as unknown as { resource: { id: string } }[]).map((e) => e.resource.id).sort();
+  return ((body['entry'] ?? []) as unknown as { resource: { id: string }; search: { mode: string } }[])
+    .filter((e) => e.search.mode === 'match')
+    .map((e) => e.resource.id)
+    .sort();
 };
 
 describe('one search', () => {
