@@ -121,13 +121,17 @@ export function processor<Context>(parts: ProcessParts<Context>): Processor<JobP
   };
 }
 
+/** What is said of a job that is given up. @param failed what its last run said, where that ended */
+export const lastWord = ({ deferredFailure }: Pick<Job, 'deferredFailure'>, failed: string): string =>
+  deferredFailure === undefined ? failed : 'Its worker died each time';
+
 /** When no try is left, the outbox row waits for a person. The sweep does the same for what this process did not live to see. */
 export const buryFailed =
   ({ database, notes, log }: Pick<ProcessParts<never>, 'database' | 'notes' | 'log'>) =>
   (job: Job<JobPayload> | undefined, error: Error): void => {
     if (!job?.finishedOn) return;
     const hasStalled = job.deferredFailure !== undefined;
-    const reason = hasStalled ? 'Its worker died each time' : reasonOf(error);
+    const reason = lastWord(job, reasonOf(error));
     if (hasStalled) {
       // Nobody has noted it yet.
       notes.failed(job.name, 0, reason);

@@ -10,7 +10,7 @@ import type { JobDeclaration, Schedule } from './job.ts';
 import { errorFields, type Log } from './log.ts';
 import { buryOutbox, claimSent, finishOutbox, returnSent } from './outbox.ts';
 import type { AnyQueue } from './queue-connection.ts';
-import { jobIdOf } from './queue-process.ts';
+import { jobIdOf, lastWord } from './queue-process.ts';
 
 const repeatOf = (schedule: Schedule): Omit<RepeatOptions, 'key'> =>
   'cron' in schedule ? { pattern: schedule.cron, tz: schedule.zone } : { every: schedule.everyMs };
@@ -98,8 +98,10 @@ export async function settleSent({ queue, database, checkMs, isRunning }: Settle
       const state = await queue.getJobState(jobIdOf(id));
       if (state === 'unknown') lost.push(id);
       else if (state === 'completed') await finishOutbox(database, id);
-      else if (state === 'failed')
-        await buryOutbox(database, id, (await queue.getJob(jobIdOf(id)))?.failedReason ?? 'unknown');
+      else if (state === 'failed') {
+        const job = await queue.getJob(jobIdOf(id));
+        await buryOutbox(database, id, job ? lastWord(job, job.failedReason) : 'unknown');
+      }
     }
     if (lost.length > 0) await returnSent(database, lost);
     count += lost.length;
