@@ -15,6 +15,10 @@ export class Migration20261127000000_scheduling extends Migration {
       `create index "slot_service_gin" on "slot" using gin ("service") with (gin_pending_list_limit = 1024) where "service" is not null`,
     );
 
+    // A change of time concerns the Slots that lie in it: the end is looked at without the row.
+    this.addSql(`drop index "slot_schedule_start_key"`);
+    this.addSql(`create index "slot_schedule_start_end_key" on "slot" ("schedule", "start", "end")`);
+
     // A visit in lane l that tolerates c at a time holds, of a grid of cells (j, k) numbered 64 j + k, the cell (l, l), the cells (l, k) for k > c and
     // (j, l) for j < l: two visits share no cell exactly when both lanes are within both tolerances.
     this.addSql(`create table "occupancy" (

@@ -26,5 +26,6 @@ export default (use: UseContext) =>
     // IHE Scheduling: Bundle.total shall be present.
     total: 'accurate',
     missing: (resource, targets) => use().scheduling.missing(resource, targets),
+    sharesWith: (resource, by) => use().scheduling.sharesWith(resource, by),
     project: (tx, changes, by) => use().scheduling.appointments(tx, changes, by),
   });

@@ -15,7 +15,7 @@ export default (use: UseContext) =>
     type: 'Slot',
     profiles: ['https://kairos.example/fhir/StructureDefinition/slot'],
     sealed: false,
-    indexes: [{ columns: ['schedule', 'start'], where: "status = 'free'" }, { columns: ['schedule', 'start'] }],
+    indexes: [{ columns: ['schedule', 'start'], where: "status = 'free'" }, { columns: ['schedule', 'start', 'end'] }],
     defaultSort: ['start'],
     // To hold a time, and to let it go.
     needsMatch: (before, after) => isHeld(before) !== isHeld(after),

@@ -19,7 +19,7 @@ export interface SchedulingParts {
   readonly changing: WeakSet<object>;
   /** Resources that a use case of ours has made: it changes no more than it is for. */
   readonly made: WeakSet<object>;
-  /** What a transaction overbooked. */
+  /** What was overbooked, by the appointment that is written. */
   readonly overlaps: WeakMap<object, readonly Overlap[]>;
 }
 

@@ -216,7 +216,13 @@ export async function projectAppointments(
   const wanted = posted.flatMap((c) => c.after?.slots ?? []).map((s) => `Slot/${s}`);
   if (wanted.length > 0 && channel === 'staff') await endOwnHolds(parts, tx, wanted, by, now);
   try {
-    parts.overlaps.set(tx, await run(tx, applyOf(directory, all)));
+    const overlaps = await run(tx, applyOf(directory, all));
+    for (const { id, afterResource } of overlaps.length > 0 ? all : [])
+      if (afterResource)
+        parts.overlaps.set(
+          afterResource,
+          overlaps.filter((o) => o.appointment === id),
+        );
   } catch (error) {
     if (maybeStale(error)) await parts.directory.renewed(directory.revision);
     throw refusalOf(parts, error, all, channel);

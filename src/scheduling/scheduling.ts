@@ -6,6 +6,7 @@ import type { FhirError } from '../fhir/outcome.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
 import type { Keys } from '../platform/keys.ts';
 import type { Log } from '../platform/log.ts';
+import { channelOf } from './channel.ts';
 import { createDirectory } from './directory.ts';
 import { missingSlots } from './missing-slots.ts';
 import type { SchedulingParts } from './parts.ts';
@@ -24,6 +25,8 @@ export interface Scheduling {
   readonly slots: Project;
   readonly responses: Project;
   readonly rules: Project;
+  /** Appointments that the use cases make may be written together with others' of the same channel. */
+  sharesWith(appointment: Resource, by: Principal): string | undefined;
   /** An appointment names Slots that are not there, or not to be seen by whoever writes it. */
   missing(appointment: Resource, targets: readonly string[]): FhirError | undefined;
 }
@@ -54,6 +57,8 @@ export function createScheduling(
     slots: joined(projectSlots),
     responses: joined(projectResponses),
     rules: joined(projectRules),
+    sharesWith: (appointment, by) =>
+      parts.made.has(appointment) ? `${channelOf(by)} ${by.kind === 'system'}` : undefined,
     missing: (appointment, targets) => missingSlots(parts, appointment, targets),
   };
 }

@@ -12,6 +12,7 @@ import { ConcurrentChange, type PreparedWrite, type Repository } from './reposit
 import { clientError, takenId } from './sqlstate.ts';
 import { writeStatements, type WriteStatements } from './statement.ts';
 import { createTurns } from '../../platform/database/turns.ts';
+import { createSharedCreates } from './shared-create.ts';
 import { runTransaction, type TransactionParts } from './transaction.ts';
 
 export interface RepositoryOptions {
@@ -72,17 +73,21 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
   const lanes = createReadLanes(parts, () => options.openClient());
   const create = createCreateLanes(parts, pool, statements, (write, error) => refused([write], error));
 
+  const createShared = createSharedCreates(parts);
+
   return {
     ...createReader(parts, run),
     read: lanes.read,
     existing: lanes.existing,
     close: async () => void (await Promise.all([lanes.close(), searches.close()])),
     create(write, access) {
-      const alone =
-        write.method !== 'POST' ||
-        resources.get(write.type)?.project !== undefined ||
-        access.reach(write.type) !== 'all';
-      return alone ? runTransaction(parts, 'read committed', (tx) => tx.insert([write], access)) : create(write);
+      const { project, sharesWith } = resources.get(write.type) ?? {};
+      const isPlain = write.method === 'POST' && access.reach(write.type) === 'all';
+      if (isPlain && !project) return create(write);
+      const key = isPlain ? sharesWith?.(write.resource, access.principal) : undefined;
+      return key === undefined
+        ? runTransaction(parts, 'read committed', (tx) => tx.insert([write], access))
+        : createShared(`${write.type} ${key}`, { write, access });
     },
     transaction: (isolation, work) =>
       isolation === 'serializable'

@@ -298,6 +298,22 @@ async function attempt<T>(
   }
 }
 
+/**
+ * Runs it once, with nothing left of it when it fails.
+ * @returns undefined: it was rolled back, for whatever reason
+ * @throws FhirError 503 when the connection broke, so that nobody knows
+ */
+export async function tryTransaction<T>(
+  parts: TransactionParts,
+  work: (tx: Transaction) => Promise<T>,
+): Promise<{ readonly value: T } | undefined> {
+  const trouble: Trouble = { aborted: false };
+  const outcome = await attempt(parts, 'begin isolation level read committed', work, trouble);
+  if (outcome.done) return outcome;
+  if (trouble.error !== undefined && isBroken(trouble.error)) throw clientError(trouble.error);
+  return undefined;
+}
+
 export async function runTransaction<T>(
   parts: TransactionParts,
   isolation: Isolation,

@@ -57,7 +57,12 @@ export function prepared(
   return write;
 }
 
-export const asAppointment = (write: PreparedWrite): Appointment => write.resource as Appointment;
+/** What has come of a write that is done. */
+export const changedBy = ({ overlaps }: SchedulingParts, write: PreparedWrite): Changed => ({
+  appointment: write.resource as Appointment,
+  write,
+  overlaps: overlaps.get(write.resource) ?? [],
+});
 
 /** Writes what `step` makes of an appointment; again when somebody else changed it meanwhile. */
 export async function changeAppointment(
@@ -79,15 +84,14 @@ export async function changeAppointment(
     // Asked for again, what is done already is done: a lost answer is no new change.
     if (next === appointment) return { appointment, write: unchanged(stored, appointment), overlaps: [] };
     const write = prepared(parts, ctx, next, stored, id, options.offer);
-    const overlaps = await parts.engine.repository.transaction('read committed', async (tx) => {
+    await parts.engine.repository.transaction('read committed', async (tx) => {
       await tx.together(async () => {
         await tx.update([write], new Map([[`Appointment/${id}`, appointment]]), ctx.access.to('update'));
         await options.beside?.(tx);
       });
       await options.also?.(tx, write);
-      return parts.overlaps.get(tx) ?? [];
     });
-    return { appointment: asAppointment(write), write, overlaps };
+    return changedBy(parts, write);
   });
 }
 

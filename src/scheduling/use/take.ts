@@ -23,7 +23,7 @@ import { endOwnHolds } from '../slot-holds.ts';
 import { slotId } from '../slot-id.ts';
 import { slotsOf } from '../slots.ts';
 import { AWAITING_APPROVAL, HOLD_EXPIRES, OVERRIDE, PREVIOUS_APPOINTMENT, PROMISED_TIME, REPLACES } from '../urls.ts';
-import { asAppointment, prepared, type Changed } from './change.ts';
+import { changedBy, prepared, type Changed } from './change.ts';
 import {
   cancelOld,
   demandKnown,
@@ -144,22 +144,27 @@ async function create(
   const { cancels, registers, target } = take;
   const said = target.kind !== 'stored' && target.said !== undefined;
   const make = (): PreparedWrite => prepared(parts, ctx, appointment, undefined, newId(engine.clock.now()), offer);
-  const ready = said ? undefined : make();
-  return engine.repository.transaction('read committed', async (tx) => {
+  if (!said && !cancels && registers.length === 0) {
+    const write = make();
+    await engine.repository.create(write, ctx.access.to('create'));
+    return changedBy(parts, write);
+  }
+  const write = await engine.repository.transaction('read committed', async (tx) => {
     const slots = target.kind === 'described' ? slotsOf(target.said, engine.baseUrl) : [];
     if (slots.length > 0 && channelOf(ctx.access.principal) === 'staff')
       await endOwnHolds(parts, tx, slots, ctx.access.principal, engine.clock.now());
     if (registers.length > 0) await tx.insert(registers, ctx.access.to('create'));
     // What a client has described may refer to what is not there, or not theirs.
     if (said) await demandStorable(engine, ctx.access, tx, 'Appointment', appointment);
-    const write = ready ?? make();
+    const made = make();
     // Its own time is no obstacle: both are one change.
     await tx.together(async () => {
       if (cancels) await cancelOld(parts, ctx, tx, cancels);
-      await tx.insert([write], ctx.access.to('create'));
+      await tx.insert([made], ctx.access.to('create'));
     });
-    return { appointment: asAppointment(write), write, overlaps: parts.overlaps.get(tx) ?? [] };
+    return made;
   });
+  return changedBy(parts, write);
 }
 
 async function takeProposal(
