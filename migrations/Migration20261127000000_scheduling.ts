@@ -49,6 +49,36 @@ export class Migration20261127000000_scheduling extends Migration {
       "during" tstzrange not null)`);
     this.addSql(`create index on "scheduling_time" using gist ("schedule", "during")`);
 
+    // Whose time has changed since, for servers that keep calendars in memory: an actor's week (\`<key>/<weeks since 1970>\`), or a Schedule's blocks
+    // and openings (its reference). By triggers, so that no door forgets; a crash loses them, and every server starts anew with it.
+    this.addSql(`create unlogged table "scheduling_change" ("xid" xid8 not null default pg_current_xact_id(), "cells" text[] not null)`);
+    this.addSql(`create index on "scheduling_change" ("xid")`);
+    this.addSql(`create table "scheduling_change_mark" ("upto" xid8 not null, "at" timestamptz not null)`);
+    this.addSql(`insert into "scheduling_change_mark" values (pg_snapshot_xmin(pg_current_snapshot()), now())`);
+    this.addSql(`create function "scheduling_weeks"("during" tstzrange) returns setof int language sql immutable as $$
+      select generate_series(floor(date_part('epoch', lower(during)) / 604800)::int, floor(date_part('epoch', upper(during)) / 604800)::int) $$`);
+    const noted: readonly (readonly [table: string, cells: string])[] = [
+      ['occupancy', `c."actor"::text || '/' || w from changed c, "scheduling_weeks"(c."during") w`],
+      ['scheduling_time', `c."schedule" from changed c`],
+    ];
+    for (const [table, cells] of noted) {
+      this.addSql(`create function "${table}_changed"() returns trigger language plpgsql as $$
+        begin
+          insert into "scheduling_change" ("cells") select array_agg(distinct cell) from (select ${cells}) x(cell) having count(*) > 0;
+          return null;
+        end $$`);
+      for (const [when, of] of [
+        ['insert', 'new'],
+        ['delete', 'old'],
+        ['update', 'old'],
+        ['update', 'new'],
+      ] as const) {
+        this.addSql(
+          `create trigger "${table}_${when}_${of}" after ${when} on "${table}" referencing ${of} table as changed for each statement execute function "${table}_changed"()`,
+        );
+      }
+    }
+
     // What the rules of a clinic are read from; raised at the commit of every change, so that whoever reads the number has seen the change.
     this.addSql(`create table "scheduling_revision" ("n" bigint not null) with (fillfactor = 50)`);
     this.addSql(`insert into "scheduling_revision" values (1)`);

@@ -14,11 +14,12 @@ const SPANS = [3 * DAY, 21 * DAY];
 
 /** The free starts of the same offer that are nearest to a visit's, as proposals. */
 export async function alternativesTo(
-  { engine, directory, proposals }: SchedulingParts,
+  parts: SchedulingParts,
   { offer, start, patients, id }: Visit,
   channel: Channel,
 ): Promise<readonly Appointment[]> {
   if (!offer || start === undefined) return [];
+  const { engine, proposals } = parts;
   const wanted = {
     ...ANYTHING,
     schedules: [offer.entry.reference],
@@ -26,7 +27,7 @@ export async function alternativesTo(
   };
   for (const span of SPANS) {
     const now = engine.clock.now();
-    const { starts } = await findStarts(engine, directory, {
+    const { starts } = await findStarts(parts, {
       wanted,
       channel,
       now,

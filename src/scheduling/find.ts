@@ -3,18 +3,18 @@
  * @see https://profiles.ihe.net/ITI/Scheduling/ITI-115.html
  */
 import { breather } from '../fhir/breathe.ts';
-import type { Engine } from '../fhir/engine.ts';
 import { badRequest } from '../fhir/outcome.ts';
 import type { Actor } from './actor.ts';
 import { capsLeft } from './caps.ts';
-import type { Directory, DirectorySource, Offer } from './directory.ts';
+import type { Directory, Offer } from './directory.ts';
 import { DAY, MINUTE } from './model/dates.ts';
 import type { Interval } from './model/interval.ts';
 import { candidates, freeAmong, type Candidate, type Taken } from './model/starts.ts';
 import type { Channel } from './model/rules.ts';
 import type { Zone } from './model/zone.ts';
 import { bookable, startsBetween } from './offered.ts';
-import { ofService, readState, type State } from './state.ts';
+import type { SchedulingParts } from './parts.ts';
+import { ofService, type State } from './state.ts';
 import { selectOffers, type Choice, type Wanted } from './select.ts';
 
 export interface FreeStart {
@@ -81,16 +81,12 @@ function freeOf(choice: Choice, state: State, request: FindRequest): FreeStart[]
   const offered = joined(startsBetween(offer, span.start, span.end), openedStarts(offer, state, span));
   if (offered.length === 0) return [];
   const blocks = ofService(state.blocks.get(entry.reference), offer.serviceReference);
-  const takenOf = (actors: readonly Actor[]): readonly Taken[] =>
-    actors.length === 1 && actors[0]
-      ? (state.taken.get(actors[0].key) ?? NONE)
-      : actors.flatMap((a) => state.taken.get(a.key) ?? NONE);
-  const free = freeAmong(offered, {
-    blocks,
-    taken: takenOf(entry.actors),
-    actors: entry.actors.map((a) => a.key),
-    parameters,
-  });
+  const takenOf = (actors: readonly Actor[]): (readonly Taken[])[] =>
+    actors.flatMap((a) => {
+      const taken = state.taken.get(a.key);
+      return taken ? [taken] : [];
+    });
+  const free = freeAmong(offered, { blocks, taken: takenOf(entry.actors), parameters });
   // A patient is in one place at a time, and needs no time before or after.
   const bare = { ...parameters, before: 0, after: 0 };
   const alone = (list: readonly number[]): readonly Candidate[] => list.map((start) => ({ start, capacity: 1 }));
@@ -100,18 +96,13 @@ function freeOf(choice: Choice, state: State, request: FindRequest): FreeStart[]
       : freeAmong(alone(free), {
           blocks: NONE,
           taken: takenOf(request.also),
-          actors: request.also.map((a) => a.key),
           parameters: bare,
         });
   if (pool.length === 0) return withPatient.map((start) => ({ offer, start, rank, pool: NONE }));
   const capacities = new Map(offered.map((c) => [c.start, c.capacity]));
   const wished = withPatient.map((start) => ({ start, capacity: capacities.get(start) ?? parameters.capacity }));
   const each = pool.map(
-    (actor) =>
-      [
-        actor,
-        new Set(freeAmong(wished, { blocks: NONE, taken: takenOf([actor]), actors: [actor.key], parameters })),
-      ] as const,
+    (actor) => [actor, new Set(freeAmong(wished, { blocks: NONE, taken: takenOf([actor]), parameters }))] as const,
   );
   return withPatient.flatMap((start) => {
     const left = each.filter(([, starts]) => starts.has(start)).map(([actor]) => actor);
@@ -129,7 +120,10 @@ export interface Found {
   readonly starts: readonly FreeStart[];
 }
 
-export async function findStarts(engine: Engine, source: DirectorySource, request: FindRequest): Promise<Found> {
+export async function findStarts(
+  { engine, directory: source, calendars }: Pick<SchedulingParts, 'engine' | 'directory' | 'calendars'>,
+  request: FindRequest,
+): Promise<Found> {
   let directory = await source.current();
   for (let tries = 0; ; tries++) {
     const choices = selectOffers(directory, request.wanted);
@@ -144,13 +138,13 @@ export async function findStarts(engine: Engine, source: DirectorySource, reques
     );
     const schedules = new Set(choices.map((c) => c.offer.entry.reference));
     const reach = widest(choices);
-    const state = await readState(
-      engine,
-      [...actors],
-      [...schedules],
-      { start: request.start - reach, end: request.end + reach },
-      request.ignoring,
-    );
+    const state = await calendars.read({
+      actors: [...actors],
+      schedules: [...schedules],
+      start: request.start - reach,
+      end: request.end + reach,
+      ignoring: request.ignoring,
+    });
     if (state.revision !== directory.revision && tries < 3) {
       directory = await source.renewed(directory.revision);
       continue;

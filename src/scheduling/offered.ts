@@ -25,7 +25,7 @@ export function startsAnew(offer: Offer, from: number, to: number): readonly Can
   const blocks = blocksBetween(calendar, from - parameters.before * MINUTE, to + reach, service);
   const starts = candidates(windowsBetween(calendar, from, to, service), parameters, { start: from, end: to });
   if (blocks.length === 0) return starts;
-  const free = new Set(freeAmong(starts, { blocks, taken: [], actors: [], parameters }));
+  const free = new Set(freeAmong(starts, { blocks, taken: [], parameters }));
   return starts.filter(({ start }) => free.has(start));
 }
 

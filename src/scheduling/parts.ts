@@ -3,6 +3,7 @@ import type { Engine } from '../fhir/engine.ts';
 import type { Log } from '../platform/log.ts';
 import type { Overlap } from './project-appointments.ts';
 import type { Transaction } from '../fhir/store/repository.ts';
+import type { Calendars } from './calendars.ts';
 import type { Directory, DirectorySource, Offer } from './directory.ts';
 import type { Proposals } from './proposal.ts';
 
@@ -10,6 +11,7 @@ export interface SchedulingParts {
   readonly engine: Engine;
   readonly directory: DirectorySource;
   readonly proposals: Proposals;
+  readonly calendars: Calendars;
   readonly log: Log;
   /** How far ahead Slots are generated at most, whatever the horizon of their service. */
   readonly slotHorizonDays: number;

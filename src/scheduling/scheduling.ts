@@ -6,6 +6,7 @@ import type { FhirError } from '../fhir/outcome.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
 import type { Keys } from '../platform/keys.ts';
 import type { Log } from '../platform/log.ts';
+import { calendarsWithin, createCalendars } from './calendars.ts';
 import { channelOf } from './channel.ts';
 import { createDirectory } from './directory.ts';
 import { missingSlots } from './missing-slots.ts';
@@ -40,6 +41,7 @@ export function createScheduling(
     log,
     slotHorizonDays,
     directory: createDirectory(engine),
+    calendars: createCalendars(engine),
     proposals: createProposals(keys.derive('proposed appointments')),
     offers: new WeakMap(),
     changing: new WeakSet(),
@@ -52,7 +54,10 @@ export function createScheduling(
       project(parts, tx, changes, by);
   return {
     parts,
-    within: (own) => (own === engine ? parts : { ...parts, engine: own }),
+    within: (own) =>
+      own === engine
+        ? parts
+        : { ...parts, engine: own, ...(own.repository.isWithin && { calendars: calendarsWithin(own) }) },
     appointments: joined(projectAppointments),
     slots: joined(projectSlots),
     responses: joined(projectResponses),

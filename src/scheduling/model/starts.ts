@@ -103,7 +103,8 @@ export const admits = (window: Window, layout: Layout, start: number): boolean =
 
 /** Answers, for spans asked for in ascending order, which of these have a moment in them. */
 function sweep<T extends Interval>(list: readonly T[]): (span: Interval) => readonly T[] {
-  const sorted = [...list].sort((a, b) => a.start - b.start);
+  const isSorted = list.every((each, i) => i === 0 || (list[i - 1]?.start ?? 0) <= each.start);
+  const sorted = isSorted ? list : [...list].sort((a, b) => a.start - b.start);
   let next = 0;
   let open: T[] = [];
   return (span) => {
@@ -138,21 +139,18 @@ export function candidates(
 /**
  * Of candidates in ascending order those that may be booked: clear of blocks, and with a lane of every actor that is free for the whole visit
  * and its buffers.
+ * @param taken actor by actor
  */
 export function freeAmong(
   offered: readonly Candidate[],
   {
     blocks,
     taken,
-    actors,
     parameters,
-  }: Pick<StartsInput, 'blocks' | 'taken' | 'actors'> & { readonly parameters: Layout },
+  }: Pick<StartsInput, 'blocks'> & { readonly taken: readonly (readonly Taken[])[]; readonly parameters: Layout },
 ): readonly number[] {
   const blocked = sweep(merge(blocks));
-  const busy = [...new Set(actors)]
-    .map((actor) => taken.filter((each) => each.actor === actor))
-    .filter((mine) => mine.length > 0)
-    .map(sweep);
+  const busy = taken.map(sweep);
   const free: number[] = [];
   for (const { start, capacity } of offered) {
     const padded = paddedAt(start, parameters);
@@ -171,5 +169,9 @@ export const freeStarts = (input: StartsInput): readonly number[] =>
       start: Math.max(input.from, input.earliest),
       end: Math.min(input.to, input.latest),
     }),
-    input,
+    {
+      blocks: input.blocks,
+      taken: [...new Set(input.actors)].map((actor) => input.taken.filter((each) => each.actor === actor)),
+      parameters: input.parameters,
+    },
   );

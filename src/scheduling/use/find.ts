@@ -102,7 +102,7 @@ export async function find(
   if (end <= start) throw badRequest('value', 'The end must come after the start.', 'end');
   if (end - start > (MOST_DAYS + 1) * DAY) throw badRequest('too-costly', `Ask for ${MOST_DAYS} days at most.`, 'end');
   const [wanted, patients] = await Promise.all([wantedBy(parts, ctx, input), patientsOf(parts, ctx, input)]);
-  const { starts } = await findStarts(engine, parts.directory, {
+  const { starts } = await findStarts(parts, {
     wanted,
     channel: channelOf(ctx.access.principal),
     now: engine.clock.now(),

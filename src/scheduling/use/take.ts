@@ -62,7 +62,7 @@ async function roomsFor(
 ): Promise<readonly (readonly Actor[])[]> {
   if (room) return [[room]];
   if (offer.pool.length === 0) return [[]];
-  const { starts } = await findStarts(parts.engine, parts.directory, {
+  const { starts } = await findStarts(parts, {
     wanted: {
       ...ANYTHING,
       schedules: [offer.entry.reference],
