@@ -237,7 +237,8 @@ export class Migration20261127000000_scheduling extends Migration {
               update "scheduling_time" set "kind" = 'opening' where "slot" = any (r.slots) and "kind" = 'busy';
             end if;
             if exists (select from "scheduling_time" t where t."schedule" = any (r.schedules) and t."kind" <> 'opening' and t."during" && tstzrange(r.start, r."end")
-                       and (t."services" is null or r.service is null or r.service = any (t."services"))) then
+                       and (t."services" is null or r.service is null or r.service = any (t."services")))
+                and not exists (select from unnest(kept) k where k."appointment" = r.appointment and k."during" @> tstzrange(r.start, r."end")) then
               raise exception 'blocked' using errcode = 'KS002', detail = json_build_object('appointment', r.appointment);
             end if;
           end loop;
