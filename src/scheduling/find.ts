@@ -3,7 +3,6 @@
  * @see https://profiles.ihe.net/ITI/Scheduling/ITI-115.html
  */
 import { breather } from '../fhir/breathe.ts';
-import type { Engine } from '../fhir/engine.ts';
 import { badRequest } from '../fhir/outcome.ts';
 import type { Actor } from './actor.ts';
 import { capsLeft } from './caps.ts';
@@ -14,7 +13,7 @@ import { candidates, freeAmong, type Candidate, type Taken } from './model/start
 import type { Channel } from './model/rules.ts';
 import type { Zone } from './model/zone.ts';
 import { bookable, startsBetween } from './offered.ts';
-import { ofService, readState, type State } from './state.ts';
+import { ofService, readState, type Source, type State } from './state.ts';
 import { selectOffers, type Choice, type Wanted } from './select.ts';
 
 export interface FreeStart {
@@ -129,7 +128,11 @@ export interface Found {
   readonly starts: readonly FreeStart[];
 }
 
-export async function findStarts(engine: Engine, source: DirectorySource, request: FindRequest): Promise<Found> {
+export async function findStarts(
+  engine: Source,
+  source: Pick<DirectorySource, 'current' | 'renewed'>,
+  request: FindRequest,
+): Promise<Found> {
   let directory = await source.current();
   for (let tries = 0; ; tries++) {
     const choices = selectOffers(directory, request.wanted);
