@@ -229,10 +229,12 @@ export class Migration20261127000000_scheduling extends Migration {
     // KS004: too many holds. A serialization failure with the hint \`rules\`: they have changed since they were read.
     this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql ${indexed} as $$
       declare a record; r record; placed boolean; count int; total int; notes json[] := '{}'; moves boolean; alone boolean; given_back tstzmultirange;
+        kept "occupancy"[]; overbooked int4multirange;
       begin
         -- Taken apart once: each look into a text of JSON goes through the whole of it.
         select x.*, (select "n" from "scheduling_revision") as "revision_now" into a from json_to_record(p) x("revision" bigint, "leave" text[], "freed" uuid[],
-          "locks" int[], "caps" json, "visits" json, "rows" json, "groups" boolean, "holds" json, "spans" json, "events" json);
+          "locks" int[], "caps" json, "visits" json, "rows" json, "groups" boolean, "forced" boolean, "holds" json, "spans" json,
+          "events" json);
         if a."revision" <> a."revision_now" then
           raise exception 'the rules have changed' using errcode = 'serialization_failure', hint = 'rules';
         end if;
@@ -240,15 +242,17 @@ export class Migration20261127000000_scheduling extends Migration {
         moves := cardinality(a."leave") > 0;
         -- Whoever gives time up for which others wait, and then waits for theirs, would wait in a circle. So who moves is alone with its actors; who only takes
         -- time waits for those who move, and in the order of the actors for the others. The locks are few, so that they have room, however many the actors.
-        alone := moves and (total > 0 or exists (select from "occupancy" o where o."override" and o."actor" = any (a."freed")));
+        -- Who overbooks is alone, too: no constraint has others see it, so they wait, and look.
+        alone := a."forced" or moves and (total > 0 or exists (select from "occupancy" o where o."override" and o."actor" = any (a."freed")));
         if alone then
           perform pg_advisory_xact_lock(19266, k) from unnest(a."locks") k;
         elsif total > 0 then
           perform pg_advisory_xact_lock_shared(19266, k) from unnest(a."locks") k;
         end if;
         if moves then
-          with given as (delete from "occupancy" where "appointment" = any (a."leave") returning "during")
-            select range_agg("during") into given_back from given;
+          with given as (delete from "occupancy" o where o."appointment" = any (a."leave")
+              returning o."during", o as "row", not o."override" and (o."expires" is null or o."expires" > now()) as "held")
+            select range_agg("during"), array_agg("row") filter (where "held") into given_back, kept from given;
           delete from "scheduling_hold" where "appointment" = any (a."leave");
         end if;
         if json_array_length(a."caps") > 0 then
@@ -267,7 +271,8 @@ export class Migration20261127000000_scheduling extends Migration {
               update "scheduling_time" set "kind" = 'opening' where "slot" = any (r.slots) and "kind" = 'busy';
             end if;
             if exists (select from "scheduling_time" t where t."schedule" = any (r.schedules) and t."kind" <> 'opening' and t."during" && tstzrange(r.start, r."end")
-                       and (t."services" is null or r.service is null or r.service = any (t."services"))) then
+                       and (t."services" is null or r.service is null or r.service = any (t."services")))
+                and not exists (select from unnest(kept) k where k."appointment" = r.appointment and k."during" @> tstzrange(r.start, r."end")) then
               raise exception 'blocked' using errcode = 'KS002', detail = json_build_object('appointment', r.appointment);
             end if;
           end loop;
@@ -278,11 +283,15 @@ export class Migration20261127000000_scheduling extends Migration {
                 join "occupancy" o on o."actor" = n.actor and o."during" && tstzrange(n.start, n."end") and o."expires" <= now() and not o."override"
                 order by o."actor" for update of o skip locked);
           end if;
-          -- In the order of the actors, so that none waits for another in a circle: all at once where nobody has several visits at a time.
+          -- In the order of the actors, so that none waits for another in a circle: all at once where nobody has several visits at a time. The time of an
+          -- overbooked visit is taken as well, but from those who had theirs before.
           count := 0;
           if not a."groups" then
             insert into "occupancy" select n.appointment, n.actor, '{[65,128)}', tstzrange(n.start, n."end"), false, 1, 1, n.tentative, n.expires
               from json_to_recordset(a."rows") n(appointment text, actor uuid, start timestamptz, "end" timestamptz, tentative boolean, expires timestamptz)
+              where not exists (select from "occupancy" o where o."override" and o."actor" = n.actor and o."during" && tstzrange(n.start, n."end")
+                and (o."expires" is null or o."expires" > now()) and not exists (select from unnest(kept) k
+                  where k."appointment" = n.appointment and k."actor" = n.actor and k."during" @> tstzrange(n.start, n."end")))
               order by n.actor, n.start, n.appointment on conflict do nothing;
             get diagnostics count = row_count;
           end if;
@@ -292,7 +301,11 @@ export class Migration20261127000000_scheduling extends Migration {
                      where a."groups" or not exists (select from "occupancy" o where o."appointment" = n.appointment and o."actor" = n.actor and o."during" = tstzrange(n.start, n."end"))
                      order by n.actor, n.start, n.appointment loop
               placed := false;
+              select range_agg(o."lanes") into overbooked from "occupancy" o where o."override" and o."actor" = r.actor and o."during" && tstzrange(r.start, r."end")
+                and (o."expires" is null or o."expires" > now()) and not exists (select from unnest(kept) k
+                  where k."appointment" = r.appointment and k."actor" = r.actor and k."during" @> tstzrange(r.start, r."end"));
               for l in 1..case when a."groups" then r.capacity else 0 end loop
+                continue when overbooked && "scheduling_lanes"(l, r.capacity);
                 insert into "occupancy" values (r.appointment, r.actor, "scheduling_lanes"(l, r.capacity), tstzrange(r.start, r."end"), false, l, r.capacity, r.tentative, r.expires)
                   on conflict do nothing;
                 placed := found;
@@ -320,11 +333,17 @@ export class Migration20261127000000_scheduling extends Migration {
           end loop;
         end if;
         if moves then
-          -- Where an overbooked visit is now alone, the constraint guards it again.
-          for r in select o.* from "occupancy" o where o."override" and o."actor" = any (a."freed") order by o."actor", o."appointment" for update loop
+          -- Where an overbooked visit now has a lane to itself, the constraint guards it again: the one that was there first, where several wait for the same.
+          for r in select o.* from "occupancy" o where o."override" and o."actor" = any (a."freed") and (given_back is null or o."during" && given_back)
+                   order by o."actor", o."appointment" for update loop
             delete from "occupancy" where "appointment" = r."appointment" and "actor" = r."actor";
-            insert into "occupancy" values (r."appointment", r."actor", r."lanes", r."during", false, r."lane", r."capacity", r."tentative", r."expires") on conflict do nothing;
-            if not found then
+            for l in 1..r."capacity" loop
+              insert into "occupancy" values (r."appointment", r."actor", "scheduling_lanes"(l, r."capacity"), r."during", false, l, r."capacity", r."tentative", r."expires")
+                on conflict do nothing;
+              placed := found;
+              exit when placed;
+            end loop;
+            if not placed then
               insert into "occupancy" values (r."appointment", r."actor", r."lanes", r."during", true, r."lane", r."capacity", r."tentative", r."expires");
             end if;
           end loop;

@@ -66,6 +66,28 @@ cross join lateral (
   select count(*) as n, min(o."capacity") as tolerated from "claim" o where o."who" = c."who" and o."start" <= c."start" and o."end" > c."start") beside
 where beside.n > beside.tolerated;
 
+-- Since when a visit has, of somebody, time that it has now: the first of its latest versions that all had it. null: it does not say that it has it.
+create function pg_temp.since("visit" text, "who" text, "start" timestamptz, "end" timestamptz) returns timestamptz language sql stable as $$
+  with said as (
+    select v."version", v."last_updated", coalesce(v.doc->>'status' in ('pending', 'booked', 'arrived', 'checked-in', 'fulfilled')
+        and (v.doc->>'start')::timestamptz <= "since"."start" and (v.doc->>'end')::timestamptz >= "since"."end"
+        and exists (select from json_array_elements(v.doc->'participant') p
+          where p->>'required' is distinct from 'information-only' and p->>'status' <> 'declined'
+            and pg_temp.scarce(substring(p->'actor'->>'reference' from '[^/]+/[^/]+$')) = "since"."who"), false) as "has"
+    from (select "version", "last_updated", "content"::json as doc from "appointment" where "id" = "visit"
+      union all select "version", "last_updated", "content"::json from "appointment_history" where "id" = "visit") v
+  )
+  select min("last_updated") from said where "version" > coalesce((select max("version") from said where not "has"), 0) $$;
+
+-- I1 overbooked: whoever takes time of an overbooked visit that was there before says why, too
+select distinct 'Appointment/' || c."id" || ' (' || c."who" || ')'
+from "holding" h join "person" p using ("id") join "claim" c on c."who" = p."who" and c."id" <> h."id"
+join "occupancy" forced on forced."appointment" = h."id" and forced."actor" = pg_temp.actor_key(p."who") and forced."override"
+join "occupancy" o on o."appointment" = c."id" and o."actor" = forced."actor" and o."lanes" && forced."lanes" and o."during" && forced."during"
+-- Those that came at the same moment were put in order by the database, not by their clocks.
+where h."override" and (h."expires" is null or h."expires" > now())
+  and pg_temp.since(c."id", c."who", c."start", c."end") > pg_temp.since(h."id", p."who", h."start", h."end") + interval '1 minute';
+
 -- I1 guard: the constraint that keeps visits apart is in force
 select 'occupancy_exclude' where not exists (
   select from pg_constraint where conname = 'occupancy_exclude' and conrelid = 'occupancy'::regclass and contype = 'x' and convalidated and conenforced);

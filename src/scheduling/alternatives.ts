@@ -27,7 +27,7 @@ export async function alternativesTo(
   };
   for (const span of SPANS) {
     const now = engine.clock.now();
-    const { starts } = await findStarts(parts, {
+    const found = await findStarts(parts, {
       wanted,
       channel,
       now,
@@ -36,8 +36,9 @@ export async function alternativesTo(
       also: patients,
       ignoring: id,
     });
-    if (starts.length < COUNT && span !== SPANS.at(-1)) continue;
-    return starts
+    if (found.total < COUNT && span !== SPANS.at(-1)) continue;
+    return found
+      .page(0, found.total)
       .toSorted((a, b) => Math.abs(a.start - start) - Math.abs(b.start - start))
       .slice(0, COUNT)
       .sort((a, b) => a.start - b.start)

@@ -144,6 +144,8 @@ export interface Apply {
   readonly rows: readonly OccupancyRow[];
   /** Some actor has several visits at a time. */
   readonly groups: boolean;
+  /** Some visit is there whoever has the time. */
+  readonly forced: boolean;
   readonly holds: readonly object[];
   readonly spans: readonly Span[];
   readonly events: readonly object[];
@@ -206,6 +208,7 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
     visits,
     rows,
     groups: rows.some((r) => r.capacity > 1),
+    forced: rows.some((r) => r.force === 'override'),
     holds,
     spans: distinct(spans),
     events: changes.map(({ id, version }) => ({ type: 'Appointment', id, version })),

@@ -4,14 +4,13 @@
  * @see https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
  */
 import type pg from 'pg';
-import type { Engine } from '../fhir/engine.ts';
 import { createLanes } from '../platform/database/lane.ts';
 import { poolNamed } from '../platform/database/pool.ts';
 import { sql } from '../platform/database/sql.ts';
 import { DAY } from './model/dates.ts';
 import type { Interval } from './model/interval.ts';
 import type { Taken } from './model/starts.ts';
-import { readState, type Block, type State } from './state.ts';
+import { readState, type Block, type Source, type State } from './state.ts';
 
 /** As `scheduling_weeks` counts them. */
 const WEEK = 7 * DAY;
@@ -114,7 +113,7 @@ class Kept {
   }
 
   /** Forgets what has changed and reads what is not there. @returns false: what changed meanwhile must be read, too */
-  async refresh({ repository }: Pick<Engine, 'repository'>, wanted: Wanted): Promise<boolean> {
+  async refresh({ repository }: Source, wanted: Wanted): Promise<boolean> {
     if (performance.now() - this.#seenAt > STALE_MS) this.clear();
     const before = this.#seen;
     const missing = this.missing(wanted);
@@ -224,11 +223,11 @@ function wantedBy(all: readonly CalendarsAsked[]): Wanted {
   return { cells: [...cells.values()], schedules: [...schedules] };
 }
 
-const readAll = (engine: Engine, { actors, schedules, start, end, ignoring }: CalendarsAsked): Promise<State> =>
+const readAll = (engine: Source, { actors, schedules, start, end, ignoring }: CalendarsAsked): Promise<State> =>
   readState(engine, actors, schedules, { start, end }, ignoring);
 
 /** @param engine that of the process: within a transaction all is read anew */
-export function createCalendars(engine: Engine): Calendars {
+export function createCalendars(engine: Source): Calendars {
   const kept = new Kept();
   const lane = createLanes<CalendarsAsked, State | undefined>({ cap: BATCH })('all', async (all) => {
     const wanted = wantedBy(all);
@@ -250,8 +249,8 @@ export function createCalendars(engine: Engine): Calendars {
   };
 }
 
-/** The same over the engine of a request, which may be within a transaction: that sees what is not committed. */
-export const calendarsWithin = (engine: Engine): Calendars => ({ read: (asked) => readAll(engine, asked) });
+/** The same within a transaction, which sees what is not committed. */
+export const calendarsWithin = (engine: Source): Calendars => ({ read: (asked) => readAll(engine, asked) });
 
 /** Changes are remembered for longer than a process may go without asking. @returns how many were forgotten */
 export async function forgetChanges(database: pg.Pool): Promise<number> {

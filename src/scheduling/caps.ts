@@ -1,11 +1,11 @@
 /** How many visits a day, week or month may have: of a provider, a service, a patient, or of patients who have not been there before. */
-import type { Engine } from '../fhir/engine.ts';
 import { sql } from '../platform/database/sql.ts';
 import type { Actor } from './actor.ts';
 import type { Offer } from './directory.ts';
 import type { FreeStart } from './find.ts';
 import { capPeriod } from './model/policy.ts';
 import type { Cap } from './model/rules.ts';
+import type { Source } from './state.ts';
 
 /** One cap of one period, as `scheduling_apply` counts it. */
 export interface CapRow {
@@ -49,7 +49,7 @@ export function capRows(offer: Offer, start: number, patients: readonly string[]
 
 /** Without the starts at which one more visit would exceed a cap. Whether a patient is new is known only when there is one. */
 export async function capsLeft(
-  engine: Engine,
+  { repository }: Source,
   starts: readonly FreeStart[],
   { also }: { readonly also: readonly Actor[] },
 ): Promise<readonly FreeStart[]> {
@@ -61,7 +61,7 @@ export async function capsLeft(
     for (const row of mine) rows.set(row.key, row);
     return mine;
   });
-  const counted = await engine.repository.query(
+  const counted = await repository.query(
     sql`select c.key, scheduling_count(c.of, c.practitioner, c.service, c.patient, c.from, c.upto)::text
         from json_to_recordset(${JSON.stringify([...rows.values()])}::json)
           c("key" text, "of" text, "practitioner" text, "service" text, "patient" text, "from" timestamptz, "upto" timestamptz)`,

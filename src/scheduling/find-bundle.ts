@@ -6,9 +6,9 @@ import type { SchedulingParts } from './parts.ts';
 import { proposalText } from './proposed.ts';
 
 export interface FindPage {
+  /** Those of this page. */
   readonly starts: readonly FreeStart[];
-  readonly offset: number;
-  readonly count: number;
+  readonly total: number;
   /** Who is to be seen; proposals say so. */
   readonly patients: readonly Actor[];
   readonly issues: readonly Issue[];
@@ -26,22 +26,19 @@ const patientText = ({ reference, display }: Actor): string =>
 /** Rooms or devices of which any will do are not named: one is chosen when the time is taken. */
 export function findBundle(
   { engine, proposals }: SchedulingParts,
-  { starts, offset, count, patients, issues, links }: FindPage,
+  { starts, total, patients, issues, links }: FindPage,
 ): string {
   const added = patients.map(patientText).join('');
   let entries = '';
-  const end = Math.min(starts.length, offset + count);
-  for (let i = offset; i < end; i++) {
-    const found = starts[i];
-    if (!found) continue;
-    const { head, tail } = proposalText(proposals, engine.baseUrl, found.offer, found.start, found.room);
-    entries += `${entries === '' ? '' : ','}${head}${added}${tail}`;
+  for (const { offer, start, room } of starts) {
+    if (entries !== '') entries += ',';
+    entries += proposalText(proposals, engine.baseUrl, offer, start, room, added);
   }
   const outcome =
     issues.length > 0 ? `{"resource":${JSON.stringify(toOutcome(issues))},"search":{"mode":"outcome"}}` : '';
   const all = [entries, outcome].filter((text) => text !== '').join(',');
   return (
-    `{"resourceType":"Bundle","type":"searchset","total":${starts.length}` +
+    `{"resourceType":"Bundle","type":"searchset","total":${total}` +
     (links.length > 0 ? `,"link":${JSON.stringify(links)}` : '') +
     `${all === '' ? '' : `,"entry":[${all}]`}}`
   );

@@ -5,16 +5,16 @@
 import { breather } from '../fhir/breathe.ts';
 import { badRequest } from '../fhir/outcome.ts';
 import type { Actor } from './actor.ts';
+import type { Calendars } from './calendars.ts';
 import { capsLeft } from './caps.ts';
-import type { Directory, Offer } from './directory.ts';
+import type { Directory, DirectorySource, Offer } from './directory.ts';
 import { DAY, MINUTE } from './model/dates.ts';
 import type { Interval } from './model/interval.ts';
 import { candidates, freeAmong, type Candidate, type Taken } from './model/starts.ts';
 import type { Channel } from './model/rules.ts';
 import type { Zone } from './model/zone.ts';
 import { bookable, startsBetween } from './offered.ts';
-import type { SchedulingParts } from './parts.ts';
-import { ofService, type State } from './state.ts';
+import { ofService, type Source, type State } from './state.ts';
 import { selectOffers, type Choice, type Wanted } from './select.ts';
 
 export interface FreeStart {
@@ -25,6 +25,14 @@ export interface FreeStart {
   readonly pool: readonly Actor[];
   /** The first of them that is free, where rooms were asked for by name. */
   readonly room?: Actor;
+}
+
+/** The free starts of one offer, ascending. */
+interface FreeOfChoice {
+  readonly choice: Choice;
+  readonly starts: readonly number[];
+  /** Rooms or devices of which one is free at a start. */
+  readonly pools?: ReadonlyMap<number, readonly Actor[]>;
 }
 
 export interface FindRequest extends Interval {
@@ -65,50 +73,90 @@ function joined(a: readonly Candidate[], b: readonly Candidate[]): readonly Cand
   return [...all.values()].sort((x, y) => x.start - y.start);
 }
 
-function freeOf(choice: Choice, state: State, request: FindRequest): FreeStart[] {
-  const { offer, rank, named } = choice;
+const NOTHING: readonly number[] = [];
+
+function freeOf(choice: Choice, state: State, request: FindRequest): FreeOfChoice {
+  const { offer, named } = choice;
   const { parameters, entry } = offer;
+  const nothing = { choice, starts: NOTHING };
   // Patients take the rooms that the service is given in.
   const inPool = (a: Actor): boolean => offer.pool.some((b) => b.reference === a.reference);
   const pool = named && request.channel === 'patient' ? choice.pool.filter(inPool) : choice.pool;
-  if (named && pool.length === 0) return [];
-  if (!parameters.channels.includes(request.channel)) return [];
+  if (named && pool.length === 0) return nothing;
+  if (!parameters.channels.includes(request.channel)) return nothing;
   const { earliest, latest } = bookable(offer, request.channel, request.now);
   const asked = request.spanAt?.(entry.zone);
   const last = asked ? asked.end - parameters.duration * MINUTE + 1 : request.end;
   const span = { start: Math.max(asked?.start ?? request.start, earliest), end: Math.min(last, latest) };
-  if (span.start >= span.end) return [];
+  if (span.start >= span.end) return nothing;
   const offered = joined(startsBetween(offer, span.start, span.end), openedStarts(offer, state, span));
-  if (offered.length === 0) return [];
-  const blocks = ofService(state.blocks.get(entry.reference), offer.serviceReference);
+  if (offered.length === 0) return nothing;
   const takenOf = (actors: readonly Actor[]): (readonly Taken[])[] =>
     actors.flatMap((a) => {
       const taken = state.taken.get(a.key);
       return taken ? [taken] : [];
     });
+  const blocks = ofService(state.blocks.get(entry.reference), offer.serviceReference);
   const free = freeAmong(offered, { blocks, taken: takenOf(entry.actors), parameters });
   // A patient is in one place at a time, and needs no time before or after.
-  const bare = { ...parameters, before: 0, after: 0 };
-  const alone = (list: readonly number[]): readonly Candidate[] => list.map((start) => ({ start, capacity: 1 }));
   const withPatient =
     request.also.length === 0
       ? free
-      : freeAmong(alone(free), {
-          blocks: NONE,
-          taken: takenOf(request.also),
-          parameters: bare,
-        });
-  if (pool.length === 0) return withPatient.map((start) => ({ offer, start, rank, pool: NONE }));
+      : freeAmong(
+          free.map((start) => ({ start, capacity: 1 })),
+          { blocks: NONE, taken: takenOf(request.also), parameters: { ...parameters, before: 0, after: 0 } },
+        );
+  if (pool.length === 0) return { choice, starts: withPatient };
   const capacities = new Map(offered.map((c) => [c.start, c.capacity]));
   const wished = withPatient.map((start) => ({ start, capacity: capacities.get(start) ?? parameters.capacity }));
-  const each = pool.map(
-    (actor) => [actor, new Set(freeAmong(wished, { blocks: NONE, taken: takenOf([actor]), parameters }))] as const,
-  );
-  return withPatient.flatMap((start) => {
-    const left = each.filter(([, starts]) => starts.has(start)).map(([actor]) => actor);
-    const [room] = left;
-    return room ? [{ offer, start, rank, pool: left, ...(named && { room }) }] : [];
-  });
+  const pools = new Map<number, Actor[]>();
+  for (const actor of pool) {
+    for (const start of freeAmong(wished, { blocks: NONE, taken: takenOf([actor]), parameters })) {
+      const list = pools.get(start);
+      if (list) list.push(actor);
+      else pools.set(start, [actor]);
+    }
+  }
+  return { choice, starts: withPatient.filter((start) => pools.has(start)), pools };
+}
+
+function startOf({ choice, pools }: FreeOfChoice, start: number): FreeStart {
+  const pool = pools?.get(start) ?? NONE;
+  const [room] = pool;
+  return { offer: choice.offer, start, rank: choice.rank, pool, ...(choice.named && room && { room }) };
+}
+
+/** Orders of a start and the number of its choice as one number: more choices than this are refused. */
+const MOST_CHOICES = 2_048;
+
+/** By preference, then by start: as places in a list of so many choices, made into more than numbers only where they are asked for. */
+function inOrder(all: readonly FreeOfChoice[]): Found['page'] {
+  const ordered: Float64Array[] = [];
+  for (let from = 0; from < all.length;) {
+    const rank = all[from]?.choice.rank;
+    let upto = from;
+    let count = 0;
+    for (; all[upto]?.choice.rank === rank && upto < all.length; upto++) count += all[upto]?.starts.length ?? 0;
+    const keys = new Float64Array(count);
+    for (let i = from, at = 0; i < upto; i++)
+      for (const start of all[i]?.starts ?? NOTHING) keys[at++] = start * MOST_CHOICES + i;
+    ordered.push(upto - from === 1 ? keys : keys.sort());
+    from = upto;
+  }
+  return (offset, count) => {
+    const found: FreeStart[] = [];
+    let before = 0;
+    for (const keys of ordered) {
+      const until = Math.min(keys.length, offset + count - before);
+      for (let i = Math.max(0, offset - before); i < until; i++) {
+        const key = keys[i] ?? 0;
+        const of = all[key % MOST_CHOICES];
+        if (of) found.push(startOf(of, Math.floor(key / MOST_CHOICES)));
+      }
+      before += keys.length;
+    }
+    return found;
+  };
 }
 
 const widest = (choices: readonly Choice[]): number =>
@@ -116,18 +164,43 @@ const widest = (choices: readonly Choice[]): number =>
 
 export interface Found {
   readonly directory: Directory;
-  /** By preference, then by start. */
-  readonly starts: readonly FreeStart[];
+  readonly total: number;
+  /** Some of them: by preference, then by start. */
+  page(offset: number, count: number): readonly FreeStart[];
 }
 
+/** Where visits are counted, each start is looked at. */
+async function withoutFull(
+  engine: Source,
+  all: readonly FreeOfChoice[],
+  request: FindRequest,
+): Promise<readonly FreeOfChoice[]> {
+  if (all.every(({ choice }) => choice.offer.parameters.caps.length === 0)) return all;
+  const counted = all.map((of) => of.starts.map((start) => startOf(of, start)));
+  const left = new Set(await capsLeft(engine, counted.flat(), request));
+  return all.map((of, i) => ({
+    ...of,
+    starts: (counted[i] ?? []).filter((each) => left.has(each)).map((each) => each.start),
+  }));
+}
+
+/** What looking for times needs: the store, or an open transaction. */
+export interface FindParts {
+  readonly engine: Source;
+  readonly directory: Pick<DirectorySource, 'current' | 'renewed'>;
+  readonly calendars: Calendars;
+}
+
+/** @throws FhirError 400 when it is too much */
 export async function findStarts(
-  { engine, directory: source, calendars }: Pick<SchedulingParts, 'engine' | 'directory' | 'calendars'>,
+  { engine, directory: source, calendars }: FindParts,
   request: FindRequest,
 ): Promise<Found> {
   let directory = await source.current();
   for (let tries = 0; ; tries++) {
     const choices = selectOffers(directory, request.wanted);
-    if (choices.length * Math.ceil((request.end - request.start) / DAY) > MOST_DAYS)
+    const days = Math.ceil((request.end - request.start) / DAY);
+    if (choices.length * days > MOST_DAYS || choices.length > MOST_CHOICES)
       throw badRequest(
         'too-costly',
         `This asks for the times of ${choices.length} calendars at once: name a service, a practitioner or a place, or fewer days.`,
@@ -149,16 +222,14 @@ export async function findStarts(
       directory = await source.renewed(directory.revision);
       continue;
     }
-    const starts: FreeStart[] = [];
+    const found: FreeOfChoice[] = [];
     const breathe = breather();
     for (const choice of choices) {
-      for (const free of freeOf(choice, state, request)) starts.push(free);
+      found.push(freeOf(choice, state, request));
       await breathe();
     }
-    const left = await capsLeft(engine, starts, request);
-    return {
-      directory,
-      starts: choices.length === 1 ? left : [...left].sort((a, b) => a.rank - b.rank || a.start - b.start),
-    };
+    const left = await withoutFull(engine, found, request);
+    const total = left.reduce((sum, { starts }) => sum + starts.length, 0);
+    return { directory, total, page: inOrder(left) };
   }
 }

@@ -5,7 +5,7 @@
  */
 import type { Offer } from './directory.ts';
 import { blocksBetween, windowsBetween } from './model/availability.ts';
-import { addDays, DAY, MINUTE } from './model/dates.ts';
+import { addDays, dateOf, DAY, MINUTE } from './model/dates.ts';
 import { candidates, freeAmong, type Candidate } from './model/starts.ts';
 import { earliestStart, latestStart } from './model/policy.ts';
 import type { Channel } from './model/rules.ts';
@@ -13,7 +13,7 @@ import type { Channel } from './model/rules.ts';
 /** Days kept for an offer; a horizon of two months needs no more. */
 const MOST_DAYS = 100;
 
-const kept = new WeakMap<Offer, Map<string, readonly Candidate[]>>();
+const kept = new WeakMap<Offer, Map<number, readonly Candidate[]>>();
 
 /** Starts in `[from, to)`, made anew and kept nowhere: for whoever goes through all offers, whose days would fill the memory. */
 export function startsAnew(offer: Offer, from: number, to: number): readonly Candidate[] {
@@ -29,21 +29,21 @@ export function startsAnew(offer: Offer, from: number, to: number): readonly Can
   return starts.filter(({ start }) => free.has(start));
 }
 
-function make(offer: Offer, date: string): readonly Candidate[] {
+function make(offer: Offer, day: number): readonly Candidate[] {
   const { zone } = offer.entry;
   if (!zone) return [];
-  return startsAnew(offer, zone.instantOf(date, 0, 'start'), zone.instantOf(addDays(date, 1), 0, 'start'));
+  return startsAnew(offer, zone.instantOf(dateOf(day), 0, 'start'), zone.instantOf(dateOf(day + 1), 0, 'start'));
 }
 
-/** Starts on a local date of the Schedule's zone, ascending: in its hours, clear of breaks and of the time off in its rules. */
-export function startsOn(offer: Offer, date: string): readonly Candidate[] {
+/** Starts on a local day of the Schedule's zone, ascending: in its hours, clear of breaks and of the time off in its rules. @param day since 1970 */
+function startsOn(offer: Offer, day: number): readonly Candidate[] {
   let days = kept.get(offer);
   if (!days) kept.set(offer, (days = new Map()));
-  const known = days.get(date);
+  const known = days.get(day);
   if (known) return known;
   if (days.size >= MOST_DAYS) days.clear();
-  const fresh = make(offer, date);
-  days.set(date, fresh);
+  const fresh = make(offer, day);
+  days.set(day, fresh);
   return fresh;
 }
 
@@ -52,16 +52,16 @@ export function startsBetween(offer: Offer, from: number, to: number): readonly 
   const { zone } = offer.entry;
   if (!zone || !(from < to)) return [];
   const found: Candidate[] = [];
-  const last = zone.localOf(to - 1).date;
-  for (let { date } = zone.localOf(from); date <= last; date = addDays(date, 1)) {
-    for (const each of startsOn(offer, date)) if (each.start >= from && each.start < to) found.push(each);
+  const last = zone.dayOf(to - 1);
+  for (let day = zone.dayOf(from); day <= last; day++) {
+    for (const each of startsOn(offer, day)) if (each.start >= from && each.start < to) found.push(each);
   }
   return found;
 }
 
 /** The candidate at an instant, if the rules have one. */
 export const candidateAt = (offer: Offer, start: number): Candidate | undefined =>
-  offer.entry.zone && startsOn(offer, offer.entry.zone.localOf(start).date).find((c) => c.start === start);
+  offer.entry.zone && startsOn(offer, offer.entry.zone.dayOf(start)).find((c) => c.start === start);
 
 /** The span in which visits may start, by notice and horizon. */
 export function bookable(

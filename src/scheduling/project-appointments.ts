@@ -12,12 +12,13 @@ import { sql } from '../platform/database/sql.ts';
 import { alternativesTo } from './alternatives.ts';
 import { applyOf, type Apply, type VisitChange } from './apply.ts';
 import { channelOf } from './channel.ts';
-import type { Directory } from './directory.ts';
+import type { Directory, Offer } from './directory.ts';
 import { keepEncounters } from './encounter.ts';
 import { freshDirectory } from './fresh-directory.ts';
-import { guard } from './guard.ts';
+import { guard, isMoved } from './guard.ts';
 import { directoryOf, type SchedulingParts } from './parts.ts';
 import { ruleBroken, TimeTaken } from './refusal.ts';
+import { settledOffer } from './settled-offer.ts';
 import { endOwnHolds } from './slot-holds.ts';
 import { readSlots, slotsOf } from './slots.ts';
 import { visitOfAppointment, type NamedSlot, type Visit } from './visit.ts';
@@ -111,20 +112,27 @@ async function run(tx: Transaction, apply: Apply): Promise<readonly Overlap[]> {
   return typeof notes === 'string' ? (JSON.parse(notes) as Overlap[]) : [];
 }
 
-function projected(
+async function projected(
   parts: SchedulingParts,
+  tx: Transaction,
   directory: Directory,
   slots: ReadonlyMap<string, NamedSlot>,
   change: Change,
   channel: 'patient' | 'staff',
-): ProjectedChange {
-  const { baseUrl } = parts.engine;
+): Promise<ProjectedChange> {
+  const { baseUrl, clock } = parts.engine;
   const before = appointment(change.before);
   const after = appointment(change.after);
-  const visit = (resource: Appointment | undefined): Visit | undefined =>
-    resource && visitOfAppointment(directory, baseUrl, resource, slots, parts.offers.get(resource));
-  const was = visit(before);
-  const is = visit(after);
+  const visit = (resource: Appointment | undefined, settled?: Offer): Visit | undefined =>
+    resource && visitOfAppointment(directory, baseUrl, resource, slots, parts.offers.get(resource) ?? settled);
+  let was = visit(before);
+  let is = visit(after);
+  if (is && is.possible.length > 0) {
+    const stays = was && !isMoved(was, is) ? was : undefined;
+    const settled = await settledOffer(tx, directory, is, stays, channel, clock.now());
+    is = visit(after, settled);
+    if (stays) was = visit(before, settled);
+  }
   return {
     id: change.id,
     version: change.version,
@@ -191,16 +199,20 @@ export async function projectAppointments(
   const now = engine.clock.now();
   const channel = channelOf(by);
   const named = changes.flatMap((c) =>
-    [appointment(c.before), appointment(c.after)].flatMap((a) =>
-      a && parts.offers.has(a) ? [] : slotsOf(a, engine.baseUrl),
-    ),
+    [appointment(c.before), appointment(c.after)].flatMap((a) => {
+      const list = slotsOf(a, engine.baseUrl);
+      // The one Slot of an offer that is known says nothing more.
+      return a && parts.offers.has(a) && list.length < 2 ? [] : list;
+    }),
   );
   const slots = named.length > 0 ? await readSlots(tx.execute, named) : new Map<string, NamedSlot>();
   let directory = await directoryOf(parts, tx);
   let all: readonly ProjectedChange[];
   for (;;) {
     const known = directory;
-    all = changes.map((change) => projected(parts, known, slots, change, channel));
+    const each: ProjectedChange[] = [];
+    for (const change of changes) each.push(await projected(parts, tx, known, slots, change, channel));
+    all = each;
     try {
       await judge(parts, tx, all, by, now);
       break;

@@ -1,5 +1,5 @@
 /**
- * A start that may be booked, as a proposed Appointment. Its text is made once for each start and kept: `$find` puts Bundles together from it.
+ * A start that may be booked, as a proposed Appointment; its text is put together from parts that are kept.
  * @see https://hl7.org/fhir/R4/appointment.html
  */
 import type { Appointment, AppointmentParticipant } from '@medplum/fhirtypes';
@@ -68,39 +68,79 @@ export function proposedAppointment(offer: Offer, start: number, id: string, roo
   return { resourceType, id, status: 'proposed', ...visit, participant };
 }
 
-/** Text of an entry up to the end of its last participant, so that a patient can be added. */
-export interface EntryText {
-  readonly head: string;
-  readonly tail: string;
+/** The text of an entry, in pieces: what all starts of an offer have in common is made once for each offer. */
+interface Template {
+  readonly beforeStart: string;
+  readonly beforeEnd: string;
+  /** Up to the end of the last participant, so that a patient can be added. */
+  readonly afterEnd: string;
 }
 
-function makeText(proposals: Proposals, baseUrl: string, offer: Offer, start: number, room?: Actor): EntryText {
-  const id = proposals.idOf(offer, start, room?.reference);
-  const resource = JSON.stringify(proposedAppointment(offer, start, id, room));
+/** What differs from start to start. */
+interface Written {
+  readonly id: string;
+  readonly start: string;
+  readonly end: string;
+}
+
+const TAIL = ']},"search":{"mode":"match"}}';
+/** Nobody's id, and no time. */
+const [ID, START, END] = ['\u0001id', '\u0001start', '\u0001end'];
+
+function templateOf(offer: Offer, room: Actor | undefined): Template {
+  const { participant, ...rest } = proposedAppointment(offer, 0, ID, room);
+  const text = JSON.stringify({ ...rest, start: START, end: END, participant });
+  const after = (mark: string): number => text.indexOf(JSON.stringify(mark)) + JSON.stringify(mark).length;
   return {
-    head: `{"fullUrl":"${baseUrl}/Appointment/${id}","resource":${resource.slice(0, -2)}`,
-    tail: ']},"search":{"mode":"match"}}',
+    beforeStart: text.slice(after(ID), after(START) - JSON.stringify(START).length),
+    beforeEnd: text.slice(after(START), after(END) - JSON.stringify(END).length),
+    afterEnd: text.slice(after(END), -2),
   };
 }
 
-const texts = new WeakMap<Offer, Map<number, EntryText>>();
-const MOST_TEXTS = 2_000;
+const templates = new WeakMap<Offer, Template>();
+let kept = new WeakMap<Offer, Map<number, Written>>();
+let count = 0;
+/** Starts whose parts are kept: of two hundred bytes each. */
+const MOST_WRITTEN = 50_000;
 
-/** An entry of a searchset. @param baseUrl without trailing slash */
+function makeWritten(proposals: Proposals, offer: Offer, start: number, room?: Actor): Written {
+  return {
+    id: proposals.idOf(offer, start, room?.reference),
+    start: written(offer, start),
+    end: written(offer, start + offer.parameters.duration * MINUTE),
+  };
+}
+
+function writtenOf(proposals: Proposals, offer: Offer, start: number): Written {
+  let known = kept.get(offer);
+  if (!known) kept.set(offer, (known = new Map()));
+  const found = known.get(start);
+  if (found) return found;
+  if (++count > MOST_WRITTEN) {
+    kept = new WeakMap([[offer, (known = new Map())]]);
+    count = 1;
+  }
+  const made = makeWritten(proposals, offer, start);
+  known.set(start, made);
+  return made;
+}
+
+/** An entry of a searchset. @param baseUrl without trailing slash @param added further participants, as JSON with a comma before each */
 export function proposalText(
   proposals: Proposals,
   baseUrl: string,
   offer: Offer,
   start: number,
   room: Actor | undefined,
-): EntryText {
-  if (room) return makeText(proposals, baseUrl, offer, start, room);
-  let known = texts.get(offer);
-  if (!known) texts.set(offer, (known = new Map()));
-  const found = known.get(start);
-  if (found) return found;
-  const made = makeText(proposals, baseUrl, offer, start);
-  if (known.size >= MOST_TEXTS) known.clear();
-  known.set(start, made);
-  return made;
+  added: string,
+): string {
+  let template = room ? templateOf(offer, room) : templates.get(offer);
+  if (!template) templates.set(offer, (template = templateOf(offer, undefined)));
+  const { beforeStart, beforeEnd, afterEnd } = template;
+  const own = room ? makeWritten(proposals, offer, start, room) : writtenOf(proposals, offer, start);
+  return (
+    `{"fullUrl":"${baseUrl}/Appointment/${own.id}","resource":{"resourceType":"Appointment","id":"${own.id}"` +
+    `${beforeStart}"${own.start}"${beforeEnd}"${own.end}"${afterEnd}${added}${TAIL}`
+  );
 }

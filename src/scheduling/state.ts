@@ -1,8 +1,13 @@
 /** What holds time just now: visits, live holds, hand-made blocks and openings, in one statement with the revision of the rules. */
-import type { Engine } from '../fhir/engine.ts';
+import type { Reader } from '../fhir/store/repository.ts';
 import { sql } from '../platform/database/sql.ts';
 import type { Interval } from './model/interval.ts';
 import type { Taken } from './model/starts.ts';
+
+/** Whatever reads: the store, or an open transaction. */
+export interface Source {
+  readonly repository: Pick<Reader, 'query'>;
+}
 
 export interface Block extends Interval {
   /** undefined: for all of them. */
@@ -34,7 +39,7 @@ function add<T>(to: Map<string, T[]>, key: string, value: T): void {
  * @param ignoring an appointment that is not in its own way
  */
 export async function readState(
-  { repository }: Pick<Engine, 'repository'>,
+  { repository }: Source,
   actors: readonly string[],
   schedules: readonly string[],
   span: Interval,

@@ -2,7 +2,7 @@
 import type { Appointment } from '@medplum/fhirtypes';
 import { localReference } from '../fhir/search/type/reference.ts';
 import { actorOf, type Actor } from './actor.ts';
-import type { Directory, Offer } from './directory.ts';
+import type { Directory, Offer, ScheduleEntry } from './directory.ts';
 import { extensionOf } from './extension.ts';
 import { windowsBetween } from './model/availability.ts';
 import { MINUTE } from './model/dates.ts';
@@ -35,6 +35,8 @@ export interface Visit {
   /** `Schedule/1`: whose hand-made blocks count. */
   readonly schedules: readonly string[];
   readonly offer: Offer | undefined;
+  /** Where it may be of several offers: all of them, as of a practitioner with two Schedules. */
+  readonly possible: readonly Offer[];
   readonly service: string | undefined;
   readonly expires: number | undefined;
   readonly awaitsApproval: boolean;
@@ -48,12 +50,48 @@ const instant = (text: string | undefined): number | undefined => (text === unde
 const codings = (list: Appointment['serviceType']): Set<string> =>
   new Set(list?.flatMap((c) => c.coding?.map((x) => `${x.system ?? ''}|${x.code ?? ''}`) ?? []));
 
-/** The offer that a visit is of, among those of its Schedules: by its service, by the type of service, or because there is only one. */
-function offerOf(offers: readonly Offer[], service: string | undefined, appointment: Appointment): Offer | undefined {
-  if (service !== undefined) return offers.find((o) => o.serviceReference === service);
+/** The offers that a visit may be of, among those of its Schedules: by its service, by the type of service, or because there is only one. */
+function offersOf(offers: readonly Offer[], service: string | undefined, appointment: Appointment): readonly Offer[] {
+  if (service !== undefined) return offers.filter((o) => o.serviceReference === service);
   const types = codings(appointment.serviceType);
-  const ofType = types.size === 0 ? undefined : offers.find((o) => !codings(o.service?.type).isDisjointFrom(types));
-  return ofType ?? (offers.length === 1 ? offers[0] : undefined);
+  const ofType = offers.filter((o) => !codings(o.service?.type).isDisjointFrom(types));
+  return ofType.length > 0 || offers.length > 1 ? ofType : offers;
+}
+
+/** Of several offers the first whose rules have the time, rather for visits of this length. */
+export function fittest(
+  offers: readonly Offer[],
+  start: number | undefined,
+  end: number | undefined,
+): Offer | undefined {
+  if (offers.length < 2 || start === undefined) return offers[0];
+  const fitness = (offer: Offer): number => {
+    if (offer.entry.schedule.active === false) return 0;
+    if (!candidateAt(offer, start)) return 1;
+    return end === start + offer.parameters.duration * MINUTE ? 3 : 2;
+  };
+  return offers.reduce((best, offer) => (fitness(offer) > fitness(best) ? offer : best));
+}
+
+/** Schedules at places that are named. A room that belongs to none of them says nothing about it. */
+function entriesAt(
+  directory: Directory,
+  baseUrl: string,
+  entries: readonly ScheduleEntry[],
+  places: readonly string[],
+): readonly ScheduleEntry[] {
+  if (places.length === 0) return entries;
+  const whole = (place: string): string => localReference(directory.location(place)?.partOf?.reference ?? '', baseUrl);
+  const isAt = ({ location, actors, offers }: ScheduleEntry, place: string): boolean => {
+    const site = `Location/${location?.id ?? ''}`;
+    return (
+      [site, whole(site)].includes(place) ||
+      (directory.isScarce(place) &&
+        (whole(place) === site || [...actors, ...offers.flatMap((o) => o.pool)].some((a) => a.reference === place)))
+    );
+  };
+  const here = entries.filter((entry) => places.some((place) => isAt(entry, place)));
+  return here.length > 0 || !places.every((place) => directory.isScarce(place)) ? here : entries;
 }
 
 /**
@@ -93,34 +131,28 @@ export function visitOfAppointment(
     ? [chosen.entry]
     : bySlot.length > 0
       ? bySlot
-      : [...actors.keys()]
-          .flatMap((a) => directory.of(a))
-          .filter(
-            (e) =>
-              places.length === 0 ||
-              places.includes(`Location/${e.location?.id ?? ''}`) ||
-              e.actors.some((a) => places.includes(a.reference)),
-          );
-  const schedules = [...new Set(entries.map((e) => e.reference))];
-  const offer =
-    chosen ??
-    offerOf(
-      entries.flatMap((e) => e.offers),
-      service,
-      appointment,
-    );
+      : entriesAt(directory, baseUrl, [...new Set([...actors.keys()].flatMap((a) => directory.of(a)))], places);
+  const start = instant(appointment.start);
+  const end = instant(appointment.end);
+  const offers = offersOf(
+    entries.flatMap((e) => e.offers),
+    service,
+    appointment,
+  );
+  const offer = chosen ?? fittest(offers, start, end);
   const override = extensionOf(appointment, OVERRIDE);
   return {
     id: appointment.id ?? '',
     status,
-    start: instant(appointment.start),
-    end: instant(appointment.end),
+    start,
+    end,
     holds: HOLDS_TIME.has(status),
     actors: [...actors.values()],
     patients: [...patients.values()],
     slots: slotsOf(appointment, baseUrl).map((s) => s.slice('Slot/'.length)),
-    schedules: offer ? [offer.entry.reference] : schedules,
+    schedules: [...new Set((offer ? [offer.entry, ...bySlot] : entries).map((e) => e.reference))],
     offer,
+    possible: chosen || bySlot.length > 0 || offers.length < 2 ? [] : offers,
     service: service ?? offer?.serviceReference,
     expires: status === 'pending' ? instant(extensionOf(appointment, HOLD_EXPIRES)?.valueInstant) : undefined,
     awaitsApproval: extensionOf(appointment, AWAITING_APPROVAL)?.valueBoolean === true,

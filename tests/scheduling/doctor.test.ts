@@ -160,6 +160,40 @@ describe('what is broken by hand is found', () => {
       'I5',
       /^Appointment\/nobody occupies /,
     ));
+  test('a visit that came into the time of an overbooked one without a reason', async () => {
+    const post = async (start: string, end: string, patient: string, more: object = {}): Promise<string> => {
+      const participant = [`Patient/${patient}`, 'Practitioner/house'].map((reference) => ({
+        actor: { reference },
+        required: 'required',
+        status: 'accepted',
+      }));
+      const visit = { resourceType: 'Appointment', status: 'booked', start: at(start), end: at(end), participant };
+      const answer = await clinic.staff('POST', 'Appointment', { ...visit, ...more });
+      expect(answer.status, answer.text).toBe(201);
+      return String(answer.body['id']);
+    };
+    const reason = { url: 'reason', valueString: 'it hurts' };
+    const url = 'https://kairos.example/fhir/StructureDefinition/override';
+    const first = await post('15:00', '15:30', 'ann');
+    const plain = await post('15:30', '16:00', 'bob');
+    const over = await post('15:15', '15:45', 'eve', { extension: [{ url, extension: [reason] }] });
+    const clock = (by: string): string =>
+      `update appointment set last_updated = last_updated ${by} interval '2 minutes' where id = '${plain}'`;
+    await expectFound(
+      clock('+'),
+      clock('-'),
+      'I1 overbooked',
+      new RegExp(`^Appointment/${plain} \\(Practitioner/house\\)$`),
+    );
+    // Written about later, it was there before all the same.
+    const stands = (await clinic.staff('GET', `Appointment/${plain}`)).body;
+    clinic.clock.ahead = 5 * 60_000;
+    expect((await clinic.staff('PUT', `Appointment/${plain}`, { ...stands, comment: 'x' })).status).toBe(200);
+    clinic.clock.ahead = 0;
+    expect(await findings()).toEqual({});
+    for (const id of [first, plain, over])
+      expect((await clinic.staff('POST', `Appointment/${id}/$cancel`, params())).status).toBe(200);
+  });
   test('time that is shorter than the visit', () =>
     expectFound(
       `update occupancy set during = tstzrange(lower(during), upper(during) - interval '1 minute') where appointment = '${String(booked['id'])}'`,

@@ -101,16 +101,18 @@ export const isOnGrid = (window: Pick<Window, 'start' | 'origin' | 'zone'>, layo
 export const admits = (window: Window, layout: Layout, start: number): boolean =>
   startsWithin(window, layout, { start, end: start + 1 }).includes(start);
 
-/** Answers, for spans asked for in ascending order, which of these have a moment in them. */
-function sweep<T extends Interval>(list: readonly T[]): (span: Interval) => readonly T[] {
+/** Answers, for spans asked for in ascending order, which of these have a moment in them. What it answers is good until the next question. */
+function sweep<T extends Interval>(list: readonly T[]): (start: number, end: number) => readonly T[] {
   const isSorted = list.every((each, i) => i === 0 || (list[i - 1]?.start ?? 0) <= each.start);
   const sorted = isSorted ? list : [...list].sort((a, b) => a.start - b.start);
   let next = 0;
   let open: T[] = [];
-  return (span) => {
-    for (let each = sorted[next]; each && each.start < span.end; each = sorted[++next]) open.push(each);
-    if (open.some((each) => each.end <= span.start)) open = open.filter((each) => each.end > span.start);
-    return open.length > 0 ? open.filter((each) => overlaps(each, span)) : open;
+  return (start, end) => {
+    if (open.some((each) => each.end <= start)) open = open.filter((each) => each.end > start);
+    for (let each = sorted[next]; each && each.start < end; each = sorted[++next]) {
+      if (each.end > start && each.end > each.start) open.push(each);
+    }
+    return open;
   };
 }
 
@@ -149,15 +151,24 @@ export function freeAmong(
     parameters,
   }: Pick<StartsInput, 'blocks'> & { readonly taken: readonly (readonly Taken[])[]; readonly parameters: Layout },
 ): readonly number[] {
-  const blocked = sweep(merge(blocks));
+  const blocked = blocks.length > 0 ? sweep(merge(blocks)) : undefined;
   const busy = taken.map(sweep);
+  const before = parameters.before * MINUTE;
+  const duration = parameters.duration * MINUTE;
+  const after = parameters.after * MINUTE;
   const free: number[] = [];
   for (const { start, capacity } of offered) {
-    const padded = paddedAt(start, parameters);
-    if (blocks.length > 0 && blocked(parameters.strictBuffers ? padded : visitAt(start, parameters)).length > 0)
-      continue;
-    const fits = (takenIn: (typeof busy)[number]): boolean => freeLane(takenIn(padded), capacity) !== undefined;
-    if (busy.every(fits)) free.push(start);
+    const end = start + duration;
+    const from = start - before;
+    const upto = end + after;
+    if (blocked && (parameters.strictBuffers ? blocked(from, upto) : blocked(start, end)).length > 0) continue;
+    let isFree = true;
+    for (const takenIn of busy) {
+      const met = takenIn(from, upto);
+      isFree = met.length === 0 || freeLane(met, capacity) !== undefined;
+      if (!isFree) break;
+    }
+    if (isFree) free.push(start);
   }
   return free;
 }

@@ -19,6 +19,8 @@ export interface Zone {
    * A time that does not occur: the instant at which clocks jumped over it. One that occurs twice: the earlier as a start, the later as an end.
    */
   instantOf(date: string, minutes: number, which: 'start' | 'end'): number;
+  /** The local date of an instant as days since 1970-01-01. */
+  dayOf(instant: number): number;
   localOf(instant: number): { readonly date: string; readonly minutes: number };
   /** `2026-11-27T09:00:00-05:00` */
   format(instant: number): string;
@@ -94,6 +96,7 @@ function zoneWith(name: string): Zone {
       if (isBefore) return earlier;
       return isAfter ? later : startOfSpan(earlier);
     },
+    dayOf: (instant) => Math.floor((instant + offsetAt(instant)) / DAY),
     localOf(instant) {
       const local = instant + offsetAt(instant);
       const day = Math.floor(local / DAY);

@@ -102,7 +102,7 @@ export async function find(
   if (end <= start) throw badRequest('value', 'The end must come after the start.', 'end');
   if (end - start > (MOST_DAYS + 1) * DAY) throw badRequest('too-costly', `Ask for ${MOST_DAYS} days at most.`, 'end');
   const [wanted, patients] = await Promise.all([wantedBy(parts, ctx, input), patientsOf(parts, ctx, input)]);
-  const { starts } = await findStarts(parts, {
+  const found = await findStarts(parts, {
     wanted,
     channel: channelOf(ctx.access.principal),
     now: engine.clock.now(),
@@ -128,15 +128,14 @@ export async function find(
     diagnostics: `Parameter ${name} was not used: ${why}.`,
   }));
   const body = findBundle(parts, {
-    starts,
-    offset,
-    count,
+    starts: found.page(offset, count),
+    total: found.total,
     patients,
     issues,
     links: isGet
       ? [
           { relation: 'self', url: url(offset) },
-          ...(offset + count < starts.length && count > 0
+          ...(offset + count < found.total && count > 0
             ? [{ relation: 'next', url: url(offset + count) } as const]
             : []),
         ]

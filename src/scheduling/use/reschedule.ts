@@ -10,6 +10,7 @@ import { badRequest } from '../../fhir/outcome.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
 import type { PreparedWrite, Transaction } from '../../fhir/store/repository.ts';
 import { newId } from '../../platform/id.ts';
+import { channelOf } from '../channel.ts';
 import type { Directory, Offer } from '../directory.ts';
 import { freshDirectory } from '../fresh-directory.ts';
 import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
@@ -18,10 +19,11 @@ import type { SchedulingParts } from '../parts.ts';
 import { participantsOf, written } from '../proposed.ts';
 import { ruleBroken } from '../refusal.ts';
 import { ANYTHING, selectOffers } from '../select.ts';
+import { freeIn } from '../settled-offer.ts';
 import { slotId } from '../slot-id.ts';
 import { readSlots, slotsOf } from '../slots.ts';
 import { OVERRIDE, PROMISED_TIME, RESCHEDULE_COUNT } from '../urls.ts';
-import { visitOfAppointment } from '../visit.ts';
+import { fittest, visitOfAppointment } from '../visit.ts';
 import { changeAppointment, readToChange, type Changed } from './change.ts';
 import { demandOverride, overrideExtension, promisedTime, type Take } from './take-parts.ts';
 import { takeNew } from './take.ts';
@@ -48,7 +50,12 @@ interface Plan {
   readonly slots: readonly string[];
 }
 
-async function planMove(parts: SchedulingParts, appointment: Appointment, to: Reschedule): Promise<Plan> {
+async function planMove(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  appointment: Appointment,
+  to: Reschedule,
+): Promise<Plan> {
   const { engine } = parts;
   const directory = await freshDirectory(parts);
   const named = await readSlots(engine.repository.query, [...slotsOf(appointment, engine.baseUrl), ...to.slots]);
@@ -61,37 +68,47 @@ async function planMove(parts: SchedulingParts, appointment: Appointment, to: Re
   const start = to.start ?? (chosen.length > 0 ? Math.min(...chosen.map((s) => s.start)) : was.start);
   if (start === undefined) throw badRequest('required', 'Say when: send start, or the Slots.', 'start');
   const length = (was.end ?? 0) - (was.start ?? 0);
-  const offer = offerFor(
-    directory,
-    to,
-    chosen.map((s) => s.schedule),
-    was.offer,
-  );
-  const minutes = length > 0 ? length : (offer?.parameters.duration ?? 30) * MINUTE;
-  const end = chosen.length > 1 ? Math.max(...chosen.map((s) => s.end)) : start + minutes;
+  const { slot: _, ...elsewhere } = { ...appointment, start: new Date(start).toISOString() };
+  const possible =
+    offersFor(
+      directory,
+      to,
+      chosen.map((s) => s.schedule),
+      was.offer,
+    ) ?? visitOfAppointment(directory, engine.baseUrl, elsewhere, named).possible;
+  const channel = channelOf(ctx.access.principal);
+  const free =
+    possible.length > 1
+      ? await freeIn(engine.repository, directory, possible, { ...was, start }, channel, engine.clock.now())
+      : undefined;
+  // As long as it was, unless that was the length of its service.
+  const isUsual = length <= 0 || length === (was.offer?.parameters.duration ?? 0) * MINUTE;
+  const lasts = (by: Offer | undefined): number => (isUsual ? (by?.parameters.duration ?? 30) * MINUTE : length);
+  const offer = free ?? fittest(possible, start, start + lasts(was.offer)) ?? was.offer;
+  const end = chosen.length > 1 ? Math.max(...chosen.map((s) => s.end)) : start + lasts(offer);
   return { start, end, offer, slots: to.slots };
 }
 
-/** Whose time it becomes; the service stays. */
-function offerFor(
+/** Whose time it may become; the service stays. undefined: whose it is. */
+function offersFor(
   directory: Directory,
   to: Reschedule,
   bySlot: readonly string[],
   before: Offer | undefined,
-): Offer | undefined {
+): readonly Offer[] | undefined {
   const schedules = [...to.schedules, ...bySlot];
-  if (schedules.length + to.practitioners.length === 0 && to.location === undefined) return before;
+  if (schedules.length + to.practitioners.length === 0 && to.location === undefined) return undefined;
   const service = before?.serviceReference;
-  const [choice] = selectOffers(directory, {
+  const choices = selectOffers(directory, {
     ...ANYTHING,
     schedules,
     practitioners: to.practitioners.map((p) => directory.resolve(p)),
     locations: to.location === undefined ? [] : [to.location],
     services: service === undefined ? [] : [service],
   });
-  if (!choice)
+  if (choices.length === 0)
     throw ruleBroken('The service is not offered there: a visit keeps its service when it moves.', 'schedule');
-  return choice.offer;
+  return choices.map((c) => c.offer);
 }
 
 /** Those whom the old offer brought along make room for those of the new one. */
@@ -117,7 +134,7 @@ async function moved(
   to: Reschedule,
 ): Promise<readonly [Appointment, Offer | undefined]> {
   const { engine } = parts;
-  const { start, end, offer, slots } = await planMove(parts, appointment, to);
+  const { start, end, offer, slots } = await planMove(parts, ctx, appointment, to);
   const directory = await freshDirectory(parts);
   const named = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
   const before = visitOfAppointment(directory, engine.baseUrl, appointment, named).offer;

@@ -62,7 +62,7 @@ async function roomsFor(
 ): Promise<readonly (readonly Actor[])[]> {
   if (room) return [[room]];
   if (offer.pool.length === 0) return [[]];
-  const { starts } = await findStarts(parts, {
+  const found = await findStarts(parts, {
     wanted: {
       ...ANYTHING,
       schedules: [offer.entry.reference],
@@ -75,7 +75,7 @@ async function roomsFor(
     also: [],
     ...(cancels && { ignoring: cancels.reference.slice('Appointment/'.length) }),
   });
-  const free = starts.find((s) => s.start === start)?.pool ?? offer.pool.slice(0, 1);
+  const free = found.page(0, found.total).find((s) => s.start === start)?.pool ?? offer.pool.slice(0, 1);
   return free.map((r) => [r]);
 }
 

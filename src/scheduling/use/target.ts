@@ -17,6 +17,7 @@ import { alternativesTo } from '../alternatives.ts';
 import { channelOf } from '../channel.ts';
 import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
+import { settledOffer } from '../settled-offer.ts';
 import { readSlots, slotsOf } from '../slots.ts';
 import { visitOfAppointment } from '../visit.ts';
 
@@ -103,8 +104,11 @@ export async function targetOf(
           end: new Date(Math.max(...times.map((s) => s.end))).toISOString(),
         }
       : valid;
-  const { offer } = visitOfAppointment(await freshDirectory(parts), engine.baseUrl, timed, slots);
-  return { kind: 'described', said: timed, offer };
+  const known = await freshDirectory(parts);
+  const visit = visitOfAppointment(known, engine.baseUrl, { ...timed, status: 'booked' }, slots);
+  const channel = channelOf(ctx.access.principal);
+  const settled = await settledOffer(engine.repository, known, visit, undefined, channel, engine.clock.now());
+  return { kind: 'described', said: timed, offer: settled ?? visit.offer };
 }
 
 /** `Type/id` of a reference, also by identifier; undefined: there is none that whoever asks may know of. */
