@@ -10,6 +10,7 @@ import { windowsBetween } from './model/availability.ts';
 import { DAY, MINUTE } from './model/dates.ts';
 import { explainStart, occupied, type ExplainInput, type Reason } from './model/explain.ts';
 import type { Calendar, Channel, Parameters } from './model/rules.ts';
+import type { Interval } from './model/interval.ts';
 import { zoneNamed } from './model/zone.ts';
 import { bookable, timeOff } from './offered.ts';
 import type { Choice } from './select.ts';
@@ -70,6 +71,16 @@ function* roomless(choice: Choice, channel: Channel, input: ExplainInput, start:
   const isFull = ({ key }: Actor): boolean =>
     [...occupied({ ...input, actors: [key] }, start, input.capacity ?? 1, zone)].length > 0;
   if (pool.every(isFull)) yield { rule: 'room', text: 'none of the rooms or devices that it needs is free' };
+}
+
+/** What the hours of an offer say to a visit that has its time already, of whatever length. Nothing: somebody is there for the whole of it. */
+export async function hoursAgainst(engine: Source, offer: Offer, { start, end }: Interval): Promise<readonly Reason[]> {
+  const state = await readState(engine, [], [offer.entry.reference], { start, end });
+  // Where it begins is settled, so the grid is that of each minute.
+  const layout = { duration: (end - start) / MINUTE, interval: 1, offset: 0, before: 0, after: 0 };
+  const input = inputOf(offer, state, start, { ...offer.parameters, ...layout });
+  const reasons = explainStart({ ...input, blocks: timeOff(offer, { start, end }), taken: [] }, start);
+  return [...place(offer, reasons)].filter(({ rule }) => rule !== 'grid');
 }
 
 /** Nothing: the start is free. */
