@@ -1,4 +1,4 @@
-/** Another visit is due after this one: a request that says from when to when. @see https://hl7.org/fhir/R4/servicerequest.html */
+/** Another visit is due after this one, or after the time of an order: a request that says from when to when. @see https://hl7.org/fhir/R4/servicerequest.html */
 import { defineOperation } from '../fhir/operation-parameters.ts';
 import type { UseContext } from '../operation-context.ts';
 import { followUp } from '../scheduling/use/follow-up.ts';
@@ -10,10 +10,10 @@ export default (use: UseContext) =>
     system: false,
     type: false,
     instance: true,
-    resourceTypes: ['Appointment'],
+    resourceTypes: ['Appointment', 'ServiceRequest'],
     needs: [],
     affectsState: true,
     async handle(engine, ctx, request, input) {
-      return followUp(use().scheduling.within(engine), ctx, request.id ?? '', input);
+      return followUp(use().scheduling.within(engine), ctx, request.type ?? 'Appointment', request.id ?? '', input);
     },
   });

@@ -20,6 +20,7 @@ export default (use: UseContext) =>
         'appointment-type',
         'slot',
         'part-status',
+        'based-on',
       ],
     },
     defaultSort: ['date'],

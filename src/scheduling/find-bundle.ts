@@ -11,6 +11,8 @@ export interface FindPage {
   readonly total: number;
   /** Who is to be seen; proposals say so. */
   readonly patients: readonly Actor[];
+  /** `ServiceRequest/1`: the order that they are for. */
+  readonly order: string | undefined;
   readonly issues: readonly Issue[];
   /** Links to this page and the next, as JSON. */
   readonly links: readonly { readonly relation: 'self' | 'next'; readonly url: string }[];
@@ -26,13 +28,14 @@ const patientText = ({ reference, display }: Actor): string =>
 /** Rooms or devices of which any will do are not named: one is chosen when the time is taken. */
 export function findBundle(
   { engine, proposals }: SchedulingParts,
-  { starts, total, patients, issues, links }: FindPage,
+  { starts, total, patients, order, issues, links }: FindPage,
 ): string {
   const added = patients.map(patientText).join('');
+  const basedOn = order === undefined ? '' : `,"basedOn":${JSON.stringify([{ reference: order }])}`;
   let entries = '';
   for (const { offer, start, room } of starts) {
     if (entries !== '') entries += ',';
-    entries += proposalText(proposals, engine.baseUrl, offer, start, room, added);
+    entries += proposalText(proposals, engine.baseUrl, offer, start, room, added, basedOn);
   }
   const outcome =
     issues.length > 0 ? `{"resource":${JSON.stringify(toOutcome(issues))},"search":{"mode":"outcome"}}` : '';

@@ -14,6 +14,7 @@ import { applyOf, type Apply, type VisitChange } from './apply.ts';
 import { channelOf } from './channel.ts';
 import type { Directory, Offer } from './directory.ts';
 import { keepEncounters } from './encounter.ts';
+import { keepFollowUps } from './follow-ups.ts';
 import { freshDirectory } from './fresh-directory.ts';
 import { guard, isMoved } from './guard.ts';
 import { isOpened } from './offered.ts';
@@ -245,4 +246,5 @@ export async function projectAppointments(
     throw refusalOf(parts, error, all, channel);
   }
   await keepEncounters(parts, tx, all, now);
+  await keepFollowUps(parts, tx, all, now);
 }

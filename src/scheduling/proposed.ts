@@ -83,7 +83,7 @@ interface Written {
   readonly end: string;
 }
 
-const TAIL = ']},"search":{"mode":"match"}}';
+const TAIL = '},"search":{"mode":"match"}}';
 /** Nobody's id, and no time. */
 const [ID, START, END] = ['\u0001id', '\u0001start', '\u0001end'];
 
@@ -126,7 +126,7 @@ function writtenOf(proposals: Proposals, offer: Offer, start: number): Written {
   return made;
 }
 
-/** An entry of a searchset. @param baseUrl without trailing slash @param added further participants, as JSON with a comma before each */
+/** An entry of a searchset. @param baseUrl without trailing slash @param added further participants, as JSON with a comma before each @param more further elements, so too */
 export function proposalText(
   proposals: Proposals,
   baseUrl: string,
@@ -134,6 +134,7 @@ export function proposalText(
   start: number,
   room: Actor | undefined,
   added: string,
+  more: string,
 ): string {
   let template = room ? templateOf(offer, room) : templates.get(offer);
   if (!template) templates.set(offer, (template = templateOf(offer, undefined)));
@@ -141,6 +142,6 @@ export function proposalText(
   const own = room ? makeWritten(proposals, offer, start, room) : writtenOf(proposals, offer, start);
   return (
     `{"fullUrl":"${baseUrl}/Appointment/${own.id}","resource":{"resourceType":"Appointment","id":"${own.id}"` +
-    `${beforeStart}"${own.start}"${beforeEnd}"${own.end}"${afterEnd}${added}${TAIL}`
+    `${beforeStart}"${own.start}"${beforeEnd}"${own.end}"${afterEnd}${added}]${more}${TAIL}`
   );
 }

@@ -9,7 +9,10 @@ beforeAll(async () => void (clinic = await openClinic()));
 afterAll(() => clinic.close());
 
 const page = readFileSync(new URL('../../docs/booking-api.md', import.meta.url), 'utf8');
-const blocks = [...page.matchAll(/```http\n([\s\S]*?)```/g)].map((m) => m[1] ?? '');
+const blocks = [...page.matchAll(/```http(?: (staff))?\n([\s\S]*?)```/g)].map((m) => ({
+  who: m[1],
+  block: m[2] ?? '',
+}));
 
 /** `entry[0].resource.id` */
 const at = (value: Json, path: string): unknown =>
@@ -21,12 +24,13 @@ const at = (value: Json, path: string): unknown =>
 test('the examples, one after the other', async () => {
   expect(blocks.length).toBeGreaterThan(6);
   const known = new Map([['day', workday(9)]]);
-  for (const block of blocks) {
+  for (const { who, block } of blocks) {
     const filled = block.replaceAll(/\{(\w+)\}/g, (_, name: string) => known.get(name) ?? `{${name}}`);
     const [request = '', reply = ''] = filled.split('\n\n');
     const [line = '', ...body] = request.split('\n');
     const [method = '', path = ''] = line.split(' ');
-    const answer = await clinic.ann(method, path, body.length > 0 ? body.join('\n') : undefined);
+    const send = who === 'staff' ? clinic.staff : clinic.ann;
+    const answer = await send(method, path, body.length > 0 ? body.join('\n') : undefined);
     const [, status = '', type = '', ...named] = reply.trim().split(' ');
     expect([answer.status, answer.body['resourceType']], `${line}: ${answer.text}`).toEqual([Number(status), type]);
     for (const pair of named) {

@@ -12,6 +12,7 @@ import { DAY } from '../model/dates.ts';
 import type { SchedulingParts } from '../parts.ts';
 import type { CodeOrText, Wanted } from '../select.ts';
 import { spanOf } from './moments.ts';
+import { orderFrom, type Order } from './order.ts';
 import { resolved } from './target.ts';
 
 /** Longest span that is looked through at once. */
@@ -35,7 +36,13 @@ async function all(
 const codes = (input: OperationInput, name: string): CodeOrText[] =>
   input.tokens(name).flatMap(({ system, code }) => (code === undefined ? [] : [{ system, code }]));
 
-async function wantedBy(parts: SchedulingParts, ctx: RequestContext, input: OperationInput): Promise<Wanted> {
+/** What is asked for; where it leaves that open, what the order says. */
+async function wantedBy(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  input: OperationInput,
+  order: Order | undefined,
+): Promise<Wanted> {
   const directory = await parts.directory.current();
   const [practitioners, organizations, locations, services, schedules] = await Promise.all([
     all(parts, ctx, input.references('practitioner'), 'Practitioner'),
@@ -44,11 +51,12 @@ async function wantedBy(parts: SchedulingParts, ctx: RequestContext, input: Oper
     all(parts, ctx, input.references('service'), 'HealthcareService'),
     all(parts, ctx, input.references('schedule'), 'Schedule'),
   ]);
+  const isFree = practitioners.length + schedules.length === 0;
   return {
-    practitioners: practitioners.map((p) => directory.resolve(p)),
+    practitioners: (isFree ? (order?.performers ?? []) : practitioners).map((p) => directory.resolve(p)),
     organizations,
     locations,
-    services,
+    services: services.length === 0 ? (order?.services ?? []) : services,
     schedules,
     specialties: codes(input, 'specialty'),
     visitTypes: codes(input, 'visit-type'),
@@ -57,10 +65,16 @@ async function wantedBy(parts: SchedulingParts, ctx: RequestContext, input: Oper
 }
 
 /** Patients in whose way nothing may be. Only who may read them learns by it when they are elsewhere. @throws FhirError 400 */
-async function patientsOf(parts: SchedulingParts, ctx: RequestContext, input: OperationInput): Promise<Actor[]> {
+async function patientsOf(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  input: OperationInput,
+  order: Order | undefined,
+): Promise<Actor[]> {
   const named = await all(parts, ctx, input.references('patient-reference'), 'Patient');
   const sent = input.resources('patient-resource').flatMap((p) => (p.id === undefined ? [] : [`Patient/${p.id}`]));
-  const wanted = [...new Set([...named, ...sent])];
+  const said = [...new Set([...named, ...sent])];
+  const wanted = said.length === 0 && order?.patient !== undefined ? [order.patient] : said;
   if (wanted.length === 0) return [];
   const known = await parts.engine.repository.existing(wanted, ctx.access.to('refer'));
   const missing = wanted.find((p) => !known.has(p));
@@ -71,11 +85,28 @@ async function patientsOf(parts: SchedulingParts, ctx: RequestContext, input: Op
 
 const UNUSED: readonly (readonly [name: string, why: string])[] = [
   ['reason', 'a reason does not narrow the times'],
-  ['referral-identifier', 'a referral does not narrow the times: name it when you book'],
   ['timing', 'only start and end narrow the times'],
   ['insurance-reference', 'coverage does not narrow the times'],
   ['coverage', 'coverage does not narrow the times'],
 ];
+
+const unusedIssues = (input: OperationInput): Issue[] =>
+  UNUSED.filter(([name]) => input.names.has(name)).map(([name, why]) => ({
+    severity: 'information',
+    code: 'informational',
+    diagnostics: `Parameter ${name} was not used: ${why}.`,
+  }));
+
+/** The span that is asked for need not be the one in which the visit is due. */
+function orderIssues(input: OperationInput, order: Order | undefined): Issue[] {
+  const unknown = 'Parameter referral-identifier was not used: no ServiceRequest that you may read has it.';
+  if (!order && input.names.has('referral-identifier'))
+    return [{ severity: 'information', code: 'informational', diagnostics: unknown }];
+  if (!order?.due) return [];
+  const { start = '', end = '' } = order.due;
+  const diagnostics = `The visit is due from ${start} to ${end}, says ${order.reference}.`;
+  return [{ severity: 'information', code: 'informational', diagnostics }];
+}
 
 /** The parameters of a POST as a query; undefined: one of them is more than text. */
 function asQuery({ parameters, query }: OperationRequest): readonly (readonly [string, string])[] | undefined {
@@ -101,7 +132,11 @@ export async function find(
   const { start, end } = span.spanAt(undefined);
   if (end <= start) throw badRequest('value', 'The end must come after the start.', 'end');
   if (end - start > (MOST_DAYS + 1) * DAY) throw badRequest('too-costly', `Ask for ${MOST_DAYS} days at most.`, 'end');
-  const [wanted, patients] = await Promise.all([wantedBy(parts, ctx, input), patientsOf(parts, ctx, input)]);
+  const order = await orderFrom(parts, ctx, input);
+  const [wanted, patients] = await Promise.all([
+    wantedBy(parts, ctx, input, order),
+    patientsOf(parts, ctx, input, order),
+  ]);
   const found = await findStarts(parts, {
     wanted,
     channel: channelOf(ctx.access.principal),
@@ -122,15 +157,12 @@ export async function find(
     if (at > 0) to.set(PAGE_PARAMETER, String(at));
     return `${engine.baseUrl}/Appointment/$find?${to.toString()}`;
   };
-  const issues: Issue[] = UNUSED.filter(([name]) => input.names.has(name)).map(([name, why]) => ({
-    severity: 'information',
-    code: 'informational',
-    diagnostics: `Parameter ${name} was not used: ${why}.`,
-  }));
+  const issues: Issue[] = [...orderIssues(input, order), ...unusedIssues(input)];
   const body = findBundle(parts, {
     starts: found.page(offset, count),
     total: found.total,
     patients,
+    order: order?.reference,
     issues,
     links: isGet
       ? [
@@ -141,5 +173,6 @@ export async function find(
         ]
       : [],
   });
-  return { status: 200, body, ...(patients.length > 0 ? { resources: patients.map((p) => p.reference) } : {}) };
+  const resources = [...patients.map((p) => p.reference), ...(order ? [order.reference] : [])];
+  return { status: 200, body, ...(resources.length > 0 ? { resources } : {}) };
 }

@@ -13,6 +13,7 @@ import type { Block } from './block.ts';
 import type { Cover } from './cover-plan.ts';
 import { momentOf, spanOf } from './moments.ts';
 import { referencesIn } from './input.ts';
+import { orderFrom } from './order.ts';
 import type { Reschedule } from './reschedule.ts';
 import type { Take } from './take-parts.ts';
 import { resolved, targetOf } from './target.ts';
@@ -50,13 +51,18 @@ export async function takeFrom(
     const known = patient.id ?? registers.push(await registered(parts, ctx, patient)) - 1;
     patients.push(`Patient/${typeof known === 'string' ? known : (registers[known]?.id ?? '')}`);
   }
+  const order = await orderFrom(parts, ctx, input);
   const [cancels] = kind === 'book' ? referencesIn(parts, input, 'cancelled-appt-id') : [];
+  const target = await targetOf(parts, ctx, reference, resource);
+  const isOpen = patients.length === 0 && target.kind === 'proposal' && target.said === undefined;
   return {
-    target: await targetOf(parts, ctx, reference, resource),
-    patients: [...new Set(patients)],
+    target,
+    // Who the order is for comes, unless somebody else is named.
+    patients: isOpen && order?.patient !== undefined ? [order.patient] : [...new Set(patients)],
     registers,
     comment: kind === 'book' ? input.text('comment') : undefined,
     reasons: kind === 'book' ? input.codeableConcepts('reason') : [],
+    basedOn: order?.reference,
     overrideReason: input.text('override-reason'),
     cancels: cancels === undefined ? undefined : { reference: cancels, reason: undefined },
     hold: kind === 'hold' ? (input.integer('minutes') ?? 0) : undefined,

@@ -19,6 +19,8 @@ export interface Take {
   readonly registers: readonly PreparedWrite[];
   readonly comment: string | undefined;
   readonly reasons: readonly CodeableConcept[];
+  /** `ServiceRequest/1`: the order that it is for. */
+  readonly basedOn: string | undefined;
   readonly overrideReason: string | undefined;
   /** An appointment that this one takes the place of, and why. */
   readonly cancels: { readonly reference: string; readonly reason: CodeableConcept | undefined } | undefined;
@@ -38,6 +40,13 @@ export const instant = (ms: number): string => new Date(ms).toISOString();
 
 export const replyOf = (status: Appointment['status']): AppointmentParticipant['status'] =>
   status === 'booked' ? 'accepted' : status === 'pending' ? 'tentative' : 'needs-action';
+
+/** With the order that the visit is for among what it is based on. */
+export function basedOn({ basedOn: order }: Take, said: Appointment['basedOn']): Pick<Appointment, 'basedOn'> {
+  const all = said ?? [];
+  const added = order === undefined || all.some((r) => r.reference === order) ? [] : [{ reference: order }];
+  return all.length + added.length > 0 ? { basedOn: [...all, ...added] } : {};
+}
 
 /** What becomes of a patient's wish is the service's to say. */
 export const modeOf = (offer: Offer | undefined, ctx: RequestContext): 'pending' | 'booked' | 'waitlist' =>

@@ -15,6 +15,7 @@ import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED } from '../urls.ts';
 import { visitOfAppointment } from '../visit.ts';
 import { changeAppointment, type Changed } from './change.ts';
 import {
+  basedOn,
   cancelOld,
   demandKnown,
   holdMinutes,
@@ -34,9 +35,10 @@ async function offerOf(parts: SchedulingParts, appointment: Appointment): Promis
   return visitOfAppointment(await freshDirectory(parts), engine.baseUrl, appointment, slots).offer;
 }
 
-const words = ({ comment, reasons }: Take): Partial<Appointment> => ({
-  ...(comment === undefined ? {} : { comment }),
-  ...(reasons.length > 0 ? { reasonCode: [...reasons] } : {}),
+const words = (take: Take, appointment: Appointment): Partial<Appointment> => ({
+  ...(take.comment === undefined ? {} : { comment: take.comment }),
+  ...(take.reasons.length > 0 ? { reasonCode: [...take.reasons] } : {}),
+  ...basedOn(take, appointment.basedOn),
 });
 
 async function bookStored(
@@ -47,7 +49,7 @@ async function bookStored(
 ): Promise<Appointment> {
   const { engine } = parts;
   if (appointment.status === 'booked') {
-    const said = { ...appointment, ...words(take) };
+    const said = { ...appointment, ...words(take, appointment) };
     return isDeepStrictEqual(said, appointment) ? appointment : said;
   }
   if (!BOOKABLE.has(appointment.status ?? ''))
@@ -71,7 +73,7 @@ async function bookStored(
       ...(take.overrideReason === undefined ? [] : [overrideExtension(ctx, take.overrideReason, engine.clock.now())]),
     ]),
     status,
-    ...words(take),
+    ...words(take, appointment),
     participant: [
       ...missing.map((reference) => ({
         actor: { reference },

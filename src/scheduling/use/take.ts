@@ -25,6 +25,7 @@ import { slotsOf } from '../slots.ts';
 import { AWAITING_APPROVAL, HOLD_EXPIRES, OVERRIDE, PREVIOUS_APPOINTMENT, PROMISED_TIME, REPLACES } from '../urls.ts';
 import { changedBy, prepared, type Changed } from './change.ts';
 import {
+  basedOn,
   cancelOld,
   demandKnown,
   holdMinutes,
@@ -119,6 +120,7 @@ function newAppointment(
     ...(slots && slots.length > 0 ? { slot: slots } : {}),
     ...(take.comment === undefined ? {} : { comment: take.comment }),
     ...(take.reasons.length > 0 ? { reasonCode: [...take.reasons] } : {}),
+    ...basedOn(take, rest.basedOn),
     ...(take.cancels === undefined
       ? {}
       : { supportingInformation: [...(rest.supportingInformation ?? []), { reference: take.cancels.reference }] }),
