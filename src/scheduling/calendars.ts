@@ -154,6 +154,7 @@ class Kept {
             lane: lanes >> 6,
             capacity: lanes & 63,
             expires: Number(e ?? 0),
+            isHold: e !== null && e !== undefined,
           });
       } else {
         const services = d === null || d === undefined ? undefined : d.split(' ');
