@@ -11,7 +11,7 @@ import { MINUTE } from '../model/dates.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { ruleBroken } from '../refusal.ts';
 import { readSlots, slotsOf } from '../slots.ts';
-import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED } from '../urls.ts';
+import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED, OF_HOLDS } from '../urls.ts';
 import { visitOfAppointment } from '../visit.ts';
 import { changeAppointment, type Changed } from './change.ts';
 import {
@@ -66,7 +66,7 @@ async function bookStored(
   return {
     ...rest,
     ...asExtensions([
-      ...withoutExtensions(appointment, HOLD_EXPIRES, HOLD_RENEWED, AWAITING_APPROVAL),
+      ...withoutExtensions(appointment, ...OF_HOLDS),
       ...(status === 'pending' ? [{ url: AWAITING_APPROVAL, valueBoolean: true }] : []),
       ...(take.overrideReason === undefined ? [] : [overrideExtension(ctx, take.overrideReason, engine.clock.now())]),
     ]),

@@ -22,8 +22,16 @@ import { ANYTHING } from '../select.ts';
 import { endOwnHolds } from '../slot-holds.ts';
 import { slotId } from '../slot-id.ts';
 import { slotsOf } from '../slots.ts';
-import { AWAITING_APPROVAL, HOLD_EXPIRES, OVERRIDE, PREVIOUS_APPOINTMENT, PROMISED_TIME, REPLACES } from '../urls.ts';
 import { changedBy, prepared, type Changed } from './change.ts';
+import {
+  AWAITING_APPROVAL,
+  HOLD_EXPIRES,
+  OF_HOLDS,
+  OVERRIDE,
+  PREVIOUS_APPOINTMENT,
+  PROMISED_TIME,
+  REPLACES,
+} from '../urls.ts';
 import {
   cancelOld,
   demandKnown,
@@ -100,7 +108,7 @@ function newAppointment(
   const reply = replyOf(status);
   const start = Date.parse(base.start ?? '');
   const extension: Extension[] = [
-    ...withoutExtensions(base, HOLD_EXPIRES, AWAITING_APPROVAL, OVERRIDE, PROMISED_TIME),
+    ...withoutExtensions(base, ...OF_HOLDS, OVERRIDE, PROMISED_TIME),
     ...(offer && Number.isFinite(start) ? promisedTime(offer, start) : []),
     ...(take.hold !== undefined
       ? [{ url: HOLD_EXPIRES, valueInstant: instant(now + holdMinutes(take, offer, ctx) * MINUTE) }]
