@@ -79,6 +79,16 @@ export class Migration20261127000000_scheduling extends Migration {
       }
     }
 
+    // Whoever takes time off has the locks of its actors alone, bookings share them. A serializable booking sees what was there when it began: it asks for
+    // rows that whoever blocks has written, so that it must begin anew. One for each lock.
+    this.addSql(`create table "scheduling_fence" ("lock" int primary key, "n" bigint not null) with (fillfactor = 50)`);
+    this.addSql(`insert into "scheduling_fence" select k, 0 from generate_series(0, 1023) k`);
+    this.addSql(`create function "scheduling_lock_time"("locks" int[]) returns void language plpgsql as $$
+      begin
+        perform pg_advisory_xact_lock(19266, k) from unnest(locks) k;
+        update "scheduling_fence" set "n" = "n" + 1 where "lock" = any (locks);
+      end $$`);
+
     // What the rules of a clinic are read from; raised at the commit of every change, so that whoever reads the number has seen the change.
     this.addSql(`create table "scheduling_revision" ("n" bigint not null) with (fillfactor = 50)`);
     this.addSql(`insert into "scheduling_revision" values (1)`);
@@ -249,6 +259,10 @@ export class Migration20261127000000_scheduling extends Migration {
         elsif total > 0 then
           perform pg_advisory_xact_lock_shared(19266, k) from unnest(a."locks") k;
         end if;
+        -- What is blocked is looked for only now that nobody blocks, and by who sees all that was.
+        if total > 0 and current_setting('transaction_isolation') = 'serializable' then
+          perform from "scheduling_fence" where "lock" = any (a."locks") for share;
+        end if;
         if moves then
           with given as (delete from "occupancy" o where o."appointment" = any (a."leave")
               returning o."during", o as "row", not o."override" and (o."expires" is null or o."expires" > now()) as "held")
@@ -266,13 +280,13 @@ export class Migration20261127000000_scheduling extends Migration {
           end loop;
         end if;
         if total > 0 then
-          for r in select * from json_to_recordset(a."visits") v(appointment text, schedules text[], slots text[], service text, start timestamptz, "end" timestamptz) loop
+          for r in select * from json_to_recordset(a."visits") v(appointment text, schedules text[], slots text[], service text, start timestamptz, "end" timestamptz, keeps boolean) loop
             if cardinality(r.slots) > 0 then
               update "scheduling_time" set "kind" = 'opening' where "slot" = any (r.slots) and "kind" = 'busy';
             end if;
             if exists (select from "scheduling_time" t where t."schedule" = any (r.schedules) and t."kind" <> 'opening' and t."during" && tstzrange(r.start, r."end")
                        and (t."services" is null or r.service is null or r.service = any (t."services")))
-                and not exists (select from unnest(kept) k where k."appointment" = r.appointment and k."during" @> tstzrange(r.start, r."end")) then
+                and not (r.keeps and exists (select from unnest(kept) k where k."appointment" = r.appointment and k."during" @> tstzrange(r.start, r."end"))) then
               raise exception 'blocked' using errcode = 'KS002', detail = json_build_object('appointment', r.appointment);
             end if;
           end loop;

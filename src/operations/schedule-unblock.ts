@@ -2,8 +2,8 @@
 import { defineOperation } from '../fhir/operation-parameters.ts';
 import type { UseContext } from '../operation-context.ts';
 import { bundleOf } from '../scheduling/use/answer.ts';
-import { unblockTime } from '../scheduling/use/block.ts';
-import { referencesIn } from '../scheduling/use/input.ts';
+import { unblockFrom } from '../scheduling/use/take-input.ts';
+import { unblockTime } from '../scheduling/use/unblock.ts';
 
 export default (use: UseContext) =>
   defineOperation({
@@ -17,13 +17,8 @@ export default (use: UseContext) =>
     affectsState: true,
     async handle(engine, ctx, request, input) {
       const parts = use().scheduling.within(engine);
-      const slots = await unblockTime(parts, ctx, request.id ?? '', {
-        slots: referencesIn(parts, input, 'slot'),
-        start: input.text('start'),
-        end: input.text('end'),
-        scope: input.text('scope') === 'all' ? 'all' : 'location',
-        dryRun: input.boolean('dry-run') === true,
-      });
-      return bundleOf(engine.baseUrl, ctx.access, slots, []);
+      const wish = unblockFrom(parts, input);
+      const { slots, rest, issues } = await unblockTime(parts, ctx, request.id ?? '', wish);
+      return bundleOf(engine.baseUrl, ctx.access, slots, rest, issues);
     },
   });

@@ -6,6 +6,7 @@ import type { Actor } from './actor.ts';
 import { capRows, type CapRow } from './caps.ts';
 import type { Directory } from './directory.ts';
 import { MINUTE } from './model/dates.ts';
+import { keysOf, locksOf } from './time-lock.ts';
 import { capacityAt, type Visit } from './visit.ts';
 
 /** A visit before and after a change; undefined: it was, or is, not there. */
@@ -129,8 +130,10 @@ function keepsTime(before: OccupancyRow[], after: OccupancyRow[]): boolean {
   return before.length === after.length && JSON.stringify(before) === JSON.stringify(after);
 }
 
-/** One of 1024: by the first digits of the actor's key, which is a hash. */
-const lockOf = (actor: string): number => Number.parseInt(actor.slice(0, 4), 16) & 1023;
+/** Whether a visit is with nobody, or in no Schedule, where it was not before. */
+const keepsPlace = (before: Visit, after: Visit): boolean =>
+  after.actors.every((a) => before.actors.some((b) => b.key === a.key)) ||
+  after.schedules.every((s) => before.schedules.includes(s));
 
 /** The parameter of `scheduling_apply`. */
 export interface Apply {
@@ -157,6 +160,7 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
   const caps: CapRow[] = [];
   const visits: object[] = [];
   const rows: OccupancyRow[] = [];
+  const locked = new Set<string>();
   const holds: object[] = [];
   const spans: Span[] = [];
   for (const { id, before, after, forgivesPatients, mostHolds } of changes) {
@@ -167,8 +171,9 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
     if (before) leave.push(id);
     for (const row of was) freed.add(row.actor);
     rows.push(...is);
+    const keeps = before !== undefined && after !== undefined && keepsPlace(before, after);
     const stays =
-      before?.holds && before.status !== 'pending' && before.start === after?.start && before.end === after?.end;
+      keeps && before.holds && before.status !== 'pending' && before.start === after.start && before.end === after.end;
     if (after?.holds && after.start !== undefined && after.end !== undefined) {
       if (after.expires !== undefined)
         holds.push({
@@ -186,6 +191,7 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
             after.patients.map((p) => p.reference),
           ),
         );
+      if (after.offer) for (const key of keysOf(after.offer.entry)) locked.add(key);
       if (judged)
         visits.push({
           appointment: id,
@@ -194,6 +200,7 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
           service: after.service ?? null,
           start: iso(after.start),
           end: iso(after.end),
+          keeps,
         });
     }
     spans.push(...spansOf(directory, before), ...spansOf(directory, after));
@@ -203,7 +210,7 @@ export function applyOf(directory: Directory, changes: readonly VisitChange[]): 
     revision: directory.revision,
     leave,
     freed: [...freed],
-    locks: [...new Set([...freed, ...rows.map((r) => r.actor)].map(lockOf))].sort((a, b) => a - b),
+    locks: locksOf([...freed, ...rows.map((r) => r.actor), ...locked]),
     caps,
     visits,
     rows,

@@ -16,6 +16,7 @@ import { extensionOf, extensionsOf } from './extension.ts';
 import type { SchedulingParts } from './parts.ts';
 import { ruleBroken } from './refusal.ts';
 import { holdSlot, namedBy, releaseSlot } from './slot-holds.ts';
+import { lockTime } from './time-lock.ts';
 import { GENERATED, SLOT_BLOCK, SLOT_ORIGIN, SLOT_SERVICE } from './urls.ts';
 
 type SlotStatus = Slot['status'];
@@ -167,8 +168,11 @@ export async function projectSlots(
     await tx.execute(sql`delete from scheduling_time where slot = any(${gone})`);
   }
   if (rows.length > 0) {
-    // Bookings that are under way are waited for, and those that come later wait: what was there when the time was blocked is known exactly.
-    if (rows.some((r) => r.kind !== 'opening')) await tx.execute(sql`lock table occupancy in share row exclusive mode`);
+    const closed = rows.filter((r) => r.kind !== 'opening');
+    await lockTime(
+      tx,
+      closed.flatMap((r) => directory.entry(r.schedule) ?? []),
+    );
     await tx.execute(
       sql`insert into scheduling_time (slot, schedule, kind, services, during)
           select slot, schedule, kind, services, tstzrange(start, "end")

@@ -24,6 +24,9 @@ export const SLOT_SERVICE = `${OURS}/slot-service`;
 export const SLOT_BLOCK = `${OURS}/slot-block`;
 export const FOLLOW_UP = `${OURS}/follow-up`;
 
+/** The same for Slots that were blocked in one act. */
+export const BLOCK_IDENTIFIER = `${OWN}/identifier/block`;
+
 export const SLOT_ORIGIN = `${OWN}/CodeSystem/slot-origin`;
 /** Of the hold that a Slot's status stands for. */
 export const SLOT_HOLDER = `${OWN}/CodeSystem/slot-holder`;

@@ -226,6 +226,16 @@ export function workday(ahead: number, now = Date.now()): string {
   }
 }
 
+/** One working day after the other. */
+export function workdays(ahead: number): () => string {
+  let day = '';
+  return () => {
+    const before = day;
+    while (day === before) day = workday(ahead++);
+    return day;
+  };
+}
+
 /** Entries of a Bundle, as they come. */
 export const entries = (answer: Answer): readonly Json[] =>
   (answer.body['entry'] as unknown as Json[] | undefined) ?? [];
@@ -236,6 +246,12 @@ export const found = (answer: Answer): readonly Json[] =>
     .filter((r) => String(r['resourceType']) === 'Appointment');
 
 export const find = (send: Send, query: string): Promise<Answer> => send('GET', `Appointment/$find?${query}`);
+
+/** Resources of a Bundle that were found, that belong to them, or that say something about it. */
+export const ofMode = (answer: Answer, mode: 'match' | 'include' | 'outcome'): Json[] =>
+  entries(answer)
+    .filter((e) => String(e['search']?.['mode']) === mode)
+    .map((e) => e['resource'] as Json);
 
 /** Parameters of an operation. */
 export const params = (...parameter: readonly object[]): object => ({ resourceType: 'Parameters', parameter });

@@ -53,15 +53,21 @@ export function bundleOf(
   access: Access,
   matches: readonly Resource[],
   included: readonly Resource[],
+  issues: readonly Issue[] = [],
 ): OperationReply {
-  const entry = (resource: Resource, mode: 'match' | 'include'): object => ({
-    fullUrl: `${baseUrl}/${resource.resourceType}/${resource.id ?? ''}`,
+  const entry = (resource: Resource, mode: 'match' | 'include' | 'outcome'): object => ({
+    // What only might be has no address.
+    ...(resource.id === undefined ? {} : { fullUrl: `${baseUrl}/${resource.resourceType}/${resource.id}` }),
     resource,
     search: { mode },
   });
   const visible = (list: readonly Resource[]): readonly Resource[] =>
     list.filter((r) => access.to('read').admits(r.resourceType, r));
-  const all = [...visible(matches).map((r) => entry(r, 'match')), ...visible(included).map((r) => entry(r, 'include'))];
+  const all = [
+    ...visible(matches).map((r) => entry(r, 'match')),
+    ...visible(included).map((r) => entry(r, 'include')),
+    ...(issues.length > 0 ? [entry(toOutcome(issues), 'outcome')] : []),
+  ];
   return {
     status: 200,
     body: JSON.stringify({
@@ -70,6 +76,6 @@ export function bundleOf(
       total: matches.length,
       ...(all.length > 0 ? { entry: all } : {}),
     }),
-    resources: [...matches, ...included].map((r) => `${r.resourceType}/${r.id ?? ''}`),
+    resources: [...matches, ...included].flatMap((r) => (r.id === undefined ? [] : [`${r.resourceType}/${r.id}`])),
   };
 }

@@ -41,6 +41,8 @@ function dayAfter(text: string): string | undefined {
 
 /** Within it lies the span by the clock of each place. */
 export interface Span extends Interval {
+  /** Some of it is said in dates. */
+  readonly isLocal: boolean;
   spanAt(zone: Zone | undefined): Interval;
 }
 
@@ -55,6 +57,7 @@ export function spanOf(startText: string, endText: string): Span {
   const midnight = (date: string | undefined, zone: Zone | undefined): number =>
     zone ? zone.instantOf(date ?? '', 0, 'start') : Date.parse(date ?? '');
   return {
+    isLocal: first !== undefined || next !== undefined,
     // Somewhere on earth it is that day by then, or still.
     start: start ?? Date.parse(first ?? '') - FARTHEST_AHEAD,
     end: end ?? Date.parse(next ?? '') + FARTHEST_BEHIND,

@@ -11,11 +11,12 @@ import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import type { Block } from './block.ts';
 import type { Cover } from './cover.ts';
-import { momentOf } from './moments.ts';
+import { momentOf, spanOf } from './moments.ts';
 import { referencesIn } from './input.ts';
 import type { Reschedule } from './reschedule.ts';
 import type { Take } from './take-parts.ts';
 import { resolved, targetOf } from './target.ts';
+import type { Unblock } from './unblock.ts';
 
 /** Who has no id yet is registered with the booking. @throws FhirError 403, 422 */
 async function registered(parts: SchedulingParts, ctx: RequestContext, patient: Resource): Promise<PreparedWrite> {
@@ -99,20 +100,41 @@ export async function coverFrom(parts: SchedulingParts, input: OperationInput): 
   };
 }
 
+/** @throws FhirError 400 */
 export function blockFrom(parts: SchedulingParts, input: OperationInput): Block {
-  const scope = input.text('scope');
-  const text = (name: string): string => {
-    const value = input.text(name) ?? '';
-    if (!/^\d{4}-\d{2}-\d{2}$/.test(value)) momentOf(value, name);
-    return value;
-  };
+  const services = referencesIn(parts, input, 'service');
+  const scope = scopeFrom(input) ?? (services.length > 0 ? 'service' : 'location');
+  if (scope === 'service' && services.length === 0)
+    throw badRequest('required', 'Name the services that are not offered: send service.', 'service');
+  if (scope !== 'service' && services.length > 0)
+    throw badRequest('invalid', `Services go with the scope service: leave them out, or the scope ${scope}.`, 'scope');
   return {
-    start: text('start'),
-    end: text('end'),
-    scope: scope === 'all' || scope === 'service' ? scope : 'location',
-    services: referencesIn(parts, input, 'service'),
+    span: spanOf(input.text('start') ?? '', input.text('end') ?? ''),
+    scope,
+    services,
     reason: input.codeableConcept('reason'),
     comment: input.text('comment'),
+    dryRun: input.boolean('dry-run') === true,
+  };
+}
+
+function scopeFrom(input: OperationInput): Block['scope'] | undefined {
+  const scope = input.text('scope');
+  return scope === 'all' || scope === 'location' || scope === 'service' ? scope : undefined;
+}
+
+/** @throws FhirError 400 */
+export function unblockFrom(parts: SchedulingParts, input: OperationInput): Unblock {
+  const [start, end] = [input.text('start'), input.text('end')];
+  const slots = referencesIn(parts, input, 'slot');
+  if ((start === undefined) !== (end === undefined))
+    throw badRequest('required', 'A span needs both: send start and end.', start === undefined ? 'start' : 'end');
+  if (slots.length === 0 && start === undefined)
+    throw badRequest('required', 'Name the blocks to remove, or a span: send slot, or start and end.', 'slot');
+  return {
+    slots,
+    span: start === undefined || end === undefined ? undefined : spanOf(start, end),
+    scope: scopeFrom(input) ?? 'location',
     dryRun: input.boolean('dry-run') === true,
   };
 }
