@@ -136,10 +136,10 @@ export class Migration20261127000000_scheduling extends Migration {
         at timestamptz := date_trunc('milliseconds', clock_timestamp());
       begin
         for it in
-          select r.*, p.service as of_service, case when r."service" is null and p.service is not null then 0 else p.before end as pad_before,
-              case when r."service" is null and p.service is not null then 0 else p.after end as pad_after, p.capacity as most, p.actors
+          select r.*, p.service as of_service, case when r."service" is null and p.service is not null and not p.alone then 0 else p.before end as pad_before,
+              case when r."service" is null and p.service is not null and not p.alone then 0 else p.after end as pad_after, p.capacity as most, p.actors
             from json_to_recordset(spans)
-              p(schedule text, service text, plain boolean, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors uuid[])
+              p(schedule text, service text, plain boolean, alone boolean, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors uuid[])
             join "slot" r on r."schedule" = p.schedule
               and r."start" < p.upto + make_interval(secs => p.before) and r."start" > p."from" - interval '1 day' - make_interval(secs => p.after)
               and r."end" > p."from" - make_interval(secs => p.after)
@@ -326,9 +326,10 @@ export class Migration20261127000000_scheduling extends Migration {
           -- What was taken with buffers that have changed since is given back with those.
           if moves and not given_back <@ (select range_agg(tstzrange(x."from", x.upto)) from json_to_recordset(a."spans") x("from" timestamptz, upto timestamptz)) then
             perform "scheduling_restate"((
-              select json_agg(json_build_object('schedule', x.schedule, 'service', x.service, 'from', least(x."from", g.since), 'upto', greatest(x.upto, g.upto),
+              select json_agg(json_build_object('schedule', x.schedule, 'service', x.service, 'plain', x.plain, 'alone', x.alone, 'from', least(x."from", g.since), 'upto', greatest(x.upto, g.upto),
                 'before', x.before, 'after', x.after, 'capacity', x.capacity, 'actors', x.actors))
-              from json_to_recordset(a."spans") x(schedule text, service text, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors json)
+              from json_to_recordset(a."spans") x(schedule text, service text, plain boolean, alone boolean, "from" timestamptz, upto timestamptz,
+                before int, after int, capacity int, actors json)
               left join lateral (select min(lower(d)) as since, max(upper(d)) as upto from unnest(given_back) d where d && tstzrange(x."from", x.upto)) g on true));
           else
             perform "scheduling_restate"(a."spans");
