@@ -17,7 +17,7 @@ export default (use: UseContext) =>
     affectsState: true,
     async handle(engine, ctx, _request, input) {
       const parts = use().scheduling.within(engine);
-      const moved = await coverVisits(parts, ctx, await coverFrom(parts, input));
-      return bundleOf(engine.baseUrl, ctx.access, moved, []);
+      const { appointments, issues } = await coverVisits(parts, ctx, await coverFrom(parts, input));
+      return bundleOf(engine.baseUrl, ctx.access, appointments, [], issues);
     },
   });

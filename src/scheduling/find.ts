@@ -10,12 +10,14 @@ import { capsLeft } from './caps.ts';
 import type { Directory, DirectorySource, Offer } from './directory.ts';
 import { DAY, MINUTE } from './model/dates.ts';
 import type { Interval } from './model/interval.ts';
+import type { Window } from './model/availability.ts';
 import { candidates, freeAmong, type Candidate, type Taken } from './model/starts.ts';
 import type { Channel } from './model/rules.ts';
 import type { Zone } from './model/zone.ts';
-import { bookable, startsBetween } from './offered.ts';
+import { bookable, openedWindow, startsBetween, timeOff } from './offered.ts';
 import { ofService, type Source, type State } from './state.ts';
 import { selectOffers, type Choice, type Wanted } from './select.ts';
+import { capacityAt } from './visit.ts';
 
 export interface FreeStart {
   readonly offer: Offer;
@@ -52,19 +54,29 @@ const MOST_DAYS = 3_000;
 
 const NONE: readonly never[] = [];
 
-/** Starts of hand-made openings. */
+/** Hand-made openings for an offer, as windows. */
+export const openedWindows = (offer: Offer, state: State): readonly Window[] =>
+  ofService(state.openings.get(offer.entry.reference), offer.serviceReference).map((o) =>
+    openedWindow(offer, o, o.slot),
+  );
+
+/** Starts of hand-made openings: time off comes before them. */
 function openedStarts(offer: Offer, state: State, span: Interval): readonly Candidate[] {
-  const openings = ofService(state.openings.get(offer.entry.reference), offer.serviceReference);
-  if (openings.length === 0) return NONE;
-  const zone = offer.entry.zone?.name ?? 'UTC';
-  const windows = openings.map(({ start, end, slot }) => ({
-    start,
-    end,
-    breaks: NONE,
-    zone,
-    origin: { kind: 'opening' as const, id: slot },
-  }));
-  return candidates(windows, offer.parameters, span);
+  const windows = openedWindows(offer, state);
+  if (windows.length === 0) return NONE;
+  const starts = candidates(windows, offer.parameters, span);
+  const awake = new Set(freeAmong(starts, { blocks: timeOff(offer, span), taken: NONE, parameters: offer.parameters }));
+  return starts
+    .filter(({ start }) => awake.has(start))
+    .map(({ start }) => ({ start, capacity: capacityAt(offer, start) }));
+}
+
+/** Rooms or devices that would do; undefined: none of those that are asked for. */
+export function poolFor({ offer, pool, named }: Choice, channel: Channel): readonly Actor[] | undefined {
+  if (!named || channel === 'staff') return pool;
+  // Patients take the rooms that the service is given in.
+  const theirs = pool.filter((a) => offer.pool.some((b) => b.reference === a.reference));
+  return theirs.length > 0 ? theirs : undefined;
 }
 
 function joined(a: readonly Candidate[], b: readonly Candidate[]): readonly Candidate[] {
@@ -76,13 +88,11 @@ function joined(a: readonly Candidate[], b: readonly Candidate[]): readonly Cand
 const NOTHING: readonly number[] = [];
 
 function freeOf(choice: Choice, state: State, request: FindRequest): FreeOfChoice {
-  const { offer, named } = choice;
+  const { offer } = choice;
   const { parameters, entry } = offer;
   const nothing = { choice, starts: NOTHING };
-  // Patients take the rooms that the service is given in.
-  const inPool = (a: Actor): boolean => offer.pool.some((b) => b.reference === a.reference);
-  const pool = named && request.channel === 'patient' ? choice.pool.filter(inPool) : choice.pool;
-  if (named && pool.length === 0) return nothing;
+  const pool = poolFor(choice, request.channel);
+  if (!pool) return nothing;
   if (!parameters.channels.includes(request.channel)) return nothing;
   const { earliest, latest } = bookable(offer, request.channel, request.now);
   const asked = request.spanAt?.(entry.zone);

@@ -4,9 +4,10 @@
  * @see https://profiles.ihe.net/ITI/Scheduling/ITI-115.html
  */
 import type { Offer } from './directory.ts';
-import { blocksBetween, windowsBetween } from './model/availability.ts';
+import { blocksBetween, windowsBetween, type Block, type Window } from './model/availability.ts';
 import { addDays, dateOf, DAY, MINUTE } from './model/dates.ts';
-import { candidates, freeAmong, type Candidate } from './model/starts.ts';
+import type { Interval } from './model/interval.ts';
+import { admits, candidates, freeAmong, type Candidate } from './model/starts.ts';
 import { earliestStart, latestStart } from './model/policy.ts';
 import type { Channel } from './model/rules.ts';
 
@@ -15,15 +16,22 @@ const MOST_DAYS = 100;
 
 const kept = new WeakMap<Offer, Map<number, readonly Candidate[]>>();
 
+/** Time off in the rules, as far as visits that start in a span may meet it. */
+export function timeOff({ entry, parameters, serviceReference }: Offer, { start, end }: Interval): readonly Block[] {
+  if (!entry.calendar) return [];
+  // A visit that starts before midnight may end after it.
+  const reach = (parameters.duration + parameters.after) * MINUTE;
+  return blocksBetween(entry.calendar, start - parameters.before * MINUTE, end + reach, serviceReference);
+}
+
 /** Starts in `[from, to)`, made anew and kept nowhere: for whoever goes through all offers, whose days would fill the memory. */
 export function startsAnew(offer: Offer, from: number, to: number): readonly Candidate[] {
   const { calendar } = offer.entry;
   if (!calendar || !(from < to)) return [];
   const { parameters, serviceReference: service } = offer;
-  // A visit that starts before midnight may end after it.
-  const reach = (parameters.duration + parameters.after) * MINUTE;
-  const blocks = blocksBetween(calendar, from - parameters.before * MINUTE, to + reach, service);
-  const starts = candidates(windowsBetween(calendar, from, to, service), parameters, { start: from, end: to });
+  const span = { start: from, end: to };
+  const blocks = timeOff(offer, span);
+  const starts = candidates(windowsBetween(calendar, from, to, service), parameters, span);
   if (blocks.length === 0) return starts;
   const free = new Set(freeAmong(starts, { blocks, taken: [], parameters }));
   return starts.filter(({ start }) => free.has(start));
@@ -62,6 +70,23 @@ export function startsBetween(offer: Offer, from: number, to: number): readonly 
 /** The candidate at an instant, if the rules have one. */
 export const candidateAt = (offer: Offer, start: number): Candidate | undefined =>
   offer.entry.zone && startsOn(offer, offer.entry.zone.dayOf(start)).find((c) => c.start === start);
+
+/** An opening made by hand, as the hours that it is. */
+export const openedWindow = ({ entry }: Offer, { start, end }: Interval, slot: string): Window => ({
+  start,
+  end,
+  breaks: [],
+  zone: entry.zone?.name ?? 'UTC',
+  origin: { kind: 'opening', id: slot },
+});
+
+/** Whether one of these openings offers a visit of some length: time off in the rules comes before them. */
+export function isOpened(offer: Offer, openings: readonly Interval[], { start, end }: Interval): boolean {
+  const layout = { ...offer.parameters, duration: (end - start) / MINUTE };
+  if (!openings.some((each) => admits(openedWindow(offer, each, ''), layout, start))) return false;
+  const blocks = timeOff(offer, { start, end });
+  return freeAmong([{ start, capacity: 1 }], { blocks, taken: [], parameters: layout }).length > 0;
+}
 
 /** The span in which visits may start, by notice and horizon. */
 export function bookable(

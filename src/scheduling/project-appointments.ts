@@ -17,6 +17,7 @@ import { keepEncounters } from './encounter.ts';
 import { noteContention } from './foresee.ts';
 import { freshDirectory } from './fresh-directory.ts';
 import { guard, isMoved } from './guard.ts';
+import { isOpened } from './offered.ts';
 import { directoryOf, type SchedulingParts } from './parts.ts';
 import { ruleBroken, TimeTaken } from './refusal.ts';
 import { settledOffer } from './settled-offer.ts';
@@ -35,15 +36,19 @@ export interface ProjectedChange extends VisitChange {
 const appointment = (resource: Change['after']): Appointment | undefined =>
   resource?.resourceType === 'Appointment' ? resource : undefined;
 
-/** A visit that nobody's rules offer lies in an opening made by hand. @throws FhirError 422 */
-async function demandOpening(tx: Transaction, visit: Visit): Promise<void> {
-  const { start = 0, end = 0, schedules, service = '' } = visit;
+/** A visit that nobody's rules offer is one that an opening made by hand does. @throws FhirError 422 */
+async function demandOpening(
+  tx: Transaction,
+  { start = 0, end = 0, schedules, service = '', offer }: Visit,
+): Promise<void> {
   const rows = await tx.execute(
-    sql`select from scheduling_time t where t.kind = 'opening' and t.schedule = any(${schedules})
+    sql`select (extract(epoch from lower(t.during)) * 1000)::int8, (extract(epoch from upper(t.during)) * 1000)::int8
+        from scheduling_time t where t.kind = 'opening' and t.schedule = any(${schedules})
         and t.during @> tstzrange(${new Date(start).toISOString()}::timestamptz, ${new Date(end).toISOString()}::timestamptz)
-        and (t.services is null or ${service} = '' or ${service} = any (t.services)) limit 1`,
+        and (t.services is null or ${service} = '' or ${service} = any (t.services))`,
   );
-  if (rows.length === 0)
+  const openings = rows.map(([from, to]) => ({ start: Number(from), end: Number(to) }));
+  if (!offer || !isOpened(offer, openings, { start, end }))
     throw ruleBroken('This time is not offered: ask $find for the times that are.', 'Appointment.start');
 }
 

@@ -24,3 +24,8 @@ export async function lockTime(tx: Pick<Transaction, 'execute'>, entries: readon
   const locks = locksOf(entries.flatMap(keysOf));
   if (locks.length > 0) await tx.execute(sql`select scheduling_lock_time(${locks}::int[])`);
 }
+
+/** Waits for all who change the time of somebody, once and in order: what follows in the transaction waits no more. @param keys of actors */
+export async function lockActors(tx: Pick<Transaction, 'execute'>, keys: Iterable<string>): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(19266, k) from unnest(${locksOf(keys)}::int[]) k`);
+}

@@ -6,7 +6,7 @@ import { rulesOn, type Window } from './availability.ts';
 import { type Interval, overlaps } from './interval.ts';
 import { freeLane } from './lanes.ts';
 import type { Calendar, NotAvailable, Parameters } from './rules.ts';
-import { admits, isOnGrid, paddedAt, type StartsInput, visitAt } from './starts.ts';
+import { admits, isOnGrid, paddedAt, type StartsInput, type Taken, visitAt } from './starts.ts';
 import { type Zone, zoneNamed } from './zone.ts';
 
 export type ReasonCode =
@@ -18,18 +18,25 @@ export type ReasonCode =
   | 'blocked'
   | 'taken'
   | 'buffer'
+  | 'room'
+  | 'location'
   | 'notice'
   | 'horizon'
   | 'cap'
   | 'channel'
   | 'grid'
   | 'season'
-  | 'too-long';
+  | 'too-long'
+  | 'length'
+  | 'time-zone'
+  | 'inactive';
 
 export interface Reason {
   readonly rule: ReasonCode;
+  /** Without a word about anybody. */
   readonly text: string;
   readonly during?: Interval;
+  /** Whose time it is. */
   readonly actor?: string;
   /** For staff only. */
   readonly private?: string;
@@ -38,6 +45,8 @@ export interface Reason {
 export interface ExplainInput extends StartsInput {
   readonly calendar: Calendar;
   readonly blocks: readonly (Interval & { readonly why?: NotAvailable })[];
+  /** How many visits the actors may have then; left out: as many as the windows say that have room for it. */
+  readonly capacity?: number;
 }
 
 const clock = (instant: number, zone: Zone): string => zone.format(instant).slice(11, 16);
@@ -80,7 +89,8 @@ function* misfit(window: Window, start: number, layout: Parameters): Generator<R
   for (const each of window.breaks) {
     if (!overlaps(each, layout.bufferIntoBreak ? visit : padded)) continue;
     const { start, end, name } = each;
-    yield { rule: 'break', text: `${name ?? 'break'} from ${span(each, zone)}`, during: { start, end } };
+    const hidden = name === undefined ? {} : { private: name };
+    yield { rule: 'break', text: `break from ${span(each, zone)}`, during: { start, end }, ...hidden };
   }
   if (!isOnGrid(window, layout, start)) {
     const begin = window.origin.kind === 'opening' ? ' from the start of the opening' : '';
@@ -110,28 +120,38 @@ function* blocked({ blocks, parameters }: ExplainInput, start: number): Generato
   }
 }
 
-function* occupied({ windows, taken, actors, parameters }: ExplainInput, start: number, zone: Zone): Generator<Reason> {
+/** Who of the actors has no lane for a visit, and because of which one. */
+export function* occupied(
+  { taken, actors, parameters }: Pick<ExplainInput, 'taken' | 'actors' | 'parameters'>,
+  start: number,
+  capacity: number,
+  zone: Zone,
+): Generator<Reason> {
   const [visit, padded] = [visitAt(start, parameters), paddedAt(start, parameters)];
-  const rooms = windows.filter((window) => admits(window, parameters, start));
-  const capacities = rooms.map((window) => window.capacity ?? parameters.capacity);
-  // More tolerance never has less room.
-  const capacity = rooms.length > 0 ? Math.max(...capacities) : parameters.capacity;
+  const meets = (each: Taken, actor: string, time: Interval): boolean => each.actor === actor && overlaps(each, time);
   for (const actor of new Set(actors)) {
-    const met = taken.filter((each) => each.actor === actor && overlaps(each, padded));
+    const met = taken.filter((each) => meets(each, actor, padded));
     if (met.length === 0 || freeLane(met, capacity) !== undefined) continue;
     const direct = met.filter((each) => overlaps(each, visit));
     const [first] = direct.length > 0 ? direct : met;
-    const during = first && { start: first.start, end: first.end };
-    const room = capacity > 1 ? `all ${capacity} places are taken` : 'taken';
     const isBuffer = freeLane(direct, capacity) !== undefined;
-    const text = isBuffer ? 'too little time to the visit before or after it' : room;
+    const room = capacity > 1 ? `all ${capacity} places are taken` : 'taken';
     yield {
       rule: isBuffer ? 'buffer' : 'taken',
-      text: during ? `${text}: ${span(during, zone)}` : text,
+      text: isBuffer ? 'too little time to the visit before or after it' : room,
       actor,
-      ...(during && { during }),
+      ...(first && { during: { start: first.start, end: first.end }, private: span(first, zone) }),
     };
   }
+}
+
+function capacityOf({ windows, parameters, capacity }: ExplainInput, start: number): number {
+  if (capacity !== undefined) return capacity;
+  const rooms = windows.filter((window) => admits(window, parameters, start));
+  // More tolerance never has less room.
+  return rooms.length > 0
+    ? Math.max(...rooms.map((window) => window.capacity ?? parameters.capacity))
+    : parameters.capacity;
 }
 
 /** What speaks against a visit that starts then; nothing: it is free. */
@@ -147,6 +167,10 @@ export function explainStart(input: ExplainInput, start: number): readonly Reaso
   if (start >= input.latest) {
     reasons.push({ rule: 'horizon', text: `too far ahead: a visit must start before ${label(input.latest, zone)}` });
   }
-  reasons.push(...place(input, start, zone), ...blocked(input, start), ...occupied(input, start, zone));
+  reasons.push(
+    ...place(input, start, zone),
+    ...blocked(input, start),
+    ...occupied(input, start, capacityOf(input, start), zone),
+  );
   return reasons;
 }

@@ -5,111 +5,101 @@ import type { OperationReply } from '../../fhir/operation.ts';
 import type { OperationInput } from '../../fhir/operation-parameters.ts';
 import { badRequest } from '../../fhir/outcome.ts';
 import { actorOf } from '../actor.ts';
-import { capsLeft } from '../caps.ts';
 import { channelOf } from '../channel.ts';
-import { blocksBetween, windowsBetween } from '../model/availability.ts';
-import { DAY, MINUTE } from '../model/dates.ts';
-import { explainStart, type Reason } from '../model/explain.ts';
-import type { Calendar, Channel } from '../model/rules.ts';
-import { bookable } from '../offered.ts';
+import type { Directory } from '../directory.ts';
+import { MINUTE } from '../model/dates.ts';
+import type { Reason } from '../model/explain.ts';
+import type { Channel } from '../model/rules.ts';
 import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
-import { ANYTHING, selectOffers, type Choice } from '../select.ts';
-import { ofService, readState } from '../state.ts';
+import { reasonsAgainst } from '../reasons.ts';
+import { ANYTHING, selectOffers, type Choice, type Wanted } from '../select.ts';
 import { momentOf } from './moments.ts';
 import { referencesIn } from './input.ts';
 
-const NO_RULES = (zone: string): Calendar => ({
-  zone,
-  rules: [],
-  overrides: [],
-  holidays: [],
-  notAvailable: [],
-  weekStart: 'mon',
-});
+/** Schedules that one question is about. */
+const MOST_CHOICES = 20;
 
-async function reasonsFor(
-  parts: SchedulingParts,
-  { offer }: Choice,
-  start: number,
-  channel: Channel,
-  patient: string | undefined,
-): Promise<readonly Reason[]> {
-  const { engine } = parts;
-  const { entry, parameters } = offer;
-  const zone = entry.zone?.name ?? 'UTC';
-  const patients = patient === undefined ? [] : [actorOf(patient)];
-  const span = { start: start - DAY, end: start + DAY };
-  const state = await readState(
-    engine,
-    [...entry.actors, ...patients].map((a) => a.key),
-    [entry.reference],
-    span,
-  );
-  const calendar = entry.calendar ?? NO_RULES(zone);
-  const openings = ofService(state.openings.get(entry.reference), offer.serviceReference);
-  const input = {
-    calendar,
-    windows: [
-      ...windowsBetween(calendar, span.start, span.end, offer.serviceReference),
-      ...openings.map(({ start: from, end: to, slot }) => ({
-        start: from,
-        end: to,
-        breaks: [],
-        zone,
-        origin: { kind: 'opening' as const, id: slot },
-      })),
-    ],
-    blocks: [
-      ...blocksBetween(calendar, span.start, span.end, offer.serviceReference),
-      ...ofService(state.blocks.get(entry.reference), offer.serviceReference),
-    ],
-    taken: [...state.taken.values()].flat(),
-    actors: [...entry.actors, ...patients].map((a) => a.key),
-    parameters,
-    from: start,
-    to: start + MINUTE,
-    ...bookable(offer, channel, engine.clock.now()),
-  };
-  const reasons = [...explainStart(input, start)];
-  if (!parameters.channels.includes(channel))
-    reasons.push({
-      rule: 'channel',
-      text: `this service is not booked by ${channel === 'patient' ? 'patients' : 'staff'}`,
-    });
-  const left = await capsLeft(engine, [{ offer, start, rank: 0, pool: [] }], { also: patients });
-  if (left.length === 0) reasons.push({ rule: 'cap', text: 'as many visits as allowed are booked in this period' });
-  const names = new Map([...entry.actors, ...patients].map((a) => [a.key, a.reference]));
-  return reasons.map((r) => (r.actor === undefined ? r : { ...r, actor: names.get(r.actor) ?? r.actor }));
+interface Answer {
+  readonly schedule: string;
+  readonly reasons: readonly Reason[];
 }
 
-function asParameter(
-  reason: Reason,
-  schedule: string,
-  showAll: boolean,
-  patient: string | undefined,
-): ParametersParameter {
-  const who = reason.actor === undefined || (!showAll && reason.actor !== patient) ? '' : `${reason.actor}: `;
-  const hidden = showAll && reason.private !== undefined ? ` (${reason.private})` : '';
+/** What tells of somebody's time: when it is over is for those who work here, and for whom it is about. */
+const PRIVATE: ReadonlySet<string> = new Set(['taken', 'buffer', 'blocked', 'time-off']);
+
+function asParameter({
+  reason,
+  schedule,
+  all,
+}: {
+  reason: Reason;
+  schedule: string;
+  all: boolean;
+}): ParametersParameter {
+  const { rule, text, during, actor } = reason;
+  const who = actor === undefined || !all ? '' : `${actor}: `;
+  const hidden = all && reason.private !== undefined ? ` (${reason.private})` : '';
+  const at = (ms: number): string => new Date(Math.max(-8.64e15, Math.min(ms, 8.64e15))).toISOString();
   return {
     name: 'reason',
     part: [
-      { name: 'rule', valueCode: reason.rule },
-      { name: 'text', valueString: `${who}${reason.text}${hidden}` },
-      ...(reason.during
-        ? [
-            {
-              name: 'period',
-              valuePeriod: {
-                start: new Date(Math.max(reason.during.start, -8.64e15)).toISOString(),
-                end: new Date(Math.min(reason.during.end, 8.64e15)).toISOString(),
-              },
-            },
-          ]
+      { name: 'rule', valueCode: rule },
+      { name: 'text', valueString: `${who}${text}${hidden}` },
+      ...(during && (all || !PRIVATE.has(rule))
+        ? [{ name: 'period', valuePeriod: { start: at(during.start), end: at(during.end) } }]
         : []),
       { name: 'schedule', valueReference: { reference: schedule } },
     ],
   };
+}
+
+/** Schedules that are named and closed as a whole. */
+const inactive = (directory: Directory, { schedules }: Wanted): readonly Answer[] =>
+  schedules
+    .flatMap((s) => directory.entry(s) ?? [])
+    .filter(({ schedule }) => schedule.active === false)
+    .map(({ reference }) => ({
+      schedule: reference,
+      reasons: [{ rule: 'inactive', text: 'this schedule is not active' }],
+    }));
+
+/** Schedules that are elsewhere. */
+const elsewhere = (directory: Directory, wanted: Wanted): readonly Answer[] =>
+  wanted.locations.length === 0
+    ? []
+    : selectOffers(directory, { ...wanted, locations: [] }).map(({ offer }) => ({
+        schedule: offer.entry.reference,
+        reasons: [{ rule: 'location', text: 'visits of this service are not at the place that is asked for' }],
+      }));
+
+async function answerFor(
+  parts: SchedulingParts,
+  choice: Choice,
+  start: number,
+  end: number | undefined,
+  channel: Channel,
+  patient: string | undefined,
+): Promise<Answer> {
+  const { engine } = parts;
+  const patients = patient === undefined ? [] : [actorOf(patient)];
+  const reasons = await reasonsAgainst(engine, { choice, start, channel, patients }, engine.clock.now());
+  const { duration } = choice.offer.parameters;
+  const fits = end === undefined || end - start === duration * MINUTE;
+  const length = { rule: 'length', text: `a visit of this service lasts ${duration} minutes` } as const;
+  return { schedule: choice.offer.entry.reference, reasons: fits ? reasons : [...reasons, length] };
+}
+
+/** @throws FhirError 400 */
+function demandSome(choices: readonly Choice[], closed: readonly Answer[]): void {
+  if (choices.length + closed.length > MOST_CHOICES)
+    throw badRequest('too-costly', 'Too many Schedules are meant: name a practitioner or a Schedule.', 'schedule');
+  if (choices.length + closed.length > 0) return;
+  throw badRequest(
+    'not-found',
+    'No Schedule is meant by this: name a practitioner, a service or a Schedule that there is.',
+    'schedule',
+  );
 }
 
 export async function explain(
@@ -118,51 +108,37 @@ export async function explain(
   input: OperationInput,
 ): Promise<OperationReply> {
   const start = momentOf(input.text('start') ?? '', 'start');
-  const end = input.text('end');
+  const end = input.text('end') === undefined ? undefined : momentOf(input.text('end') ?? '', 'end');
+  if (end !== undefined && end <= start) throw badRequest('value', 'The end must come after the start.', 'end');
   const directory = await freshDirectory(parts);
   const [patient] = referencesIn(parts, input, 'patient-reference');
   if (patient !== undefined && !(await parts.engine.repository.existing([patient], ctx.access.to('read'))).has(patient))
     throw badRequest('not-found', 'The patient is not known here: name one you may book for.', 'patient-reference');
-  const [location] = referencesIn(parts, input, 'location');
-  const choices = selectOffers(directory, {
+  const wanted: Wanted = {
     ...ANYTHING,
     practitioners: referencesIn(parts, input, 'practitioner').map((p) => directory.resolve(p)),
     services: referencesIn(parts, input, 'service'),
     schedules: referencesIn(parts, input, 'schedule'),
-    locations: location === undefined ? [] : [location],
-  });
-  if (choices.length === 0 || choices.length > 20)
-    throw badRequest(
-      choices.length === 0 ? 'not-found' : 'too-costly',
-      choices.length === 0
-        ? 'No Schedule is meant by this: name a practitioner, a service or a Schedule that there is.'
-        : 'Too many Schedules are meant: name a practitioner or a Schedule.',
-      'schedule',
-    );
+    locations: referencesIn(parts, input, 'location'),
+  };
+  const choices = selectOffers(directory, wanted);
+  const closed = [...inactive(directory, wanted), ...(choices.length > 0 ? [] : elsewhere(directory, wanted))];
+  demandSome(choices, closed);
   const channel = channelOf(ctx.access.principal);
-  const showAll = channel === 'staff';
-  const length = end === undefined ? undefined : momentOf(end, 'end') - start;
-  const all = await Promise.all(
-    choices.map(async (choice) => {
-      const reasons = await reasonsFor(parts, choice, start, channel, patient);
-      const { duration } = choice.offer.parameters;
-      const wrong: readonly Reason[] =
-        length !== undefined && length !== duration * MINUTE
-          ? [{ rule: 'too-long', text: `a visit of this service lasts ${duration} minutes` }]
-          : [];
-      return { choice, reasons: [...reasons, ...wrong] };
-    }),
-  );
+  const open = await Promise.all(choices.map((choice) => answerFor(parts, choice, start, end, channel, patient)));
+  const answers = [...open, ...closed];
+  const all = ({ actor }: Reason): boolean => channel === 'staff' || (actor !== undefined && actor === patient);
   return {
     status: 200,
     body: {
       resourceType: 'Parameters',
       parameter: [
-        { name: 'free', valueBoolean: all.some(({ reasons }) => reasons.length === 0) },
-        ...all.flatMap(({ choice, reasons }) =>
-          reasons.map((r) => asParameter(r, choice.offer.entry.reference, showAll, patient)),
+        { name: 'free', valueBoolean: answers.some(({ reasons }) => reasons.length === 0) },
+        ...answers.flatMap(({ schedule, reasons }) =>
+          reasons.map((reason) => asParameter({ reason, schedule, all: all(reason) })),
         ),
       ],
     },
+    ...(patient === undefined ? {} : { resources: [patient] }),
   };
 }

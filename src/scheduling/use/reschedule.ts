@@ -2,14 +2,10 @@
  * Moves a visit: the same appointment at another time, or a new one that takes the place of the old, for partners that see a moved start as a new visit.
  * @see https://hl7.org/fhir/R4/appointment.html#notes
  */
-import type { Appointment, AppointmentParticipant, CodeableConcept, Provenance } from '@medplum/fhirtypes';
-import { grantAll } from '../../fhir/access.ts';
+import type { Appointment, AppointmentParticipant, CodeableConcept } from '@medplum/fhirtypes';
 import type { RequestContext } from '../../fhir/context.ts';
-import { settle } from '../../fhir/interaction/write.ts';
 import { badRequest } from '../../fhir/outcome.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
-import type { PreparedWrite, Transaction } from '../../fhir/store/repository.ts';
-import { newId } from '../../platform/id.ts';
 import { channelOf } from '../channel.ts';
 import type { Directory, Offer } from '../directory.ts';
 import { freshDirectory } from '../fresh-directory.ts';
@@ -27,6 +23,7 @@ import { fittest, visitOfAppointment } from '../visit.ts';
 import { changeAppointment, readToChange, type Changed } from './change.ts';
 import { withFreeRoom } from './rooms.ts';
 import { demandOverride, overrideExtension, promisedTime, type Take } from './take-parts.ts';
+import { recordChange } from './provenance.ts';
 import { takeNew } from './take.ts';
 import { demandWhole } from './target.ts';
 
@@ -175,28 +172,6 @@ async function moved(
   return [{ ...next, participant: await withFreeRoom(parts, ctx, next, offer, start) }, offer];
 }
 
-/** Who moved it, and why. @see https://hl7.org/fhir/R4/provenance.html */
-async function record(
-  parts: SchedulingParts,
-  ctx: RequestContext,
-  tx: Transaction,
-  write: PreparedWrite,
-  reason: CodeableConcept | undefined,
-): Promise<void> {
-  const { engine } = parts;
-  const now = engine.clock.now();
-  const provenance: Provenance = {
-    resourceType: 'Provenance',
-    target: [{ reference: `Appointment/${write.id}/_history/${write.version}` }],
-    recorded: new Date(now).toISOString(),
-    activity: { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-DataOperation', code: 'UPDATE' }] },
-    ...(reason ? { reason: [reason] } : {}),
-    agent: [{ who: { display: ctx.access.principal.name } }],
-  };
-  const made = settle(engine, provenance, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });
-  await tx.insert([made], grantAll({ kind: 'system', name: 'scheduling' }).to('create'));
-}
-
 /** @throws FhirError 409 with other times when the new one is taken, 422 when a rule is against it */
 export async function reschedule(
   parts: SchedulingParts,
@@ -210,7 +185,7 @@ export async function reschedule(
   const [, offer] = await moved(parts, ctx, appointment, to);
   return changeAppointment(parts, ctx, id, async (current) => (await moved(parts, ctx, current, to))[0], {
     ...(offer ? { offer } : {}),
-    also: (tx, write) => record(parts, ctx, tx, write, to.reason),
+    also: (tx, write) => recordChange(parts, ctx, tx, [write], to.reason),
   });
 }
 

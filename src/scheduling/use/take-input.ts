@@ -10,7 +10,7 @@ import { newId } from '../../platform/id.ts';
 import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import type { Block } from './block.ts';
-import type { Cover } from './cover.ts';
+import type { Cover } from './cover-plan.ts';
 import { momentOf, spanOf } from './moments.ts';
 import { referencesIn } from './input.ts';
 import type { Reschedule } from './reschedule.ts';
@@ -85,13 +85,13 @@ export async function coverFrom(parts: SchedulingParts, input: OperationInput): 
     if (reference === undefined) throw badRequest('required', `Say who: send ${name}.`, name);
     return directory.resolve(reference);
   };
-  const [start, end] = [momentOf(input.text('start') ?? '', 'start'), momentOf(input.text('end') ?? '', 'end')];
+  const span = spanOf(input.text('start') ?? '', input.text('end') ?? '');
+  const { start, end } = span.spanAt(undefined);
   if (end <= start) throw badRequest('value', 'The end must come after the start.', 'end');
   return {
     from: who('from'),
     to: who('to'),
-    start,
-    end,
+    span,
     schedule: referencesIn(parts, input, 'schedule')[0],
     appointments: referencesIn(parts, input, 'appointment'),
     reason: input.codeableConcept('reason'),

@@ -100,8 +100,12 @@ describe('reasons', () => {
     expect(only(over, '2026-06-10 09:00')?.text).toBe('no hours on 2026-06-10; some hours hold in a season only');
   });
 
-  test('a break by its name, the grid, and the end of the hours', () => {
-    expect(only(question(), '2026-06-10 12:00')).toMatchObject({ rule: 'break', text: 'Lunch from 12:00 to 12:30' });
+  test('a break, the grid, and the end of the hours', () => {
+    expect(only(question(), '2026-06-10 12:00')).toMatchObject({
+      rule: 'break',
+      text: 'break from 12:00 to 12:30',
+      private: 'Lunch',
+    });
     expect(only(question(), '2026-06-10 09:10')).toMatchObject({ rule: 'grid', text: 'visits start every 30 minutes' });
     const long = question({}, { parameters: parameters({ duration: 60 }) });
     expect(only(long, '2026-06-10 16:30')).toMatchObject({ rule: 'too-long' });
@@ -125,14 +129,15 @@ describe('reasons', () => {
     expect(only(question({}, { taken }), '2026-06-10 10:00')).toMatchObject({
       rule: 'taken',
       actor: 'doctor',
-      text: 'taken: 10:00 to 10:30',
+      text: 'taken',
+      private: '10:00 to 10:30',
       during: { start: instant('2026-06-10 10:00') },
     });
     const buffered = question({}, { taken, parameters: parameters({ after: 10 }) });
     expect(only(buffered, '2026-06-10 09:30')).toMatchObject({ rule: 'buffer', actor: 'doctor' });
     const two = [...taken, ...taken].map((each, i) => ({ ...each, lane: i + 1, capacity: 2 }));
     const full = question({}, { taken: two, parameters: parameters({ capacity: 2 }) });
-    expect(only(full, '2026-06-10 10:00')?.text).toMatch(/^all 2 places are taken/);
+    expect(only(full, '2026-06-10 10:00')?.text).toMatch(/^all 2 places are taken$/);
   });
 
   test('of several visits, the one that it would meet itself', () => {
@@ -145,7 +150,7 @@ describe('reasons', () => {
     });
     const taken = [visit('09:30', '10:00'), visit('10:10', '10:30')];
     const input = question({}, { taken, parameters: parameters({ before: 10 }) });
-    expect(only(input, '2026-06-10 10:00')).toMatchObject({ rule: 'taken', text: 'taken: 10:10 to 10:30' });
+    expect(only(input, '2026-06-10 10:00')).toMatchObject({ rule: 'taken', private: '10:10 to 10:30' });
   });
 
   test('nothing beside what it is: what fits is no reason', () => {
