@@ -153,15 +153,20 @@ export class Migration20261127000000_scheduling extends Migration {
       returns text language sql stable as $$ select "status" from "scheduling_state"(schedule, service, span, padded, actors, capacity) $$`);
 
     // The text of a Slot with another status: every other element stays as it was written. Names that occur once are those of the Slot itself (an unescaped
-    // quote is never part of a string); where they occur in a contained resource as well, the text is taken apart.
-    this.addSql(`create function "scheduling_slot_text"("content" text, "status" text, "overbooked" boolean, "version" int, "at" timestamptz)
+    // quote is never part of a string); where they occur in a contained resource as well, or are written in another way than ours, the text is taken apart.
+    this.addSql(`create function "scheduling_slot_text"("was" "slot", "status" text, "overbooked" boolean, "version" int, "at" timestamptz)
       returns text language plpgsql stable as $$
-      declare bare text := replace(replace(replace(content, '"status":"', ''), '"versionId":"', ''), '"lastUpdated":"', '');
+      declare
+        content text := was."content"; is_text text;
+        bare text := replace(replace(replace(content, '"status":"', ''), '"versionId":"', ''), '"lastUpdated":"', '');
+        is_version text := '"versionId":"' || version || '"'; is_at text := '"lastUpdated":"' || "scheduling_instant"(at) || '"';
       begin
-        if not overbooked and position('"overbooked":' in content) = 0 and length(content) - length(bare) = length('"status":""versionId":""lastUpdated":"')
-            and position('"status":"' in content) > 0 and position('"versionId":"' in content) > 0 and position('"lastUpdated":"' in content) > 0 then
-          return regexp_replace(regexp_replace(regexp_replace(content, '"status":"[^"]*"', '"status":"' || status || '"'),
-            '"versionId":"[^"]*"', '"versionId":"' || version || '"'), '"lastUpdated":"[^"]*"', '"lastUpdated":"' || "scheduling_instant"(at) || '"');
+        if not overbooked and position('"overbooked":' in content) = 0 and length(content) - length(bare) = length('"status":""versionId":""lastUpdated":"') then
+          is_text := replace(replace(replace(content, '"status":"' || was."status" || '"', '"status":"' || status || '"'),
+            '"versionId":"' || was."version" || '"', is_version), '"lastUpdated":"' || "scheduling_instant"(was."last_updated") || '"', is_at);
+          if position('"status":"' || status || '"' in is_text) > 0 and position(is_version in is_text) > 0 and position(is_at in is_text) > 0 then
+            return is_text;
+          end if;
         end if;
         return (select '{' || string_agg(to_json(k.key)::text || ':' || case k.key
             when 'status' then to_json(status)::text
@@ -213,7 +218,7 @@ export class Migration20261127000000_scheduling extends Migration {
           else
             continue when it."status" is not distinct from now_status and (position('"overbooked":true' in it."content") > 0) = truth."over";
             update "slot" set "status" = now_status, "version" = it."version" + 1, "last_updated" = at, "method" = 'PUT',
-                "content" = "scheduling_slot_text"(it."content", now_status, truth."over", it."version" + 1, at)
+                "content" = "scheduling_slot_text"("slot", now_status, truth."over", it."version" + 1, at)
               where "id" = it."id";
             insert into "slot_history" ("id", "version", "last_updated", "method", "content")
               values (it."id", it."version", it."last_updated", it."method", it."content");
