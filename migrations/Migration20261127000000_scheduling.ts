@@ -122,6 +122,13 @@ export class Migration20261127000000_scheduling extends Migration {
       select o.* from unnest(of_actors) a join "occupancy" o on o."actor" = a and o."during" && span where not o."override"
       union all select o.* from unnest(of_actors) a join "occupancy" o on o."actor" = a and o."during" && span where o."override" $$`);
 
+    // Lanes that one more visit may take: those that are free, less the highest of them for visits that are there beside the lanes.
+    this.addSql(`create function "scheduling_open"("of_actor" uuid, "span" tstzrange, "tolerated" int) returns int[] language sql stable as $$
+      with o as (select r.* from "scheduling_rows"(array[of_actor], span) r where r."expires" is null or r."expires" > now())
+      select coalesce((array_agg(l order by l))[1:count(*)::int - (select count(*)::int from o where o."override")], '{}')
+        from generate_series(1, least("tolerated", (select min(o."capacity") from o where o."override"))) l
+        where not exists (select from o where not o."override" and o."lanes" && "scheduling_lanes"(l, "tolerated")) $$`);
+
     // What a Slot's status is in truth, for a span padded by the buffers of its service, and whether somebody has it twice.
     this.addSql(`create function "scheduling_state"("schedule" text, "service" text, "span" tstzrange, "padded" tstzrange, "actors" uuid[], "capacity" int,
         out "status" text, out "over" boolean) language plpgsql stable as $$
@@ -138,10 +145,7 @@ export class Migration20261127000000_scheduling extends Migration {
         end if;
         full_up := held > 0;
         if full_up and "scheduling_state"."capacity" > 1 then
-          full_up := exists (select from unnest(actors) a where not exists (
-            select from generate_series(1, "scheduling_state"."capacity") l where not exists (
-              select from "scheduling_rows"(array[a], padded) o where o."lanes" && "scheduling_lanes"(l, "scheduling_state"."capacity")
-                and (o."expires" is null or o."expires" > now()))));
+          full_up := exists (select from unnest(actors) a where cardinality("scheduling_open"(a, padded, "scheduling_state"."capacity")) = 0);
         end if;
         "status" := case when not full_up then 'free' when firm > 0 then 'busy' else 'busy-tentative' end;
       end $$`);
@@ -149,15 +153,20 @@ export class Migration20261127000000_scheduling extends Migration {
       returns text language sql stable as $$ select "status" from "scheduling_state"(schedule, service, span, padded, actors, capacity) $$`);
 
     // The text of a Slot with another status: every other element stays as it was written. Names that occur once are those of the Slot itself (an unescaped
-    // quote is never part of a string); where they occur in a contained resource as well, the text is taken apart.
-    this.addSql(`create function "scheduling_slot_text"("content" text, "status" text, "overbooked" boolean, "version" int, "at" timestamptz)
+    // quote is never part of a string); where they occur in a contained resource as well, or are written in another way than ours, the text is taken apart.
+    this.addSql(`create function "scheduling_slot_text"("was" "slot", "status" text, "overbooked" boolean, "version" int, "at" timestamptz)
       returns text language plpgsql stable as $$
-      declare bare text := replace(replace(replace(content, '"status":"', ''), '"versionId":"', ''), '"lastUpdated":"', '');
+      declare
+        content text := was."content"; is_text text;
+        bare text := replace(replace(replace(content, '"status":"', ''), '"versionId":"', ''), '"lastUpdated":"', '');
+        is_version text := '"versionId":"' || version || '"'; is_at text := '"lastUpdated":"' || "scheduling_instant"(at) || '"';
       begin
-        if not overbooked and position('"overbooked":' in content) = 0 and length(content) - length(bare) = length('"status":""versionId":""lastUpdated":"')
-            and position('"status":"' in content) > 0 and position('"versionId":"' in content) > 0 and position('"lastUpdated":"' in content) > 0 then
-          return regexp_replace(regexp_replace(regexp_replace(content, '"status":"[^"]*"', '"status":"' || status || '"'),
-            '"versionId":"[^"]*"', '"versionId":"' || version || '"'), '"lastUpdated":"[^"]*"', '"lastUpdated":"' || "scheduling_instant"(at) || '"');
+        if not overbooked and position('"overbooked":' in content) = 0 and length(content) - length(bare) = length('"status":""versionId":""lastUpdated":"') then
+          is_text := replace(replace(replace(content, '"status":"' || was."status" || '"', '"status":"' || status || '"'),
+            '"versionId":"' || was."version" || '"', is_version), '"lastUpdated":"' || "scheduling_instant"(was."last_updated") || '"', is_at);
+          if position('"status":"' || status || '"' in is_text) > 0 and position(is_version in is_text) > 0 and position(is_at in is_text) > 0 then
+            return is_text;
+          end if;
         end if;
         return (select '{' || string_agg(to_json(k.key)::text || ':' || case k.key
             when 'status' then to_json(status)::text
@@ -176,10 +185,10 @@ export class Migration20261127000000_scheduling extends Migration {
         at timestamptz := date_trunc('milliseconds', clock_timestamp());
       begin
         for it in
-          select r.*, p.service as of_service, case when r."service" is null and p.service is not null then 0 else p.before end as pad_before,
-              case when r."service" is null and p.service is not null then 0 else p.after end as pad_after, p.capacity as most, p.actors
+          select r.*, p.service as of_service, case when r."service" is null and p.service is not null and not p.alone then 0 else p.before end as pad_before,
+              case when r."service" is null and p.service is not null and not p.alone then 0 else p.after end as pad_after, p.capacity as most, p.actors
             from json_to_recordset(spans)
-              p(schedule text, service text, plain boolean, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors uuid[])
+              p(schedule text, service text, plain boolean, alone boolean, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors uuid[])
             join "slot" r on r."schedule" = p.schedule
               and r."start" < p.upto + make_interval(secs => p.before) and r."start" > p."from" - interval '1 day' - make_interval(secs => p.after)
               and r."end" > p."from" - make_interval(secs => p.after)
@@ -209,7 +218,7 @@ export class Migration20261127000000_scheduling extends Migration {
           else
             continue when it."status" is not distinct from now_status and (position('"overbooked":true' in it."content") > 0) = truth."over";
             update "slot" set "status" = now_status, "version" = it."version" + 1, "last_updated" = at, "method" = 'PUT',
-                "content" = "scheduling_slot_text"(it."content", now_status, truth."over", it."version" + 1, at)
+                "content" = "scheduling_slot_text"("slot", now_status, truth."over", it."version" + 1, at)
               where "id" = it."id";
             insert into "slot_history" ("id", "version", "last_updated", "method", "content")
               values (it."id", it."version", it."last_updated", it."method", it."content");
@@ -239,7 +248,7 @@ export class Migration20261127000000_scheduling extends Migration {
     // KS004: too many holds. A serialization failure with the hint \`rules\`: they have changed since they were read.
     this.addSql(`create function "scheduling_apply"("p" json) returns json language plpgsql ${indexed} as $$
       declare a record; r record; placed boolean; count int; total int; notes json[] := '{}'; moves boolean; alone boolean; given_back tstzmultirange;
-        kept "occupancy"[]; overbooked int4multirange;
+        kept "occupancy"[]; open int[];
       begin
         -- Taken apart once: each look into a text of JSON goes through the whole of it.
         select x.*, (select "n" from "scheduling_revision") as "revision_now" into a from json_to_record(p) x("revision" bigint, "leave" text[], "freed" uuid[],
@@ -315,11 +324,12 @@ export class Migration20261127000000_scheduling extends Migration {
                      where a."groups" or not exists (select from "occupancy" o where o."appointment" = n.appointment and o."actor" = n.actor and o."during" = tstzrange(n.start, n."end"))
                      order by n.actor, n.start, n.appointment loop
               placed := false;
-              select range_agg(o."lanes") into overbooked from "occupancy" o where o."override" and o."actor" = r.actor and o."during" && tstzrange(r.start, r."end")
-                and (o."expires" is null or o."expires" > now()) and not exists (select from unnest(kept) k
-                  where k."appointment" = r.appointment and k."actor" = r.actor and k."during" @> tstzrange(r.start, r."end"));
+              open := case when exists (select from "occupancy" o where o."override" and o."actor" = r.actor and o."during" && tstzrange(r.start, r."end"))
+                  and not exists (select from unnest(kept) k
+                    where k."appointment" = r.appointment and k."actor" = r.actor and k."during" @> tstzrange(r.start, r."end"))
+                then "scheduling_open"(r.actor, tstzrange(r.start, r."end"), r.capacity) end;
               for l in 1..case when a."groups" then r.capacity else 0 end loop
-                continue when overbooked && "scheduling_lanes"(l, r.capacity);
+                continue when l <> all (open);
                 insert into "occupancy" values (r.appointment, r.actor, "scheduling_lanes"(l, r.capacity), tstzrange(r.start, r."end"), false, l, r.capacity, r.tentative, r.expires)
                   on conflict do nothing;
                 placed := found;
@@ -347,11 +357,14 @@ export class Migration20261127000000_scheduling extends Migration {
           end loop;
         end if;
         if moves then
-          -- Where an overbooked visit now has a lane to itself, the constraint guards it again: the one that was there first, where several wait for the same.
+          -- Where an overbooked visit could now be booked plainly, the constraint guards it again.
           for r in select o.* from "occupancy" o where o."override" and o."actor" = any (a."freed") and (given_back is null or o."during" && given_back)
                    order by o."actor", o."appointment" for update loop
             delete from "occupancy" where "appointment" = r."appointment" and "actor" = r."actor";
+            placed := false;
+            open := "scheduling_open"(r."actor", r."during", r."capacity");
             for l in 1..r."capacity" loop
+              continue when l <> all (open);
               insert into "occupancy" values (r."appointment", r."actor", "scheduling_lanes"(l, r."capacity"), r."during", false, l, r."capacity", r."tentative", r."expires")
                 on conflict do nothing;
               placed := found;
@@ -366,9 +379,10 @@ export class Migration20261127000000_scheduling extends Migration {
           -- What was taken with buffers that have changed since is given back with those.
           if moves and not given_back <@ (select range_agg(tstzrange(x."from", x.upto)) from json_to_recordset(a."spans") x("from" timestamptz, upto timestamptz)) then
             perform "scheduling_restate"((
-              select json_agg(json_build_object('schedule', x.schedule, 'service', x.service, 'from', least(x."from", g.since), 'upto', greatest(x.upto, g.upto),
+              select json_agg(json_build_object('schedule', x.schedule, 'service', x.service, 'plain', x.plain, 'alone', x.alone, 'from', least(x."from", g.since), 'upto', greatest(x.upto, g.upto),
                 'before', x.before, 'after', x.after, 'capacity', x.capacity, 'actors', x.actors))
-              from json_to_recordset(a."spans") x(schedule text, service text, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors json)
+              from json_to_recordset(a."spans") x(schedule text, service text, plain boolean, alone boolean, "from" timestamptz, upto timestamptz,
+                before int, after int, capacity int, actors json)
               left join lateral (select min(lower(d)) as since, max(upper(d)) as upto from unnest(given_back) d where d && tstzrange(x."from", x.upto)) g on true));
           else
             perform "scheduling_restate"(a."spans");

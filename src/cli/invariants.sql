@@ -83,10 +83,15 @@ create function pg_temp.since("visit" text, "who" text, "start" timestamptz, "en
 select distinct 'Appointment/' || c."id" || ' (' || c."who" || ')'
 from "holding" h join "person" p using ("id") join "claim" c on c."who" = p."who" and c."id" <> h."id"
 join "occupancy" forced on forced."appointment" = h."id" and forced."actor" = pg_temp.actor_key(p."who") and forced."override"
-join "occupancy" o on o."appointment" = c."id" and o."actor" = forced."actor" and o."lanes" && forced."lanes" and o."during" && forced."during"
+join "occupancy" o on o."appointment" = c."id" and o."actor" = forced."actor" and o."during" && forced."during"
+cross join lateral (select pg_temp.since(c."id", c."who", c."start", c."end") as "at") came
+cross join lateral (
+  select count(*) as n, min(b."capacity") as tolerated from "occupancy" b join "holding" x on x."id" = b."appointment"
+  where b."actor" = o."actor" and b."during" @> greatest(lower(o."during"), lower(forced."during"))
+    and (b."expires" is null or b."expires" > now()) and (b."appointment" = c."id" or pg_temp.since(x."id", c."who", x."start", x."end") <= came."at")) beside
 -- Those that came at the same moment were put in order by the database, not by their clocks.
-where h."override" and (h."expires" is null or h."expires" > now())
-  and pg_temp.since(c."id", c."who", c."start", c."end") > pg_temp.since(h."id", p."who", h."start", h."end") + interval '1 minute';
+where h."override" and (h."expires" is null or h."expires" > now()) and beside.n > beside.tolerated
+  and came."at" > pg_temp.since(h."id", p."who", h."start", h."end") + interval '1 minute';
 
 -- I1 guard: the constraint that keeps visits apart is in force
 select 'occupancy_exclude' where not exists (

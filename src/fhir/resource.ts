@@ -67,6 +67,8 @@ export interface ResourceDeclaration {
    * rows of the type are written. @throws FhirError where a change must not be: nothing of the transaction remains
    */
   project?(tx: Transaction, changes: readonly Change[], by: Principal): Promise<void>;
+  /** Refuses a create at once that `project` would refuse: what it lets pass is judged all the same. @throws FhirError */
+  foresee?(resource: Resource, by: Principal): Promise<void>;
   /** Creates of a type with `project` whose keys are equal may share a transaction: the hooks treat who makes them alike. undefined: it has its own. */
   sharesWith?(resource: Resource, by: Principal): string | undefined;
 }

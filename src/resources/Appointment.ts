@@ -27,6 +27,7 @@ export default (use: UseContext) =>
     // IHE Scheduling: Bundle.total shall be present.
     total: 'accurate',
     missing: (resource, targets) => use().scheduling.missing(resource, targets),
+    foresee: (resource, by) => use().scheduling.foresee(resource, by),
     sharesWith: (resource, by) => use().scheduling.sharesWith(resource, by),
     project: (tx, changes, by) => use().scheduling.appointments(tx, changes, by),
   });

@@ -12,11 +12,12 @@ const COUNT = 3;
 /** The nearest are looked for first; a full week is followed by two more. */
 const SPANS = [3 * DAY, 21 * DAY];
 
-/** The free starts of the same offer that are nearest to a visit's, as proposals. */
+/** The free starts of the same offer that are nearest to a visit's, as proposals. @param ignoring an appointment that is there, and not in its own way */
 export async function alternativesTo(
   parts: SchedulingParts,
-  { offer, start, patients, id }: Visit,
+  { offer, start, patients }: Visit,
   channel: Channel,
+  ignoring?: string,
 ): Promise<readonly Appointment[]> {
   if (!offer || start === undefined) return [];
   const { engine, proposals } = parts;
@@ -34,7 +35,7 @@ export async function alternativesTo(
       start: Math.max(now, start - span),
       end: start + span,
       also: patients,
-      ignoring: id,
+      ...(ignoring === undefined ? {} : { ignoring }),
     });
     if (found.total < COUNT && span !== SPANS.at(-1)) continue;
     return found

@@ -90,6 +90,8 @@ interface Span {
   readonly service: string | null;
   /** Those that name no service, too, as hand-made Slots may. */
   readonly plain: boolean;
+  /** The only service of the Schedule: then what names none is of it, with its buffers. */
+  readonly alone: boolean;
   readonly from: string;
   readonly upto: string;
   readonly before: number;
@@ -111,6 +113,7 @@ function spansOf(directory: Directory, visit: Visit | undefined): Span[] {
         schedule: entry.reference,
         service: offer.serviceReference ?? null,
         plain: named && i === 0,
+        alone: entry.offers.length === 1,
         ...during,
         before: offer.parameters.before * 60,
         after: offer.parameters.after * 60,

@@ -126,7 +126,7 @@ class Kept {
       where x.xid >= ${before?.xmin ?? null}::xid8 and not pg_visible_in_snapshot(x.xid, ${before?.snapshot ?? null}::pg_snapshot)
       union all
       select 'o', m.n::text, (date_part('epoch', lower(o.during)) * 1000)::int8::text, (date_part('epoch', upper(o.during)) * 1000)::int8::text,
-        (o.lane * 64 + o.capacity)::text, (date_part('epoch', o.expires) * 1000)::int8::text
+        (case when o.override then 4096 else 0 end + o.lane * 64 + o.capacity)::text, (date_part('epoch', o.expires) * 1000)::int8::text
       from unnest(${missing.cells.map((c) => c.actor)}::uuid[], ${missing.cells.map((c) => iso(c.week * WEEK))}::timestamptz[]) with ordinality m(actor, week, n)
         cross join lateral scheduling_rows(array[m.actor], tstzrange(m.week, m.week + interval '168 hours')) o
       union all
@@ -151,9 +151,11 @@ class Kept {
             actor: of.actor,
             start: Number(b),
             end: Number(c),
-            lane: lanes >> 6,
+            lane: (lanes >> 6) & 63,
             capacity: lanes & 63,
+            override: lanes >= 4096,
             expires: Number(e ?? 0),
+            isHold: e !== null && e !== undefined,
           });
       } else {
         const services = d === null || d === undefined ? undefined : d.split(' ');

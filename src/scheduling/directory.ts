@@ -237,7 +237,8 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
         service: s,
         serviceReference: s && `HealthcareService/${s.id ?? ''}`,
         parameters,
-        pool: pool.map((p) => actorOf(p, location(p)?.name)),
+        // Whose own room is one of them needs no other.
+        pool: pool.some((p) => actors.has(p)) ? [] : pool.map((p) => actorOf(p, location(p)?.name)),
       };
     };
     entry.offers = offered ? offered.map(offer) : [offer(undefined)];

@@ -12,7 +12,7 @@ import { judgeMove, OVER, type Status } from './model/status.ts';
 import { bookable, candidateAt } from './offered.ts';
 import { demandOwnChange, demandOwnWish } from './own-part.ts';
 import { ruleBroken } from './refusal.ts';
-import { HOLD_EXPIRES, OVERRIDE } from './urls.ts';
+import { HOLD_EXPIRED, HOLD_EXPIRES, OVERRIDE } from './urls.ts';
 import type { Visit } from './visit.ts';
 import { MINUTE } from './model/dates.ts';
 
@@ -54,13 +54,15 @@ function isTaken(was: Visit, is: Visit): boolean {
   return !sameTime(was, is) || [...is.actors, ...is.patients].some((a) => !before.has(a.key));
 }
 
-/** A hold that has run out was cancelled by the clock, not by anybody: its holder may still take the time. */
-const wasHeld = (before: Appointment): boolean =>
-  before.status === 'cancelled' && extensionOf(before, HOLD_EXPIRES) !== undefined;
+/** A hold that has run out was cancelled by the clock, not by anybody: its holder may still take the time, though not hold it again. */
+const isWonAgain = (before: Appointment, is: Visit): boolean =>
+  before.status === 'cancelled' &&
+  extensionOf(before, HOLD_EXPIRED) !== undefined &&
+  (is.status === 'booked' || (is.status === 'pending' && is.expires === undefined));
 
 function demandMove({ before, after, was, is, channel, isSystem, now }: Guarded): void {
   if (!before && isSystem) return;
-  const from = before && wasHeld(before) && is.status === 'booked' ? 'pending' : (before?.status as Status | undefined);
+  const from = before && isWonAgain(before, is) ? 'pending' : (before?.status as Status | undefined);
   const changedAt = before?.meta?.lastUpdated;
   const { offer } = was ?? is;
   const judged = judgeMove(from, is.status, {

@@ -7,7 +7,7 @@ import type { Appointment, AppointmentParticipant } from '@medplum/fhirtypes';
 import { localReference } from '../fhir/search/type/reference.ts';
 import { withoutExtensions } from './extension.ts';
 import { ruleBroken } from './refusal.ts';
-import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED, OURS } from './urls.ts';
+import { HOLD_EXPIRED, HOLD_EXPIRES, OF_HOLDS, OURS } from './urls.ts';
 
 /** Elements that patients change. Participants and extensions are looked at one by one. */
 const THEIRS: ReadonlySet<string> = new Set([
@@ -26,8 +26,8 @@ const APART: ReadonlySet<string> = new Set(['resourceType', 'id', 'meta', 'parti
 const WISHES: ReadonlySet<string> = new Set(['proposed', 'waitlist']);
 /** What the clinic says in a new appointment. */
 const CLINICAL = ['priority', 'patientInstruction'] as const;
-/** These end when a hold is booked or let go. */
-const OF_HOLDS = [HOLD_EXPIRES, HOLD_RENEWED, AWAITING_APPROVAL];
+/** Of holds, what patients may say of a new one. */
+const WISHED = OF_HOLDS.filter((url) => url !== HOLD_EXPIRED);
 
 const isOwn = ({ actor }: AppointmentParticipant, baseUrl: string): boolean =>
   /^(?:Patient|RelatedPerson)\//.test(localReference(actor?.reference ?? '', baseUrl));
@@ -95,7 +95,7 @@ export function demandOwnChange(before: Appointment, after: Appointment, baseUrl
 /** @throws FhirError 422 naming what the clinic says of a new appointment, not patients */
 export function demandOwnWish(appointment: Appointment, baseUrl: string): void {
   for (const element of CLINICAL) if (appointment[element] !== undefined) throw theirs(element);
-  const index = appointment.extension?.findIndex((e) => e.url.startsWith(OURS) && !OF_HOLDS.includes(e.url)) ?? -1;
+  const index = appointment.extension?.findIndex((e) => e.url.startsWith(OURS) && !WISHED.includes(e.url)) ?? -1;
   if (index >= 0) throw theirs(`extension[${index}]`);
   if (appointment.status !== 'pending' || appointment.extension?.some((e) => e.url === HOLD_EXPIRES) === true) return;
   // Else a reply of the patient alone would book what waits for the clinic.

@@ -5,6 +5,7 @@ import type { Overlap } from './project-appointments.ts';
 import type { Transaction } from '../fhir/store/repository.ts';
 import type { Calendars } from './calendars.ts';
 import type { Directory, DirectorySource, Offer } from './directory.ts';
+import type { Contended } from './foresee.ts';
 import type { Proposals } from './proposal.ts';
 
 export interface SchedulingParts {
@@ -21,6 +22,7 @@ export interface SchedulingParts {
   readonly changing: WeakSet<object>;
   /** Resources that a use case of ours has made: it changes no more than it is for. */
   readonly made: WeakSet<object>;
+  readonly contended: Contended;
   /** What was overbooked, by the appointment that is written. */
   readonly overlaps: WeakMap<object, readonly Overlap[]>;
 }

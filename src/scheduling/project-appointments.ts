@@ -15,6 +15,7 @@ import { channelOf } from './channel.ts';
 import type { Directory, Offer } from './directory.ts';
 import { keepEncounters } from './encounter.ts';
 import { keepFollowUps } from './follow-ups.ts';
+import { noteContention } from './foresee.ts';
 import { freshDirectory } from './fresh-directory.ts';
 import { guard, isMoved } from './guard.ts';
 import { isOpened } from './offered.ts';
@@ -75,12 +76,13 @@ function refusalOf(
 ): unknown {
   if (!(error instanceof DatabaseError)) return error;
   const detail = JSON.parse(error.detail?.startsWith('{') === true ? error.detail : '{}') as Detail;
-  const visit = changes.find((c) => c.id === detail.appointment)?.after;
+  const { id, before, after: visit } = changes.find((c) => c.id === detail.appointment) ?? {};
   const alternatives = (): Promise<readonly Appointment[]> =>
-    visit ? alternativesTo(parts, visit, channel) : Promise.resolve([]);
+    visit ? alternativesTo(parts, visit, channel, before?.holds ? id : undefined) : Promise.resolve([]);
   switch (error.code) {
     case 'KS001': {
       const own = detail.actor?.startsWith('Patient/') === true;
+      if (detail.actor !== undefined) noteContention(parts.contended, detail.actor);
       return new TimeTaken(
         own ? 'The patient has another visit at this time.' : 'This time is taken: somebody else was first.',
         alternatives,

@@ -17,7 +17,7 @@ import { freshDirectory } from './fresh-directory.ts';
 import type { Channel } from './model/rules.ts';
 import type { SchedulingParts } from './parts.ts';
 import { ruleBroken } from './refusal.ts';
-import { AWAITING_APPROVAL, CANCELLATION_REASON, HOLD_EXPIRES, HOLD_RENEWED } from './urls.ts';
+import { CANCELLATION_REASON, HOLD_EXPIRES, OF_HOLDS } from './urls.ts';
 
 const LIVE: ReadonlySet<string> = new Set(['proposed', 'pending', 'booked', 'waitlist', 'arrived', 'checked-in']);
 
@@ -154,7 +154,7 @@ function answered({ response, appointment, index }: Answer, baseUrl: string, cha
     const { extension: _, ...rest } = next;
     return {
       ...rest,
-      ...asExtensions(withoutExtensions(next, AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED)),
+      ...asExtensions(withoutExtensions(next, ...OF_HOLDS)),
       status: 'booked',
     };
   }

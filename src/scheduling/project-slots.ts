@@ -99,7 +99,8 @@ export function spansOfSchedule(entry: ScheduleEntry, start: string, end: string
     actors: entry.actors.map((a) => a.key),
   }));
   const [first] = each;
-  return first && each.every((s) => s.service !== null) ? [...each, { ...first, service: null }] : each;
+  const buffers = each.length === 1 ? {} : { before: 0, after: 0 };
+  return first && each.every((s) => s.service !== null) ? [...each, { ...first, ...buffers, service: null }] : each;
 }
 
 function timeRow(slot: Slot, id: string, kind: Kind, baseUrl: string): TimeRow {

@@ -9,6 +9,7 @@ import type { Log } from '../platform/log.ts';
 import { calendarsWithin, createCalendars } from './calendars.ts';
 import { channelOf } from './channel.ts';
 import { createDirectory } from './directory.ts';
+import { foresee } from './foresee.ts';
 import { missingSlots } from './missing-slots.ts';
 import type { SchedulingParts } from './parts.ts';
 import { projectAppointments } from './project-appointments.ts';
@@ -26,6 +27,8 @@ export interface Scheduling {
   readonly slots: Project;
   readonly responses: Project;
   readonly rules: Project;
+  /** @throws FhirError 409 when the time of a new appointment is taken for certain */
+  foresee(appointment: Resource, by: Principal): Promise<void>;
   /** Appointments that the use cases make may be written together with others' of the same channel. */
   sharesWith(appointment: Resource, by: Principal): string | undefined;
   /** An appointment names Slots that are not there, or not to be seen by whoever writes it. */
@@ -46,6 +49,7 @@ export function createScheduling(
     offers: new WeakMap(),
     changing: new WeakSet(),
     made: new WeakSet(),
+    contended: new Map(),
     overlaps: new WeakMap(),
   };
   const joined =
@@ -62,6 +66,7 @@ export function createScheduling(
     slots: joined(projectSlots),
     responses: joined(projectResponses),
     rules: joined(projectRules),
+    foresee: (appointment, by) => foresee(parts, appointment, by),
     sharesWith: (appointment, by) =>
       parts.made.has(appointment) ? `${channelOf(by)} ${by.kind === 'system'}` : undefined,
     missing: (appointment, targets) => missingSlots(parts, appointment, targets),

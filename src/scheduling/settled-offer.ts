@@ -10,7 +10,7 @@ import { findStarts } from './find.ts';
 import { MINUTE } from './model/dates.ts';
 import type { Channel } from './model/rules.ts';
 import { ANYTHING } from './select.ts';
-import { capacityAt, type Visit } from './visit.ts';
+import { capacityAt, fittest, type Visit } from './visit.ts';
 
 type Query = Pick<Reader, 'query'>;
 
@@ -20,7 +20,7 @@ async function takenIn(reader: Query, { id, start = 0, end = 0, actors, possible
     sql`select (extract(epoch from lower(o.during)) * 1000)::int8, (extract(epoch from upper(o.during)) * 1000)::int8, o.capacity
         from occupancy o where o.appointment = ${id} and o.actor = any(${actors.map((a) => a.key)}::uuid[])`,
   );
-  return possible.find((offer) => {
+  const alike = possible.filter((offer) => {
     const { before, after } = offer.parameters;
     return rows.some(
       ([from, upto, capacity]) =>
@@ -29,14 +29,15 @@ async function takenIn(reader: Query, { id, start = 0, end = 0, actors, possible
         Number(capacity) === capacityAt(offer, start),
     );
   });
+  return fittest(alike, start, end);
 }
 
-/** The first offer in which the start of a visit is free. */
+/** The first offer in which the start of a visit is free, rather one whose visits are as long. */
 export async function freeIn(
   reader: Query,
   directory: Directory,
   possible: readonly Offer[],
-  { id, start = 0, patients }: Pick<Visit, 'id' | 'start' | 'patients'>,
+  { id, start = 0, end, patients }: Pick<Visit, 'id' | 'start' | 'end' | 'patients'>,
   channel: Channel,
   now: number,
 ): Promise<Offer | undefined> {
@@ -54,7 +55,11 @@ export async function freeIn(
       ignoring: id,
     },
   );
-  return found.page(0, found.total).find((s) => s.start === start && possible.includes(s.offer))?.offer;
+  const free = found
+    .page(0, found.total)
+    .filter((s) => s.start === start && possible.includes(s.offer))
+    .map((s) => s.offer);
+  return free.find((o) => end === start + o.parameters.duration * MINUTE) ?? free[0];
 }
 
 /**

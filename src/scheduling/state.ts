@@ -50,7 +50,7 @@ export async function readState(
     select 'r', n::text, null, null, null, null, null from scheduling_revision
     union all
     select 'o', o.actor::text, (extract(epoch from lower(o.during)) * 1000)::int8::text, (extract(epoch from upper(o.during)) * 1000)::int8::text,
-      o.lane::text, o.capacity::text, null
+      o.lane::text, o.capacity::text, case when o.override then 'override' when o.expires is not null then 'hold' end
     from scheduling_rows(${actors}::uuid[], tstzrange(${from}::timestamptz, ${to}::timestamptz)) o
     where (o.expires is null or o.expires > now()) and o.appointment <> ${ignoring}
     union all
@@ -66,7 +66,15 @@ export async function readState(
     if (key === null || key === undefined) continue;
     const during = { start: Number(start), end: Number(end) };
     if (kind === 'r') revision = key;
-    else if (kind === 'o') add(taken, key, { ...during, actor: key, lane: Number(a), capacity: Number(b) });
+    else if (kind === 'o')
+      add(taken, key, {
+        ...during,
+        actor: key,
+        lane: Number(a),
+        capacity: Number(b),
+        isHold: slot === 'hold',
+        override: slot === 'override',
+      });
     else {
       const services = a === null || a === undefined ? undefined : a.split(' ');
       // What somebody else holds is no more to be had than what is blocked.

@@ -10,7 +10,10 @@ export const HOLIDAY = `${OURS}/holiday`;
 export const TIMEZONE = 'http://hl7.org/fhir/StructureDefinition/timezone';
 export const HOLD_EXPIRES = `${OURS}/hold-expires`;
 export const HOLD_RENEWED = `${OURS}/hold-renewed`;
+export const HOLD_EXPIRED = `${OURS}/hold-expired`;
 export const AWAITING_APPROVAL = `${OURS}/awaiting-approval`;
+/** These end when what was held is booked. */
+export const OF_HOLDS = [HOLD_EXPIRES, HOLD_RENEWED, HOLD_EXPIRED, AWAITING_APPROVAL];
 export const LATE_CANCEL = `${OURS}/late-cancel`;
 export const OVERRIDE = `${OURS}/override`;
 export const RESCHEDULE_COUNT = `${OURS}/reschedule-count`;

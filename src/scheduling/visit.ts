@@ -58,6 +58,17 @@ function offersOf(offers: readonly Offer[], service: string | undefined, appoint
   return ofType.length > 0 || offers.length > 1 ? ofType : offers;
 }
 
+/** First those that bring along everybody who is there, and nobody else. */
+function likeliestFirst(offers: readonly Offer[], actors: ReadonlyMap<string, Actor>): readonly Offer[] {
+  if (offers.length < 2) return offers;
+  const score = ({ entry, pool }: Offer): number => {
+    const known = new Set([...entry.actors, ...pool].map((a) => a.reference));
+    const all = entry.actors.every((a) => actors.has(a.reference));
+    return ([...actors.keys()].every((a) => known.has(a)) ? 2 : 0) + (all ? 1 : 0);
+  };
+  return offers.toSorted((a, b) => score(b) - score(a));
+}
+
 /** Of several offers the first whose rules have the time, rather for visits of this length. */
 export function fittest(
   offers: readonly Offer[],
@@ -134,11 +145,8 @@ export function visitOfAppointment(
       : entriesAt(directory, baseUrl, [...new Set([...actors.keys()].flatMap((a) => directory.of(a)))], places);
   const start = instant(appointment.start);
   const end = instant(appointment.end);
-  const offers = offersOf(
-    entries.flatMap((e) => e.offers),
-    service,
-    appointment,
-  );
+  const offered = entries.flatMap((e) => e.offers);
+  const offers = likeliestFirst(offersOf(offered, service, appointment), actors);
   const offer = chosen ?? fittest(offers, start, end);
   const override = extensionOf(appointment, OVERRIDE);
   return {

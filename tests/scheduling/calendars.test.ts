@@ -88,9 +88,14 @@ function within(state: State, { start, end, actors, schedules }: CalendarsAsked)
     revision: state.revision,
     taken: actors.map((a) =>
       text(
-        (state.taken.get(a) ?? [])
-          .filter(meets)
-          .map(({ start: from, end: to, lane, capacity, actor }) => ({ from, to, lane, capacity, actor })),
+        (state.taken.get(a) ?? []).filter(meets).map(({ start: from, end: to, lane, capacity, actor, override }) => ({
+          from,
+          to,
+          lane,
+          capacity,
+          actor,
+          override,
+        })),
       ),
     ),
     blocks: schedules.map((s) => text((state.blocks.get(s) ?? []).filter(meets))),

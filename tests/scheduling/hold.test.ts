@@ -22,6 +22,8 @@ import {
   visit,
   type Clinic,
 } from './clinic.ts';
+import { expireHolds } from '../../src/scheduling/use/expire-holds.ts';
+import { partsOf } from './slots.ts';
 
 const OWN = 'https://kairos.example/fhir/StructureDefinition';
 let clinic: Clinic;
@@ -263,15 +265,23 @@ describe('D4: what has run out, by the clock of the database', () => {
   test('also when it was cancelled since, as a job does', async () => {
     const start = next();
     const id = await overdue(clinic.ann, start);
-    const held = done(await clinic.system('GET', `Appointment/${id}`)).body;
-    done(await clinic.system('PUT', `Appointment/${id}`, { ...held, status: 'cancelled' }));
+    await expireHolds(partsOf(clinic.server.kairos));
+    expect((await clinic.ann('GET', `Appointment/${id}`)).body['status']).toBe('cancelled');
     const booked = done(await bookProposal(clinic.ann, id));
     expect([idOf(booked), statusOf(booked)]).toEqual([id, 'booked']);
-    const other = await overdue(clinic.ann, next());
-    const lost = done(await clinic.system('GET', `Appointment/${other}`)).body;
-    done(await clinic.system('PUT', `Appointment/${other}`, { ...lost, status: 'cancelled' }));
-    done(await clinic.bob('POST', 'Appointment', visit({ start: String(lost['start']), patient: 'bob' })));
+    expect(JSON.stringify(booked.body)).not.toContain(`${OWN}/hold`);
+    const later = next();
+    const other = await overdue(clinic.ann, later);
+    await expireHolds(partsOf(clinic.server.kairos));
+    const taken = done(await clinic.bob('POST', 'Appointment', visit({ start: later, patient: 'bob' })));
     expect((await bookProposal(clinic.ann, other)).status).toBe(409);
+    // Given back, it is free again.
+    done(await clinic.bob('POST', `Appointment/${idOf(taken)}/$cancel`));
+    expect(said(await hold(clinic.ann, other))).toContain('422 Only a hold is renewed');
+    const stands = done(await clinic.ann('GET', `Appointment/${other}`)).body;
+    const held = { ...stands, status: 'pending' };
+    expect((await clinic.ann('PUT', `Appointment/${other}`, held)).status).toBe(422);
+    expect(statusOf(done(await bookProposal(clinic.ann, other)))).toBe('booked');
   });
 
   test('does not count among those that a patient may have', async () => {

@@ -157,3 +157,57 @@ test('a time off is no Slot that patients may name', async () => {
   expect((await clinic.ann('POST', 'Appointment', named)).status).toBe(409);
   expect((await clinic.ann('POST', 'Appointment', { ...named, slot: undefined })).status).toBe(201);
 });
+
+test('a Slot that names no service has the buffers of the only one of its Schedule, whatever changes beside it', async () => {
+  await put(clinic.system, { resourceType: 'Practitioner', id: 'cuddy', name: [{ family: 'cuddy' }] });
+  await put(
+    clinic.system,
+    service('long', {
+      url: 'bufferAfter',
+      valueDuration: { value: 15, system: 'http://unitsofmeasure.org', code: 'min' },
+    }),
+  );
+  await put(clinic.system, service('short'));
+  const offering = (...services: readonly string[]): Promise<unknown> =>
+    put(
+      clinic.system,
+      schedule('cuddy', 'cuddy', {
+        actor: ['Practitioner/cuddy', 'Location/site', ...services.map((s) => `HealthcareService/${s}`)].map(
+          (reference) => ({ reference }),
+        ),
+      }),
+    );
+  const slot = { resourceType: 'Slot', id: 'plain', schedule: { reference: 'Schedule/cuddy' }, status: 'free' };
+  const beside = async (): Promise<string[]> => {
+    const seen: string[] = [];
+    const see = async (): Promise<void> => void seen.push(String(await statusOf('plain')));
+    await put(clinic.system, { ...slot, start: at('13:00'), end: at('13:30') });
+    const booked = await clinic.staff('POST', 'Appointment', {
+      resourceType: 'Appointment',
+      status: 'booked',
+      start: at('13:30'),
+      end: at('14:00'),
+      participant: ['Patient/ann', 'Practitioner/cuddy', 'HealthcareService/short'].map((reference) => ({
+        actor: { reference },
+        status: 'accepted',
+      })),
+    });
+    expect(booked.status, booked.text).toBe(201);
+    await see();
+    const block = params({ name: 'start', valueDateTime: at('13:00') }, { name: 'end', valueDateTime: at('13:10') });
+    for (const name of ['block', 'unblock']) {
+      expect((await clinic.staff('POST', `Schedule/cuddy/$${name}`, block)).status).toBe(200);
+      await see();
+    }
+    const id = String(booked.body['id']);
+    expect((await clinic.staff('POST', `Appointment/${id}/$cancel`)).status).toBe(200);
+    await see();
+    expect((await clinic.system('DELETE', 'Slot/plain')).status).toBe(204);
+    return seen;
+  };
+  await offering('long');
+  expect(await beside()).toEqual(['busy', 'busy-unavailable', 'busy', 'free']);
+  // Of several nobody knows which it will be.
+  await offering('long', 'short');
+  expect(await beside()).toEqual(['free', 'busy-unavailable', 'free', 'free']);
+});

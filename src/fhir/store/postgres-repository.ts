@@ -80,10 +80,11 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
     read: lanes.read,
     existing: lanes.existing,
     close: async () => void (await Promise.all([lanes.close(), searches.close()])),
-    create(write, access) {
-      const { project, sharesWith } = resources.get(write.type) ?? {};
+    async create(write, access) {
+      const { project, foresee, sharesWith } = resources.get(write.type) ?? {};
       const isPlain = write.method === 'POST' && access.reach(write.type) === 'all';
       if (isPlain && !project) return create(write);
+      await foresee?.(write.resource, access.principal);
       const key = isPlain ? sharesWith?.(write.resource, access.principal) : undefined;
       return key === undefined
         ? runTransaction(parts, 'read committed', (tx) => tx.insert([write], access))

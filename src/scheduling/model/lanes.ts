@@ -34,15 +34,17 @@ export function lanesOf(lane: number, capacity: number): string {
 export interface Lane {
   readonly lane: number;
   readonly capacity: number;
+  /** Booked over others, it is in no lane: one must be left for it. */
+  readonly override?: boolean;
 }
 
-/** The lowest lane that all these visits tolerate, and that tolerates them; undefined: none. */
+/** The lowest lane that all these visits tolerate, and that tolerates them, if one more is left for each that is overbooked; undefined: none. */
 export function freeLane(taken: readonly Lane[], capacity: number): number | undefined {
-  let most = capacity;
-  for (const other of taken) {
-    if (other.lane === 0 || other.lane > capacity) return undefined;
-    most = Math.min(most, other.capacity);
-  }
-  for (let lane = 1; lane <= most; lane++) if (taken.every((other) => other.lane !== lane)) return lane;
-  return undefined;
+  if (taken.length === 0) return 1;
+  const inLanes = taken.filter((other) => other.override !== true);
+  if (inLanes.some(({ lane }) => lane === 0 || lane > capacity)) return undefined;
+  const most = taken.reduce((least, other) => Math.min(least, other.capacity), capacity);
+  const free: number[] = [];
+  for (let lane = 1; lane <= most; lane++) if (inLanes.every((other) => other.lane !== lane)) free.push(lane);
+  return free.length > taken.length - inLanes.length ? free[0] : undefined;
 }

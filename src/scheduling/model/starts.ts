@@ -18,6 +18,8 @@ type Layout = Pick<
 /** A visit that holds an actor's time, buffers included. Lane 0 holds all lanes. */
 export interface Taken extends Interval, Lane {
   readonly actor: string;
+  /** It ends by itself, unless it is booked. */
+  readonly isHold?: boolean;
 }
 
 export interface StartsInput {

@@ -9,7 +9,7 @@ import type { Transaction } from '../../fhir/store/repository.ts';
 import { sql } from '../../platform/database/sql.ts';
 import { extensionOf } from '../extension.ts';
 import type { SchedulingParts } from '../parts.ts';
-import { HOLD_EXPIRES } from '../urls.ts';
+import { HOLD_EXPIRED, HOLD_EXPIRES } from '../urls.ts';
 
 const SYSTEM = grantAll({ kind: 'system', name: 'scheduling' });
 const BATCH = 20;
@@ -52,7 +52,15 @@ async function cancelBatch(
     if (found.length === 0) return 0;
     const lastUpdated = new Date(engine.clock.now());
     const writes = found.map(({ id, version, appointment }) =>
-      settle(engine, { ...appointment, status: 'cancelled' }, { id, version: version + 1, lastUpdated, method: 'PUT' }),
+      settle(
+        engine,
+        {
+          ...appointment,
+          status: 'cancelled',
+          extension: [...(appointment.extension ?? []), { url: HOLD_EXPIRED, valueBoolean: true }],
+        },
+        { id, version: version + 1, lastUpdated, method: 'PUT' },
+      ),
     );
     const before = new Map(found.map((f) => [`Appointment/${f.id}`, f.appointment]));
     await tx.update(writes, before, SYSTEM.to('update'));

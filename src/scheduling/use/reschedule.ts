@@ -21,6 +21,7 @@ import { readSlots, slotsOf } from '../slots.ts';
 import { OVERRIDE, PROMISED_TIME, RESCHEDULE_COUNT } from '../urls.ts';
 import { fittest, visitOfAppointment } from '../visit.ts';
 import { changeAppointment, readToChange, type Changed } from './change.ts';
+import { withFreeRoom } from './rooms.ts';
 import { demandOverride, overrideExtension, promisedTime, type Take } from './take-parts.ts';
 import { recordChange } from './provenance.ts';
 import { takeNew } from './take.ts';
@@ -76,7 +77,14 @@ async function planMove(
   const channel = channelOf(ctx.access.principal);
   const free =
     possible.length > 1
-      ? await freeIn(engine.repository, directory, possible, { ...was, start }, channel, engine.clock.now())
+      ? await freeIn(
+          engine.repository,
+          directory,
+          possible,
+          { ...was, start, end: undefined },
+          channel,
+          engine.clock.now(),
+        )
       : undefined;
   // As long as it was, unless that was the length of its service.
   const isUsual = length <= 0 || length === (was.offer?.parameters.duration ?? 0) * MINUTE;
@@ -117,7 +125,8 @@ function participants(
   to: Offer | undefined,
 ): AppointmentParticipant[] {
   if (!to || !from || to === from) return appointment.participant;
-  const left = new Set(participantsOf(from, [], 'accepted').map((p) => p.actor?.reference));
+  const rooms = from.pool.filter((r) => !to.pool.some((s) => s.reference === r.reference));
+  const left = new Set(participantsOf(from, rooms, 'accepted').map((p) => p.actor?.reference));
   const stays = appointment.participant.filter(
     (p) => !left.has(directory.resolve(localReference(p.actor?.reference ?? '', baseUrl))),
   );
@@ -159,7 +168,8 @@ async function moved(
     ...(to.comment === undefined ? {} : { comment: to.comment }),
     participant: participants(appointment, directory, engine.baseUrl, before, offer),
   };
-  return [next, offer];
+  if (!offer) return [next, offer];
+  return [{ ...next, participant: await withFreeRoom(parts, ctx, next, offer, start) }, offer];
 }
 
 /** @throws FhirError 409 with other times when the new one is taken, 422 when a rule is against it */

@@ -17,7 +17,7 @@ import type { SchedulingParts } from '../parts.ts';
 import { ruleBroken } from '../refusal.ts';
 import { latestCancel } from '../model/policy.ts';
 import { readSlots, slotsOf } from '../slots.ts';
-import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED, LATE_CANCEL } from '../urls.ts';
+import { HOLD_EXPIRES, LATE_CANCEL, OF_HOLDS } from '../urls.ts';
 import { visitOfAppointment } from '../visit.ts';
 import { asWhole, changeAppointment, type Changed } from './change.ts';
 import { cancelled, demandOverride, overrideExtension } from './take-parts.ts';
@@ -127,9 +127,7 @@ export async function confirm(
     return {
       ...rest,
       ...asExtensions([
-        ...(books
-          ? withoutExtensions(appointment, HOLD_EXPIRES, HOLD_RENEWED, AWAITING_APPROVAL)
-          : (appointment.extension ?? [])),
+        ...(books ? withoutExtensions(appointment, ...OF_HOLDS) : (appointment.extension ?? [])),
         ...(overrideReason === undefined ? [] : [overrideExtension(ctx, overrideReason, engine.clock.now())]),
       ]),
       status: books ? 'booked' : (appointment.status as NonNullable<Appointment['status']>),

@@ -10,8 +10,9 @@ import { freshDirectory } from '../fresh-directory.ts';
 import { MINUTE } from '../model/dates.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { ruleBroken } from '../refusal.ts';
+import { settledOffer } from '../settled-offer.ts';
 import { readSlots, slotsOf } from '../slots.ts';
-import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED } from '../urls.ts';
+import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED, OF_HOLDS } from '../urls.ts';
 import { visitOfAppointment } from '../visit.ts';
 import { changeAppointment, type Changed } from './change.ts';
 import {
@@ -29,10 +30,17 @@ import {
 /** From these a visit may be booked; what has begun or is over is not booked again. */
 const BOOKABLE: ReadonlySet<string> = new Set(['proposed', 'pending', 'waitlist', 'cancelled']);
 
-async function offerOf(parts: SchedulingParts, appointment: Appointment): Promise<Offer | undefined> {
-  const { engine } = parts;
-  const slots = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
-  return visitOfAppointment(await freshDirectory(parts), engine.baseUrl, appointment, slots).offer;
+async function offerOf(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  appointment: Appointment,
+): Promise<Offer | undefined> {
+  const { repository, baseUrl, clock } = parts.engine;
+  const slots = await readSlots(repository.query, slotsOf(appointment, baseUrl));
+  const directory = await freshDirectory(parts);
+  const visit = visitOfAppointment(directory, baseUrl, appointment, slots);
+  const channel = channelOf(ctx.access.principal);
+  return (await settledOffer(repository, directory, visit, visit, channel, clock.now())) ?? visit.offer;
 }
 
 const words = (take: Take, appointment: Appointment): Partial<Appointment> => ({
@@ -60,7 +68,7 @@ async function bookStored(
   const held = extensionOf(appointment, HOLD_EXPIRES) !== undefined;
   if (channelOf(ctx.access.principal) === 'patient' && !held && appointment.status === 'pending')
     throw ruleBroken('The appointment waits for approval by the clinic.', 'Appointment.status');
-  const status = modeOf(await offerOf(parts, appointment), ctx) === 'pending' ? 'pending' : 'booked';
+  const status = modeOf(await offerOf(parts, ctx, appointment), ctx) === 'pending' ? 'pending' : 'booked';
   const missing = take.patients.filter(
     (p) => !appointment.participant.some((x) => localReference(x.actor?.reference ?? '', engine.baseUrl) === p),
   );
@@ -68,7 +76,7 @@ async function bookStored(
   return {
     ...rest,
     ...asExtensions([
-      ...withoutExtensions(appointment, HOLD_EXPIRES, HOLD_RENEWED, AWAITING_APPROVAL),
+      ...withoutExtensions(appointment, ...OF_HOLDS),
       ...(status === 'pending' ? [{ url: AWAITING_APPROVAL, valueBoolean: true }] : []),
       ...(take.overrideReason === undefined ? [] : [overrideExtension(ctx, take.overrideReason, engine.clock.now())]),
     ]),
@@ -99,7 +107,7 @@ async function renewed(
     throw ruleBroken('Only a hold is renewed, and this is none.', 'Appointment.status');
   if (extensionOf(appointment, HOLD_RENEWED))
     throw ruleBroken('A hold is renewed once: book it, or let it go.', 'Appointment.extension');
-  const until = parts.engine.clock.now() + holdMinutes(take, await offerOf(parts, appointment), ctx) * MINUTE;
+  const until = parts.engine.clock.now() + holdMinutes(take, await offerOf(parts, ctx, appointment), ctx) * MINUTE;
   return {
     ...appointment,
     extension: [

@@ -13,17 +13,24 @@ import type { Actor } from '../actor.ts';
 import { channelOf } from '../channel.ts';
 import type { Offer } from '../directory.ts';
 import { asExtensions, withoutExtensions } from '../extension.ts';
-import { findStarts } from '../find.ts';
 import { MINUTE } from '../model/dates.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { participantsOf, visitOf, written } from '../proposed.ts';
 import { TimeTaken } from '../refusal.ts';
-import { ANYTHING } from '../select.ts';
 import { endOwnHolds } from '../slot-holds.ts';
 import { slotId } from '../slot-id.ts';
 import { slotsOf } from '../slots.ts';
-import { AWAITING_APPROVAL, HOLD_EXPIRES, OVERRIDE, PREVIOUS_APPOINTMENT, PROMISED_TIME, REPLACES } from '../urls.ts';
 import { changedBy, prepared, type Changed } from './change.ts';
+import {
+  AWAITING_APPROVAL,
+  HOLD_EXPIRES,
+  OF_HOLDS,
+  OVERRIDE,
+  PREVIOUS_APPOINTMENT,
+  PROMISED_TIME,
+  REPLACES,
+} from '../urls.ts';
+import { freeRooms } from './rooms.ts';
 import {
   basedOn,
   cancelOld,
@@ -54,32 +61,6 @@ function patientsOf(parts: SchedulingParts, ctx: RequestContext, take: Take, sai
   throw badRequest('required', 'Say who will come: send patient-reference.', 'patient-reference');
 }
 
-/** Rooms or devices of which one is taken: those that are free; else any, for the database to say what is against it. */
-async function roomsFor(
-  parts: SchedulingParts,
-  ctx: RequestContext,
-  { cancels }: Take,
-  { offer, start, room }: Target & { kind: 'proposal' },
-): Promise<readonly (readonly Actor[])[]> {
-  if (room) return [[room]];
-  if (offer.pool.length === 0) return [[]];
-  const found = await findStarts(parts, {
-    wanted: {
-      ...ANYTHING,
-      schedules: [offer.entry.reference],
-      services: offer.serviceReference === undefined ? [] : [offer.serviceReference],
-    },
-    channel: channelOf(ctx.access.principal),
-    now: parts.engine.clock.now(),
-    start,
-    end: start + MINUTE,
-    also: [],
-    ...(cancels && { ignoring: cancels.reference.slice('Appointment/'.length) }),
-  });
-  const free = found.page(0, found.total).find((s) => s.start === start)?.pool ?? offer.pool.slice(0, 1);
-  return free.map((r) => [r]);
-}
-
 /** Links from a new appointment to the one that it takes the place of. */
 const linksTo = (reference: string | undefined): Extension[] =>
   reference === undefined
@@ -101,7 +82,7 @@ function newAppointment(
   const reply = replyOf(status);
   const start = Date.parse(base.start ?? '');
   const extension: Extension[] = [
-    ...withoutExtensions(base, HOLD_EXPIRES, AWAITING_APPROVAL, OVERRIDE, PROMISED_TIME),
+    ...withoutExtensions(base, ...OF_HOLDS, OVERRIDE, PROMISED_TIME),
     ...(offer && Number.isFinite(start) ? promisedTime(offer, start) : []),
     ...(take.hold !== undefined
       ? [{ url: HOLD_EXPIRES, valueInstant: instant(now + holdMinutes(take, offer, ctx) * MINUTE) }]
@@ -169,6 +150,29 @@ async function create(
   return changedBy(parts, write);
 }
 
+/** @param room undefined: any that is free, where one is needed */
+async function createWithRoom(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  take: Take,
+  { offer, start, room }: Pick<Target & { kind: 'proposal' }, 'offer' | 'start' | 'room'>,
+  make: (chosen: readonly Actor[]) => Appointment,
+): Promise<Changed> {
+  const ignoring = take.cancels?.reference.slice('Appointment/'.length);
+  const free = room ? [room] : await freeRooms(parts, ctx, offer, start, ignoring);
+  // When none is, the database says what is against any.
+  const rooms = free.length > 0 ? free : offer.pool.slice(0, 1);
+  for (const each of rooms.slice(0, -1)) {
+    try {
+      return await create(parts, ctx, take, make([each]), offer);
+    } catch (error) {
+      // Another room may still be free.
+      if (!(error instanceof TimeTaken)) throw error;
+    }
+  }
+  return create(parts, ctx, take, make(rooms.slice(-1)), offer);
+}
+
 async function takeProposal(
   parts: SchedulingParts,
   ctx: RequestContext,
@@ -190,9 +194,8 @@ async function takeProposal(
         ...(said.patientInstruction === undefined ? {} : { patientInstruction: said.patientInstruction }),
       }
     : {};
-  const rooms = await roomsFor(parts, ctx, take, target);
-  for (const [i, chosen] of rooms.entries()) {
-    const appointment = newAppointment(
+  return createWithRoom(parts, ctx, take, target, (chosen) =>
+    newAppointment(
       parts,
       ctx,
       take,
@@ -201,15 +204,8 @@ async function takeProposal(
       patients,
       participantsOf(offer, chosen, 'accepted'),
       hasSlot ? [{ reference: slot }] : undefined,
-    );
-    try {
-      return await create(parts, ctx, take, appointment, offer);
-    } catch (error) {
-      // Another room may still be free.
-      if (!(error instanceof TimeTaken) || i === rooms.length - 1) throw error;
-    }
-  }
-  throw new Error('No room to try.');
+    ),
+  );
 }
 
 async function takeDescribed(
@@ -226,14 +222,19 @@ async function takeDescribed(
   await demandKnown(parts, ctx, take, patients, undefined);
   const named = said.participant.filter((p) => !isPatient(p, baseUrl));
   const here = new Set(named.map((p) => localReference(p.actor?.reference ?? '', baseUrl)));
-  const others = offer
-    ? [...named, ...participantsOf(offer, [], 'accepted').filter((p) => !here.has(p.actor?.reference ?? ''))]
-    : named;
+  const others = (chosen: readonly Actor[]): readonly AppointmentParticipant[] =>
+    offer
+      ? [...named, ...participantsOf(offer, chosen, 'accepted').filter((p) => !here.has(p.actor?.reference ?? ''))]
+      : named;
   const timed =
     offer && said.start !== undefined && said.end === undefined
       ? { ...said, end: written(offer, Date.parse(said.start) + offer.parameters.duration * MINUTE) }
       : said;
-  return create(parts, ctx, take, newAppointment(parts, ctx, take, timed, offer, patients, others, said.slot), offer);
+  const make = (chosen: readonly Actor[]): Appointment =>
+    newAppointment(parts, ctx, take, timed, offer, patients, others(chosen), said.slot);
+  if (!offer || said.start === undefined || offer.pool.some((r) => here.has(r.reference)))
+    return create(parts, ctx, take, make([]), offer);
+  return createWithRoom(parts, ctx, take, { offer, start: Date.parse(said.start), room: undefined }, make);
 }
 
 /**

@@ -120,3 +120,36 @@ test('whoever takes free lanes in any order never holds one that another does no
     }),
   );
 });
+
+test('nobody takes a lane while visits that were booked over others have none, until there is one more', () => {
+  const change = fc.record({
+    capacity: fc.integer({ min: 1, max: 4 }),
+    forced: fc.boolean(),
+    leaves: fc.option(fc.nat(5), { nil: undefined }),
+  });
+  let beside = 0;
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 20 }), (changes) => {
+      const taken: (Held & { readonly override?: boolean })[] = [];
+      for (const { capacity, forced, leaves } of changes) {
+        if (leaves !== undefined) {
+          taken.splice(leaves, 1);
+          continue;
+        }
+        const lane = freeLane(taken, capacity);
+        const most = Math.min(capacity, ...taken.map((other) => other.capacity));
+        if (lane !== undefined) {
+          expect(taken.length).toBeLessThan(most);
+          for (const other of taken)
+            if (other.override !== true) expect(tolerate(other, { lane, capacity })).toBe(true);
+          if (taken.some((other) => other.override)) beside++;
+          taken.push({ lane, capacity });
+        } else if (forced) taken.push({ lane: 1, capacity, override: true });
+        // As many as there may be, unless lanes that are not adjacent are all that is left.
+        else if (taken.every((other) => other.lane <= most)) expect(taken.length).toBeGreaterThanOrEqual(most);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+  expect(beside).toBeGreaterThan(0);
+});

@@ -1,0 +1,62 @@
+/** Rooms and devices of which a visit needs one. @see https://hl7.org/fhir/R4/appointment-definitions.html#Appointment.participant */
+import type { Appointment, AppointmentParticipant } from '@medplum/fhirtypes';
+import type { RequestContext } from '../../fhir/context.ts';
+import { localReference } from '../../fhir/search/type/reference.ts';
+import type { Actor } from '../actor.ts';
+import { channelOf } from '../channel.ts';
+import type { Offer } from '../directory.ts';
+import { findStarts } from '../find.ts';
+import { MINUTE } from '../model/dates.ts';
+import type { SchedulingParts } from '../parts.ts';
+import { ANYTHING } from '../select.ts';
+
+/**
+ * Those that are free when a visit of the offer may start; none: it may not, or needs no room.
+ * @param ignoring an appointment that is not in its own way
+ */
+export async function freeRooms(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  offer: Offer,
+  start: number,
+  ignoring: string | undefined,
+): Promise<readonly Actor[]> {
+  if (offer.pool.length === 0) return [];
+  const found = await findStarts(parts, {
+    wanted: {
+      ...ANYTHING,
+      schedules: [offer.entry.reference],
+      services: offer.serviceReference === undefined ? [] : [offer.serviceReference],
+    },
+    channel: channelOf(ctx.access.principal),
+    now: parts.engine.clock.now(),
+    start,
+    end: start + MINUTE,
+    also: [],
+    ...(ignoring !== undefined && { ignoring }),
+  });
+  return found.page(0, found.total).find((s) => s.start === start)?.pool ?? [];
+}
+
+const isOf = ({ actor }: AppointmentParticipant, rooms: readonly Actor[], baseUrl: string): boolean =>
+  rooms.some((r) => r.reference === localReference(actor?.reference ?? '', baseUrl));
+
+/** Those who take part at another time: the room of the visit stays while it is free, else another takes its place. */
+export async function withFreeRoom(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  { id, participant }: Appointment,
+  offer: Offer,
+  start: number,
+): Promise<AppointmentParticipant[]> {
+  const { baseUrl } = parts.engine;
+  const index = participant.findIndex((p) => isOf(p, offer.pool, baseUrl));
+  const old = participant[index];
+  if (!old) return participant;
+  const free = await freeRooms(parts, ctx, offer, start, id);
+  const [room] = free;
+  if (!room || isOf(old, free, baseUrl)) return participant;
+  const { reference, display } = room;
+  const actor = { reference, ...(display === undefined ? {} : { display }) };
+  return participant.with(index, { ...old, actor });
+}
