@@ -4,6 +4,7 @@ import { CHART_TEMPLATE, parseChartTemplate } from '../auth/ehr/chart-url.ts';
 import { errorIssue, type Issue } from '../fhir/outcome.ts';
 import { defineResource } from '../fhir/resource.ts';
 import type { UseContext } from '../operation-context.ts';
+import { placeIssues } from '../scheduling/rules/check-zone.ts';
 
 /** People follow what the template gives: it must be one that can only lead to its own host. */
 function chartTemplates(organization: Organization): readonly Issue[] {
@@ -24,7 +25,8 @@ export default (use: UseContext) =>
     type: 'Organization',
     profiles: ['https://kairos.example/fhir/StructureDefinition/organization'],
     sealed: false,
-    check: (resource) => (resource.resourceType === 'Organization' ? chartTemplates(resource) : []),
+    check: (resource) =>
+      resource.resourceType === 'Organization' ? [...chartTemplates(resource), ...placeIssues(resource)] : [],
     projectsFirst: true,
     project: (tx, changes, by) => use().scheduling.rules(tx, changes, by),
   });

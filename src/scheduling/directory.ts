@@ -19,6 +19,7 @@ import type { Reader } from '../fhir/store/repository.ts';
 import { id, sql } from '../platform/database/sql.ts';
 import { actorOf, SCARCE_PLACES, type Actor } from './actor.ts';
 import { extensionOf } from './extension.ts';
+import { isUsable } from './model/policy.ts';
 import type { Calendar, Parameters } from './model/rules.ts';
 import { zoneOf, type Zone } from './model/zone.ts';
 import { holidaysOf, readAvailability } from './rules/read-availability.ts';
@@ -70,6 +71,8 @@ export interface Directory {
   organization(reference: string): Organization | undefined;
   /** Places that one visit occupies at a time, `Location/1`. */
   readonly rooms: readonly string[];
+  /** The name of the zone by whose clock the hours of a Schedule are; undefined: nobody says. */
+  zoneFor(schedule: Schedule): string | undefined;
   /** The practitioner behind a role, `Practitioner/1`; everybody else is who they are. */
   resolve(reference: string): string;
   /** Places and things that one visit occupies at a time. */
@@ -201,23 +204,37 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     return { ...rest, zone: zone.name, holidays, weekStart: 'mon' };
   };
 
-  const makeEntry = (schedule: Schedule): ScheduleEntry => {
-    const reference = `Schedule/${schedule.id ?? ''}`;
-    const actors = new Map<string, Actor>();
+  /** Where it is, rather a site than a room, and for whom. */
+  const placeOf = (
+    schedule: Schedule,
+  ): { readonly site: Location | undefined; readonly manager: string | undefined } => {
     let site: Location | undefined;
     let manager: string | undefined;
-    for (const each of schedule.actor) {
-      const named = local(each);
-      const who = resolve(named);
+    for (const named of schedule.actor.map(local)) {
       if (named.startsWith('PractitionerRole/')) manager ??= local(role(named)?.organization);
-      if (isScarce(who) && !actors.has(who))
-        actors.set(who, actorOf(who, named === who ? each.display : actors.get(who)?.display));
       const place = location(named);
       if (place && (!site || SCARCE_PLACES.has(physicalType(site) ?? ''))) site = place;
     }
+    return { site, manager };
+  };
+  const zoneFor = (schedule: Schedule): string | undefined => {
+    const { site, manager } = placeOf(schedule);
+    return readAvailability(schedule)?.zone ?? zoneOfPlace(site) ?? zoneOfOrganization(organization(manager));
+  };
+
+  const makeEntry = (schedule: Schedule): ScheduleEntry => {
+    const reference = `Schedule/${schedule.id ?? ''}`;
+    const actors = new Map<string, Actor>();
+    for (const each of schedule.actor) {
+      const named = local(each);
+      const who = resolve(named);
+      if (isScarce(who) && !actors.has(who))
+        actors.set(who, actorOf(who, named === who ? each.display : actors.get(who)?.display));
+    }
+    const { site, manager } = placeOf(schedule);
     // Of a room alone the site is known by what it is part of.
     const whole = site && SCARCE_PLACES.has(physicalType(site) ?? '') ? (location(local(site.partOf)) ?? site) : site;
-    const zoneName = readAvailability(schedule)?.zone ?? zoneOfPlace(site) ?? zoneOfOrganization(organization(manager));
+    const zoneName = zoneFor(schedule);
     const zone = zoneName === undefined ? undefined : zoneOf(zoneName);
     const entry: { -readonly [K in keyof ScheduleEntry]: ScheduleEntry[K] } = {
       reference,
@@ -241,7 +258,7 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
         pool: pool.some((p) => actors.has(p)) ? [] : pool.map((p) => actorOf(p, location(p)?.name)),
       };
     };
-    entry.offers = offered ? offered.map(offer) : [offer(undefined)];
+    entry.offers = (offered ? offered.map(offer) : [offer(undefined)]).filter((o) => isUsable(o.parameters));
     return entry;
   };
 
@@ -309,6 +326,7 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     service,
     location,
     organization,
+    zoneFor,
     resolve,
     isScarce,
   };

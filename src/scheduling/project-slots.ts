@@ -202,17 +202,3 @@ export async function projectSlots(
     )}::json) e`,
   );
 }
-
-/** The topic that has Slots made anew. */
-export const GENERATE_TOPIC = 'generate-slots';
-
-/** Rules have changed: the Slots that follow from them are made anew, soon after the commit. */
-export async function projectRules(
-  { changing }: SchedulingParts,
-  tx: Transaction,
-  changes: readonly Change[],
-): Promise<void> {
-  changing.add(tx);
-  const changed = changes.map((c) => `${c.type}/${c.id}`);
-  await tx.outbox({ topic: GENERATE_TOPIC, payload: { changed } });
-}

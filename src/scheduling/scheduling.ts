@@ -14,7 +14,8 @@ import { missingSlots } from './missing-slots.ts';
 import type { SchedulingParts } from './parts.ts';
 import { projectAppointments } from './project-appointments.ts';
 import { projectResponses } from './project-responses.ts';
-import { projectRules, projectSlots } from './project-slots.ts';
+import { projectRules } from './project-rules.ts';
+import { projectSlots } from './project-slots.ts';
 import { createProposals } from './proposal.ts';
 
 type Project = (tx: Transaction, changes: readonly Change[], by: Principal) => Promise<void>;

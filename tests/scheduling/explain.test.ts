@@ -270,7 +270,10 @@ describe('what a Schedule is', () => {
   test('not active, without a zone, or elsewhere', async () => {
     await put(clinic.system, schedule('asleep', 'grey', { active: false }));
     expect(await text(clinic.ann, start, of('asleep'))).toEqual(['inactive: this schedule is not active']);
-    await put(clinic.system, schedule('nowhere', 'grey', { actor: [{ reference: 'Practitioner/grey' }] }));
+    await put(
+      clinic.system,
+      schedule('nowhere', 'grey', { actor: [{ reference: 'Practitioner/grey' }], extension: undefined }),
+    );
     expect(rules(await explain(clinic.ann, start, of('nowhere')))).toEqual(['time-zone']);
     await put(clinic.system, { resourceType: 'Location', id: 'island', name: 'Island' });
     expect(rules(await explain(clinic.ann, start, of('grey', '&location=Location/island')))).toEqual(['location']);

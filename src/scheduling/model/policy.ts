@@ -68,44 +68,82 @@ function periodOf(per: Cap['per'], date: string, weekStart: Weekday): [string, s
 
 const lengthOf = (notice: Notice): number => (notice.unit === 'elapsed' ? notice.ms : notice.days * DAY);
 
-/** What is wrong with parameters, in sentences; none: they may be used. */
-export function problemsOf(parameters: Parameters): readonly string[] {
-  const { duration, interval, offset, before, after, notice, horizon, capacity, caps } = parameters;
-  const problems: string[] = [];
-  const demand = (holds: boolean, problem: string): void => void (holds || problems.push(problem));
+export interface Problem {
+  /** Part of the extension that is wrong. */
+  readonly part: string;
+  /** What is wrong, and the fix. */
+  readonly text: string;
+  /** Another part, by which it is. */
+  readonly beside?: string;
+}
 
-  demand(duration > 0, 'duration must be longer than nothing');
-  demand(duration <= 1440, 'duration must not be longer than a day');
-  demand(interval > 0 && interval <= 1440, 'interval must be longer than nothing and no longer than a day');
-  demand(offset >= 0 && (offset < interval || offset === 0), 'offset must be less than the interval, and not negative');
-  demand(before >= 0 && after >= 0, 'buffers must not be negative');
-  demand(before <= 1440 && after <= 1440, 'buffers must not be longer than a day');
-  demand(
-    Number.isInteger(capacity) && capacity >= 1 && capacity <= MAX_CAPACITY,
-    `capacity must be between 1 and ${MAX_CAPACITY}`,
-  );
-  demand(
-    parameters.channels.length > 0 && new Set(parameters.channels).size === parameters.channels.length,
-    'channel must name patient, staff or both',
-  );
+const isLength = (minutes: number, least: number): boolean => minutes >= least && minutes <= 1440;
+
+const isCapacity = (capacity: number): boolean =>
+  Number.isInteger(capacity) && capacity >= 1 && capacity <= MAX_CAPACITY;
+
+/** Whether visits can be laid into time at all: of others nothing is offered. */
+export const isUsable = ({ duration, interval, before, after, capacity }: Parameters): boolean =>
+  isLength(duration, Number.MIN_VALUE) &&
+  isLength(interval, Number.MIN_VALUE) &&
+  isLength(before, 0) &&
+  isLength(after, 0) &&
+  isCapacity(capacity);
+
+/** Nobody plans farther ahead. */
+const MOST_HORIZON_DAYS = 3660;
+const MOST_HOLD_MINUTES = 15;
+
+/** What is wrong with parameters; nothing: they may be used. */
+export function* problemsOf(parameters: Parameters): Generator<Problem> {
+  const { duration, interval, offset, before, after, notice, horizon, capacity, caps, channels } = parameters;
+  if (!(duration > 0))
+    yield { part: 'duration', text: 'A visit lasts longer than nothing: give a duration of a minute or more.' };
+  if (duration > 1440) yield { part: 'duration', text: 'A visit lasts a day at most: give a shorter duration.' };
+  if (!isLength(interval, Number.MIN_VALUE))
+    yield { part: 'interval', text: 'The interval is longer than nothing and no longer than a day: give another.' };
+  if (offset < 0) yield { part: 'offset', text: 'The offset is not negative: count from midnight on.' };
+  if (offset > 0 && offset >= interval)
+    yield {
+      part: 'offset',
+      beside: 'interval',
+      text: `The offset is less than the interval, ${interval} minutes: subtract the interval from it.`,
+    };
+  if (!isLength(before, 0)) yield { part: 'bufferBefore', text: 'A buffer lasts from none to a day: give another.' };
+  if (!isLength(after, 0)) yield { part: 'bufferAfter', text: 'A buffer lasts from none to a day: give another.' };
+  if (!isCapacity(capacity))
+    yield {
+      part: 'capacity',
+      text: `At most ${MAX_CAPACITY} visits overlap: give a capacity from 1 to ${MAX_CAPACITY}.`,
+    };
+  if (channels.length === 0 || new Set(channels).size < channels.length)
+    yield { part: 'channel', text: 'Each channel is named once: patient, staff or both.' };
   for (const channel of CHANNELS) {
-    demand(lengthOf(notice[channel]) >= 0, `minimumNotice of ${channel} must not be negative`);
-    if (horizon.days === undefined) continue;
-    demand(
-      horizon.days * DAY > lengthOf(notice[channel]),
-      `horizon must be longer than the minimumNotice of ${channel}`,
-    );
+    if (lengthOf(notice[channel]) < 0)
+      yield { part: 'minimumNotice', text: 'A notice is not negative: give none, or more.' };
+    if (horizon.days !== undefined && horizon.days * DAY <= lengthOf(notice[channel]))
+      yield {
+        part: 'minimumNotice',
+        beside: 'horizon',
+        text: `Nothing could be booked by the channel ${channel}: give it a notice that is shorter than the horizon, ${horizon.days} d.`,
+      };
   }
-  demand(horizon.days === undefined || horizon.days > 0, 'horizon must be a day or more');
-  demand(
-    horizon.opensAt === undefined || (horizon.opensAt >= 0 && horizon.opensAt < 1440),
-    'opensAt must be a time of day',
-  );
-  demand(lengthOf(parameters.cancelNotice) >= 0, 'cancelNotice must not be negative');
-  demand(!parameters.lateCancel || lengthOf(parameters.lateCancel) >= 0, 'lateCancel must not be negative');
-  demand((parameters.selfCheckInMs ?? 0) >= 0, 'selfCheckIn must not be negative');
-  demand((parameters.noShowAfterMs ?? 0) >= 0, 'noShowAfter must not be negative');
-  demand((parameters.holdMinutes ?? 1) > 0, 'holdMinutes must be longer than nothing');
-  for (const cap of caps) demand(cap.limit >= 1, `the cap of ${cap.of} per ${cap.per} must be 1 or more`);
-  return problems;
+  if (horizon.days !== undefined && !(horizon.days > 0 && horizon.days <= MOST_HORIZON_DAYS))
+    yield { part: 'horizon', text: `A horizon is from 1 to ${MOST_HORIZON_DAYS} days: give another.` };
+  if (horizon.opensAt !== undefined && !(horizon.opensAt >= 0 && horizon.opensAt < 1440))
+    yield { part: 'horizon', text: 'opensAt is a time of day, from 00:00:00 to 23:59:00.' };
+  if (lengthOf(parameters.cancelNotice) < 0)
+    yield { part: 'cancelNotice', text: 'A notice is not negative: give none, or more.' };
+  if (parameters.lateCancel && lengthOf(parameters.lateCancel) < 0)
+    yield { part: 'lateCancel', text: 'A notice is not negative: give none, or more.' };
+  if ((parameters.selfCheckInMs ?? 0) < 0)
+    yield { part: 'selfCheckIn', text: 'The window is not negative: give none, or more.' };
+  if ((parameters.noShowAfterMs ?? 0) < 0)
+    yield { part: 'noShowAfter', text: 'The time is not negative: give none, or more.' };
+  const { holdMinutes = 1 } = parameters;
+  if (!(holdMinutes >= 1 && holdMinutes <= MOST_HOLD_MINUTES))
+    yield { part: 'holdMinutes', text: `A time is held from 1 to ${MOST_HOLD_MINUTES} minutes: give another.` };
+  for (const cap of caps)
+    if (!(cap.limit >= 1))
+      yield { part: 'cap', text: `The cap of ${cap.of} per ${cap.per} is 1 or more: give another.` };
 }

@@ -11,6 +11,8 @@ import {
   type Weekday,
   type WeeklyRule,
 } from '../model/rules.ts';
+import { MAX_CAPACITY } from '../model/lanes.ts';
+import { zoneOf } from '../model/zone.ts';
 import { extensionOf, extensionsOf, minutesOfTime, type Extended } from '../extension.ts';
 import { AVAILABILITY, HOLIDAY } from '../urls.ts';
 
@@ -38,12 +40,13 @@ function breakOf(e: Extension): Break[] {
   return start === undefined || end === undefined ? [] : [{ start, end, ...(name === undefined ? {} : { name }) }];
 }
 
-/** undefined: neither the whole day nor both times are given. */
+/** undefined: neither the whole day nor both times are given, or they are for more visits than there can be. */
 function hoursOf(e: Extension): Hours | undefined {
   const allDay = extensionOf(e, 'allDay')?.valueBoolean === true;
   const [start, end] = allDay ? [0, 1440] : [time(e, 'availableStartTime'), time(e, 'availableEndTime')];
   if (start === undefined || end === undefined) return undefined;
   const capacity = extensionOf(e, 'capacity')?.valuePositiveInt;
+  if (capacity !== undefined && capacity > MAX_CAPACITY) return undefined;
   return {
     start,
     end,
@@ -68,6 +71,8 @@ function ruleOf(e: Extension, index: number): WeeklyRule | undefined {
   const days = codes(e, 'daysOfWeek');
   const weekOf = extensionOf(e, 'weekOf')?.valueDate;
   const zone = extensionOf(e, 'timezone')?.valueCode;
+  // By another clock it would be at other times.
+  if (zone !== undefined && !zoneOf(zone)) return undefined;
   return {
     ...hours,
     ...season(e),

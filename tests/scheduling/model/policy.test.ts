@@ -5,6 +5,7 @@ import {
   earliestStart,
   latestCancel,
   latestStart,
+  isUsable,
   problemsOf,
 } from '../../../src/scheduling/model/policy.ts';
 import type { Notice, Parameters } from '../../../src/scheduling/model/rules.ts';
@@ -111,46 +112,51 @@ describe('caps count over', () => {
 });
 
 test('what is wrong with parameters is said, and nothing of those that are right', () => {
-  expect(problemsOf(parameters())).toEqual([]);
+  const found = (more: Partial<Parameters>): string[] => [...problemsOf(parameters(more))].map((p) => p.part);
+  expect(found({})).toEqual([]);
   const right: Partial<Parameters>[] = [
     { horizon: { until: '2027-01-01' }, capacity: 32, offset: 29, lateCancel: days(1) },
     { duration: 1440, interval: 1440, before: 1440, after: 1440, capacity: 1 },
     { duration: 1, interval: 1, lateCancel: elapsed(0), selfCheckInMs: 0, noShowAfterMs: 0, holdMinutes: 1 },
-    { channels: ['staff'], caps: [{ of: 'new-patient', per: 'day', limit: 1 }] },
+    { channels: ['staff'], caps: [{ of: 'new-patient', per: 'day', limit: 1 }], holdMinutes: 15 },
     { horizon: { days: 1, opensAt: 0 } },
-    { horizon: { days: 2, opensAt: 1439 } },
+    { horizon: { days: 3660, opensAt: 1439 } },
   ];
-  for (const more of right) expect(problemsOf(parameters(more)), JSON.stringify(more)).toEqual([]);
-  const patient = (notice: Notice): Partial<Parameters> => ({ notice: { patient: notice, staff: elapsed(0) } });
-  const wrong: [Partial<Parameters>, RegExp][] = [
-    [{ duration: 0 }, /duration must be longer/],
-    [{ duration: 1441 }, /duration must not be longer than a day/],
-    [{ interval: 0 }, /interval/],
-    [{ interval: 1441 }, /interval/],
-    [{ offset: 30 }, /offset/],
-    [{ offset: -1 }, /offset/],
-    [{ before: -5 }, /buffers must not be negative/],
-    [{ after: 1441 }, /buffers must not be longer/],
-    [{ capacity: 0 }, /capacity must be between 1 and 32/],
-    [{ capacity: 33 }, /capacity must be between 1 and 32/],
-    [{ capacity: 1.5 }, /capacity must be between 1 and 32/],
-    [{ channels: [] }, /channel/],
-    [{ channels: ['staff', 'staff'] }, /channel/],
-    [patient(elapsed(-1)), /minimumNotice of patient must not be negative/],
-    [{ ...patient(days(7)), horizon: { days: 7 } }, /horizon must be longer than the minimumNotice of patient/],
-    [{ ...patient(elapsed(48 * HOUR)), horizon: { days: 2 } }, /horizon must be longer/],
-    [{ horizon: { opensAt: 1440 } }, /opensAt/],
-    [{ cancelNotice: elapsed(-1) }, /cancelNotice/],
-    [{ lateCancel: days(-1) }, /lateCancel/],
-    [{ selfCheckInMs: -1 }, /selfCheckIn/],
-    [{ noShowAfterMs: -1 }, /noShowAfter/],
-    [{ holdMinutes: 0 }, /holdMinutes/],
-    [{ caps: [{ of: 'patient', per: 'week', limit: 0 }] }, /the cap of patient per week must be 1 or more/],
-  ];
-  for (const [more, problem] of wrong) {
-    const found = problemsOf(parameters(more));
-    expect(found, JSON.stringify(more)).toHaveLength(1);
-    expect(found[0]).toMatch(problem);
+  for (const more of right) {
+    expect(found(more), JSON.stringify(more)).toEqual([]);
+    expect(isUsable(parameters(more))).toBe(true);
   }
-  expect(problemsOf(parameters({ horizon: { days: 0 } }))).toContain('horizon must be a day or more');
+  const patient = (notice: Notice): Partial<Parameters> => ({ notice: { patient: notice, staff: elapsed(0) } });
+  const wrong: [Partial<Parameters>, string, boolean?][] = [
+    [{ duration: 0 }, 'duration', false],
+    [{ duration: 1441 }, 'duration', false],
+    [{ interval: 0 }, 'interval', false],
+    [{ interval: 1441 }, 'interval', false],
+    [{ offset: 30 }, 'offset'],
+    [{ offset: -1 }, 'offset'],
+    [{ before: -5 }, 'bufferBefore', false],
+    [{ after: 1441 }, 'bufferAfter', false],
+    [{ capacity: 0 }, 'capacity', false],
+    [{ capacity: 33 }, 'capacity', false],
+    [{ capacity: 1.5 }, 'capacity', false],
+    [{ channels: [] }, 'channel'],
+    [{ channels: ['staff', 'staff'] }, 'channel'],
+    [patient(elapsed(-1)), 'minimumNotice'],
+    [{ ...patient(days(7)), horizon: { days: 7 } }, 'minimumNotice'],
+    [{ ...patient(elapsed(48 * HOUR)), horizon: { days: 2 } }, 'minimumNotice'],
+    [{ horizon: { opensAt: 1440 } }, 'horizon'],
+    [{ horizon: { days: 3661 } }, 'horizon'],
+    [{ cancelNotice: elapsed(-1) }, 'cancelNotice'],
+    [{ lateCancel: days(-1) }, 'lateCancel'],
+    [{ selfCheckInMs: -1 }, 'selfCheckIn'],
+    [{ noShowAfterMs: -1 }, 'noShowAfter'],
+    [{ holdMinutes: 0 }, 'holdMinutes'],
+    [{ holdMinutes: 16 }, 'holdMinutes'],
+    [{ caps: [{ of: 'patient', per: 'week', limit: 0 }] }, 'cap'],
+  ];
+  for (const [more, part, usable = true] of wrong) {
+    expect(found(more), JSON.stringify(more)).toEqual([part]);
+    expect(isUsable(parameters(more)), JSON.stringify(more)).toBe(usable);
+  }
+  expect(found({ horizon: { days: 0 } })).toContain('horizon');
 });
