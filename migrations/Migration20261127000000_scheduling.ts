@@ -122,16 +122,22 @@ export class Migration20261127000000_scheduling extends Migration {
       select o.* from unnest(of_actors) a join "occupancy" o on o."actor" = a and o."during" && span where not o."override"
       union all select o.* from unnest(of_actors) a join "occupancy" o on o."actor" = a and o."during" && span where o."override" $$`);
 
-    // Lanes that one more visit may take: those that are free, less the highest of them for visits that are there beside the lanes.
-    this.addSql(`create function "scheduling_open"("of_actor" uuid, "span" tstzrange, "tolerated" int) returns int[] language sql stable as $$
-      with o as (select r.* from "scheduling_rows"(array[of_actor], span) r where r."expires" is null or r."expires" > now())
+    // Lanes that one more visit may take: those that are free, less the highest of them for visits that are there beside the lanes. `held`: what is only
+    // held counts, too.
+    this.addSql(`create function "scheduling_open"("of_actor" uuid, "span" tstzrange, "tolerated" int, "held" boolean = true) returns int[] language sql stable as $$
+      with o as (select r.* from "scheduling_rows"(array[of_actor], span) r where (held or not r."tentative") and (r."expires" is null or r."expires" > now()))
       select coalesce((array_agg(l order by l))[1:count(*)::int - (select count(*)::int from o where o."override")], '{}')
         from generate_series(1, least("tolerated", (select min(o."capacity") from o where o."override"))) l
         where not exists (select from o where not o."override" and o."lanes" && "scheduling_lanes"(l, "tolerated")) $$`);
 
-    // What a Slot's status is in truth, for a span padded by the buffers of its service, and whether somebody has it twice.
+    // Whether one of several rooms has a lane for the whole span, beside what is booked there and, if it counts, what is only held.
+    this.addSql(`create function "scheduling_has_room"("rooms" uuid[], "span" tstzrange, "capacity" int, "held" boolean) returns boolean language sql stable as $$
+      select exists (select from unnest(rooms) room where cardinality("scheduling_open"(room, span, capacity, held)) > 0) $$`);
+
+    // What a Slot's status is in truth, for a span padded by the buffers of its service, and whether somebody has it twice. All actors are needed, and of
+    // the pool one, unless it is empty.
     this.addSql(`create function "scheduling_state"("schedule" text, "service" text, "span" tstzrange, "padded" tstzrange, "actors" uuid[], "capacity" int,
-        out "status" text, out "over" boolean) language plpgsql stable as $$
+        "pool" uuid[], out "status" text, out "over" boolean) language plpgsql stable as $$
       declare held int; firm int; full_up boolean;
       begin
         select count(*) filter (where o."expires" is null or o."expires" > now()),
@@ -148,9 +154,12 @@ export class Migration20261127000000_scheduling extends Migration {
           full_up := exists (select from unnest(actors) a where cardinality("scheduling_open"(a, padded, "scheduling_state"."capacity")) = 0);
         end if;
         "status" := case when not full_up then 'free' when firm > 0 then 'busy' else 'busy-tentative' end;
+        if cardinality("pool") > 0 and "status" <> 'busy' and not "scheduling_has_room"("pool", padded, "scheduling_state"."capacity", true) then
+          "status" := case when "scheduling_has_room"("pool", padded, "scheduling_state"."capacity", false) then 'busy-tentative' else 'busy' end;
+        end if;
       end $$`);
-    this.addSql(`create function "scheduling_truth"("schedule" text, "service" text, "span" tstzrange, "padded" tstzrange, "actors" uuid[], "capacity" int)
-      returns text language sql stable as $$ select "status" from "scheduling_state"(schedule, service, span, padded, actors, capacity) $$`);
+    this.addSql(`create function "scheduling_truth"("schedule" text, "service" text, "span" tstzrange, "padded" tstzrange, "actors" uuid[], "capacity" int, "pool" uuid[])
+      returns text language sql stable as $$ select "status" from "scheduling_state"(schedule, service, span, padded, actors, capacity, pool) $$`);
 
     // The text of a Slot with another status: every other element stays as it was written. Names that occur once are those of the Slot itself (an unescaped
     // quote is never part of a string); where they occur in a contained resource as well, or are written in another way than ours, the text is taken apart.
@@ -178,21 +187,23 @@ export class Migration20261127000000_scheduling extends Migration {
       end $$`);
 
     // Brings the Slots that a change may concern to their true status. Each is locked, in the order of their ids, before it is looked at: what is seen then
-    // is settled. One by one, since most changes concern one.
+    // is settled. One by one, since most changes concern one. \`plain\`: the span is also of Slots that name no service; they are as those of the service if
+    // the Schedule offers no other (\`own\`), and else (\`bare\`) a visit there has no buffers and needs no room.
     this.addSql(`create function "scheduling_restate"("spans" json) returns void language plpgsql ${indexed} as $$
       declare
         it record; x record; truth record; latest text; now_status text; released text[] := '{}';
         at timestamptz := date_trunc('milliseconds', clock_timestamp());
       begin
         for it in
-          select r.*, p.service as of_service, case when r."service" is null and p.service is not null and not p.alone then 0 else p.before end as pad_before,
-              case when r."service" is null and p.service is not null and not p.alone then 0 else p.after end as pad_after, p.capacity as most, p.actors
+          select r.*, p.service as of_service, case when bare then 0 else p.before end as pad_before, case when bare then 0 else p.after end as pad_after,
+              p.capacity as most, p.actors, case when not bare then p.pool end as pool
             from json_to_recordset(spans)
-              p(schedule text, service text, plain boolean, alone boolean, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors uuid[])
+              p(schedule text, service text, plain text, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors uuid[], pool uuid[])
             join "slot" r on r."schedule" = p.schedule
               and r."start" < p.upto + make_interval(secs => p.before) and r."start" > p."from" - interval '1 day' - make_interval(secs => p.after)
               and r."end" > p."from" - make_interval(secs => p.after)
-              and case when r."service" is null then p.service is null or p.plain else r."service"[1] = p.service end
+              and case when r."service" is null then p.service is null or p.plain is not null else r."service"[1] = p.service end
+            cross join lateral (select r."service" is null and coalesce(p.plain = 'bare', false) as bare) b
             where r."status" <> 'entered-in-error'
             order by r."id" for no key update of r
         loop
@@ -204,7 +215,7 @@ export class Migration20261127000000_scheduling extends Migration {
             into x from "scheduling_slot" y where y."slot" = it."id";
           continue when x.theirs;
           truth := "scheduling_state"(it."schedule", case when it."service" is null then null else it.of_service end, tstzrange(it."start", it."end"),
-            tstzrange(it."start" - make_interval(secs => it.pad_before), it."end" + make_interval(secs => it.pad_after)), it.actors, x.capacity);
+            tstzrange(it."start" - make_interval(secs => it.pad_before), it."end" + make_interval(secs => it.pad_after)), it.actors, x.capacity, it.pool);
           now_status := truth."status";
           continue when now_status = 'free' and it."start" <= now();
           if now_status = 'free' and x.withdrawn then
@@ -216,7 +227,14 @@ export class Migration20261127000000_scheduling extends Migration {
             released := released || it."schedule";
             now_status := 'entered-in-error';
           else
-            continue when it."status" is not distinct from now_status and (position('"overbooked":true' in it."content") > 0) = truth."over";
+            if it."status" is not distinct from now_status and (position('"overbooked":true' in it."content") > 0) = truth."over" then
+              -- Who takes or frees another of its actors at this moment, and sees the calendar as it was before this, must notice that they are late: of a row
+              -- that was only locked they would not.
+              if cardinality(it.actors || it.pool) > 1 then
+                update "slot" set "version" = it."version" where "id" = it."id";
+              end if;
+              continue;
+            end if;
             update "slot" set "status" = now_status, "version" = it."version" + 1, "last_updated" = at, "method" = 'PUT',
                 "content" = "scheduling_slot_text"("slot", now_status, truth."over", it."version" + 1, at)
               where "id" = it."id";
@@ -379,11 +397,8 @@ export class Migration20261127000000_scheduling extends Migration {
           -- What was taken with buffers that have changed since is given back with those.
           if moves and not given_back <@ (select range_agg(tstzrange(x."from", x.upto)) from json_to_recordset(a."spans") x("from" timestamptz, upto timestamptz)) then
             perform "scheduling_restate"((
-              select json_agg(json_build_object('schedule', x.schedule, 'service', x.service, 'plain', x.plain, 'alone', x.alone, 'from', least(x."from", g.since), 'upto', greatest(x.upto, g.upto),
-                'before', x.before, 'after', x.after, 'capacity', x.capacity, 'actors', x.actors))
-              from json_to_recordset(a."spans") x(schedule text, service text, plain boolean, alone boolean, "from" timestamptz, upto timestamptz,
-                before int, after int, capacity int, actors json)
-              left join lateral (select min(lower(d)) as since, max(upper(d)) as upto from unnest(given_back) d where d && tstzrange(x."from", x.upto)) g on true));
+              select json_agg(s::jsonb || jsonb_build_object('from', least(x."from", g.since), 'upto', greatest(x.upto, g.upto)))
+              from json_array_elements(a."spans") s cross join lateral json_to_record(s) x("from" timestamptz, upto timestamptz) left join lateral (select min(lower(d)) as since, max(upper(d)) as upto from unnest(given_back) d where d && tstzrange(x."from", x.upto)) g on true));
           else
             perform "scheduling_restate"(a."spans");
           end if;

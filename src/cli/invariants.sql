@@ -133,18 +133,27 @@ union all
 select 'Slot/' || s."id" from "slot" s cross join lateral (select s."content"::json as doc offset 0) c
 where s."status" is distinct from c.doc->>'status' or s."start" is distinct from (c.doc->>'start')::timestamptz or s."end" is distinct from (c.doc->>'end')::timestamptz;
 
--- What a Schedule says of a visit of a service, or else the service itself.
-create function pg_temp.parameter("schedule" json, "service" json, "named" text) returns json language sql immutable as $$
-  select p from (
-    select pg_temp.extension(e, "named") as p, case when pg_temp.extension(e, 'service') is null then 2 else 1 end as rank
-    from json_array_elements("schedule"->'extension') e
-    where e->>'url' = 'https://kairos.example/fhir/StructureDefinition/scheduling-parameters'
-      and coalesce(pg_temp.extension(e, 'service')->'valueReference'->>'reference' = 'HealthcareService/' || ("service"->>'id'), pg_temp.extension(e, 'service') is null)
-    union all
-    select pg_temp.extension(pg_temp.extension("service", 'https://kairos.example/fhir/StructureDefinition/scheduling-parameters'), "named"), 3
-  ) x where p is not null order by rank limit 1 $$;
+-- What is said of a visit of a service: by the Schedule for the service, by it for all of its services, by the service itself. The first wins, parameter by parameter.
+create function pg_temp.parameters("schedule" json, "service" json) returns table ("said" json, "rank" int) language sql immutable as $$
+  select e, case when pg_temp.extension(e, 'service') is null then 2 else 1 end
+  from json_array_elements("schedule"->'extension') e
+  where e->>'url' = 'https://kairos.example/fhir/StructureDefinition/scheduling-parameters'
+    and coalesce(pg_temp.extension(e, 'service')->'valueReference'->>'reference' = 'HealthcareService/' || ("service"->>'id'), pg_temp.extension(e, 'service') is null)
+  union all
+  select pg_temp.extension("service", 'https://kairos.example/fhir/StructureDefinition/scheduling-parameters'), 3 $$;
 
--- Buffers and capacities of what the Slots ahead offer. Hours may have a capacity of their own: then any that there is will do.
+create function pg_temp.parameter("schedule" json, "service" json, "named" text) returns json language sql immutable as $$
+  select p from (select pg_temp.extension("said", "named") as p, "rank" from pg_temp.parameters("schedule", "service")) x
+  where p is not null order by "rank" limit 1 $$;
+
+-- Rooms and devices of which one is needed; empty: none is.
+create function pg_temp.pool("schedule" json, "service" json) returns uuid[] language sql immutable as $$
+  select coalesce((
+    select array_agg(pg_temp.actor_key(substring(r->'valueReference'->>'reference' from '[^/]+/[^/]+$')))
+    from pg_temp.parameters("schedule", "service") p, json_array_elements(p."said"->'extension') r where r->>'url' = 'resource'
+    group by p."rank" order by p."rank" limit 1), '{}') $$;
+
+-- Buffers, capacities and rooms of what the Slots ahead offer. Hours may have a capacity of their own: then any that there is will do.
 create temporary table "offer" on commit drop as
   with pair as (
     select distinct "schedule", "service"[1] as "service" from "slot" where "start" > now() and "status" <> 'entered-in-error'
@@ -167,21 +176,22 @@ create temporary table "offer" on commit drop as
       select (x->>'valuePositiveInt')::int from json_array_elements(pg_temp.extension(k.doc, 'https://kairos.example/fhir/StructureDefinition/schedule-availability')->'extension') hours,
         lateral (select hours union all select inner_hours from json_array_elements(hours->'extension') inner_hours) part(of), lateral (select pg_temp.extension(part.of, 'capacity')) cap(x)
       where x is not null) all_of) as "capacities",
-    array(select pg_temp.actor_key(sp."who") from "schedule_person" sp where sp."schedule" = k."schedule") as "actors"
+    array(select pg_temp.actor_key(sp."who") from "schedule_person" sp where sp."schedule" = k."schedule") as "actors",
+    case when k."service" is null and cardinality(k.docs) > 1 then '{}' else pg_temp.pool(k.doc, k.of_service) end as "pool"
   from known k;
 
 -- The Slots ahead that follow from rules, bookings and blocks, where their status is another than it should be.
 create temporary table "wrong" on commit drop as
   select s."id", s."status", (
     select max(h."expires") from "holding" h join "person" p using ("id")
-    where h."expires" < now() + interval '1 second' and pg_temp.actor_key(p."who") = any (o."actors")
+    where h."expires" < now() + interval '1 second' and pg_temp.actor_key(p."who") = any (o."actors" || o."pool")
       and h."start" < s."end" + make_interval(mins => o."after") and h."end" > s."start" - make_interval(mins => o."before")) as "expired"
   from "slot" s join "offer" o on o."schedule" = s."schedule" and o."service" is not distinct from s."service"[1]
   left join "scheduling_slot" x on x."slot" = s."id"
   where s."start" > now() and s."status" <> 'entered-in-error'
     and not exists (select from "scheduling_time" t where t."slot" = s."id" and t."kind" <> 'opening')
     and not exists (select from unnest(case when x."capacity" is null then o."capacities" else array[x."capacity"::int] end) c where s."status" = "scheduling_truth"(s."schedule", s."service"[1], tstzrange(s."start", s."end"),
-      tstzrange(s."start" - make_interval(mins => o."before"), s."end" + make_interval(mins => o."after")), o."actors", c));
+      tstzrange(s."start" - make_interval(mins => o."before"), s."end" + make_interval(mins => o."after")), o."actors", c, o."pool"));
 
 -- I5 slots: every Slot ahead has the status that follows from blocks and bookings
 select 'Slot/' || "id" || ' (' || "status" || ')' from "wrong" where "expired" is null;

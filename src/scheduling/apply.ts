@@ -6,6 +6,7 @@ import type { Actor } from './actor.ts';
 import { capRows, type CapRow } from './caps.ts';
 import type { Directory } from './directory.ts';
 import { MINUTE } from './model/dates.ts';
+import { spanOf, spansIn, type Span } from './spans.ts';
 import { keysOf, locksOf } from './time-lock.ts';
 import { capacityAt, type Visit } from './visit.ts';
 
@@ -85,43 +86,15 @@ function rowsOf(visit: Visit, was: Visit | undefined, forgivesPatients: boolean)
   ];
 }
 
-interface Span {
-  readonly schedule: string;
-  readonly service: string | null;
-  /** Those that name no service, too, as hand-made Slots may. */
-  readonly plain: boolean;
-  /** The only service of the Schedule: then what names none is of it, with its buffers. */
-  readonly alone: boolean;
-  readonly from: string;
-  readonly upto: string;
-  readonly before: number;
-  readonly after: number;
-  readonly capacity: number;
-  readonly actors: readonly string[];
-}
-
-/** Slots of whomever a visit occupies or occupied, in every Schedule of theirs. */
+/** Slots of whomever a visit occupies or occupied, in every Schedule of theirs, and of all offers that might take place in its room. */
 function spansOf(directory: Directory, visit: Visit | undefined): Span[] {
   if (!visit?.holds || visit.start === undefined || visit.end === undefined) return [];
   const { before = 0, after = 0 } = visit.offer?.parameters ?? {};
-  const during = { from: iso(visit.start - before * MINUTE), upto: iso(visit.end + after * MINUTE) };
-  return visit.actors
-    .flatMap((a) => directory.of(a.reference))
-    .flatMap((entry) => {
-      const named = entry.offers.every((offer) => offer.serviceReference !== undefined);
-      return entry.offers.map((offer, i) => ({
-        schedule: entry.reference,
-        service: offer.serviceReference ?? null,
-        plain: named && i === 0,
-        alone: entry.offers.length === 1,
-        ...during,
-        before: offer.parameters.before * 60,
-        after: offer.parameters.after * 60,
-        // That of the hours, where it is another one, is known to the database Slot by Slot.
-        capacity: offer.parameters.capacity,
-        actors: entry.actors.map((a) => a.key),
-      }));
-    });
+  const [from, upto] = [iso(visit.start - before * MINUTE), iso(visit.end + after * MINUTE)];
+  return visit.actors.flatMap(({ reference }) => [
+    ...directory.of(reference).flatMap((entry) => spansIn(entry, from, upto)),
+    ...directory.pooling(reference).map((offer) => spanOf(offer, from, upto)),
+  ]);
 }
 
 const distinct = (spans: readonly Span[]): Span[] => [

@@ -23,7 +23,7 @@ import { isUsable } from './model/policy.ts';
 import type { Calendar, Parameters } from './model/rules.ts';
 import { zoneOf, type Zone } from './model/zone.ts';
 import { holidaysOf, readAvailability } from './rules/read-availability.ts';
-import { mergeParameters } from './rules/read-parameters.ts';
+import { hasPool, mergeParameters } from './rules/read-parameters.ts';
 import { TIMEZONE } from './urls.ts';
 
 /** A service offered in a Schedule. */
@@ -64,6 +64,8 @@ export interface Directory {
   isOpen(entry: ScheduleEntry): boolean;
   /** Schedules in which somebody is an actor, active or not. @param reference `Practitioner/1` */
   of(reference: string): readonly ScheduleEntry[];
+  /** Offers that may take place with a room or device of a pool. @param reference `Location/1` */
+  pooling(reference: string): readonly Offer[];
   /** Those of `entries` that offer a service. */
   offering(service: string): readonly ScheduleEntry[];
   service(reference: string): HealthcareService | undefined;
@@ -131,6 +133,17 @@ const of = <T extends Resource>(kept: Map<string, Kept>, type: string, reference
   reference?.startsWith(`${type}/`) === true
     ? (kept.get(reference.slice(type.length + 1))?.resource as T | undefined)
     : undefined;
+
+/** In the order in which they come. */
+function grouped<T>(pairs: readonly (readonly [key: string, value: T])[]): ReadonlyMap<string, readonly T[]> {
+  const lists = new Map<string, T[]>();
+  for (const [key, value] of pairs) {
+    const list = lists.get(key);
+    if (list) list.push(value);
+    else lists.set(key, [value]);
+  }
+  return lists;
+}
 
 const physicalType = (location: Location): string | undefined => location.physicalType?.coding?.[0]?.code;
 
@@ -249,13 +262,14 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     const offered = servicesOf(schedule, whole);
     const offer = (s: HealthcareService | undefined): Offer => {
       const { pool, ...parameters } = mergeParameters(schedule, s);
+      const rooms = pool.map((p) => local({ reference: p }));
       return {
         entry,
         service: s,
         serviceReference: s && `HealthcareService/${s.id ?? ''}`,
         parameters,
         // Whose own room is one of them needs no other.
-        pool: pool.some((p) => actors.has(p)) ? [] : pool.map((p) => actorOf(p, location(p)?.name)),
+        pool: rooms.some((p) => actors.has(p)) ? [] : rooms.map((p) => actorOf(p, location(p)?.name)),
       };
     };
     entry.offers = (offered ? offered.map(offer) : [offer(undefined)]).filter((o) => isUsable(o.parameters));
@@ -272,19 +286,15 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     made.set(reference, fresh);
     return fresh;
   };
-  let byActor: Map<string, string[]> | undefined;
-  const actorIndex = (): Map<string, string[]> => {
-    if (byActor) return byActor;
-    byActor = new Map();
-    for (const [key, { resource }] of store.Schedule) {
-      for (const each of new Set((resource as Schedule).actor.map((a) => resolve(local(a))))) {
-        const list = byActor.get(each);
-        if (list) list.push(`Schedule/${key}`);
-        else byActor.set(each, [`Schedule/${key}`]);
-      }
-    }
-    return byActor;
-  };
+  let byActor: ReadonlyMap<string, readonly string[]> | undefined;
+  const actorIndex = (): ReadonlyMap<string, readonly string[]> =>
+    (byActor ??= grouped(
+      [...store.Schedule].flatMap(([key, { resource }]) =>
+        [...new Set((resource as Schedule).actor.map((a) => resolve(local(a))))].map(
+          (who) => [who, `Schedule/${key}`] as const,
+        ),
+      ),
+    ));
   let all: readonly ScheduleEntry[] | undefined;
   let rooms: readonly string[] | undefined;
   /** A calendar of a patient's own is nobody else's business. */
@@ -296,19 +306,21 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
       .map((k) => k.resource as Schedule)
       .filter((s) => isActive(s) && !isPersonal(s))
       .flatMap((s) => entry(`Schedule/${s.id ?? ''}`) ?? []));
-  let byService: Map<string, ScheduleEntry[]> | undefined;
-  const serviceIndex = (): Map<string, ScheduleEntry[]> => {
-    if (byService) return byService;
-    byService = new Map();
-    for (const each of entries()) {
-      for (const { serviceReference } of each.offers) {
-        if (serviceReference === undefined) continue;
-        const list = byService.get(serviceReference);
-        if (list) list.push(each);
-        else byService.set(serviceReference, [each]);
-      }
-    }
-    return byService;
+  const served = (each: ScheduleEntry): (readonly [string, ScheduleEntry])[] =>
+    each.offers.flatMap((o) => (o.serviceReference === undefined ? [] : [[o.serviceReference, each] as const]));
+  let byService: ReadonlyMap<string, readonly ScheduleEntry[]> | undefined;
+  const serviceIndex = (): ReadonlyMap<string, readonly ScheduleEntry[]> =>
+    (byService ??= grouped(entries().flatMap(served)));
+
+  let byRoom: ReadonlyMap<string, readonly Offer[]> | undefined;
+  const roomIndex = (): ReadonlyMap<string, readonly Offer[]> => {
+    if (byRoom) return byRoom;
+    // Few clinics have pools: the others need not have all of their offers made for it.
+    const said = [...store.HealthcareService.values(), ...store.Schedule.values()].map((k) => k.resource);
+    const offers = said.some((r) => hasPool(r as HealthcareService | Schedule))
+      ? [...store.Schedule.keys()].flatMap((key) => entry(`Schedule/${key}`)?.offers ?? [])
+      : [];
+    return (byRoom = grouped(offers.flatMap((o) => o.pool.map((room) => [room.reference, o] as const))));
   };
 
   return {
@@ -321,6 +333,7 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
       return (rooms ??= [...store.Location.keys()].map((key) => `Location/${key}`).filter(isScarce));
     },
     isOpen: (each) => isActive(each.schedule) && !isPersonal(each.schedule),
+    pooling: (reference) => roomIndex().get(reference) ?? [],
     offering: (reference) => serviceIndex().get(reference) ?? [],
     of: (reference) => (actorIndex().get(reference) ?? []).flatMap((r) => entry(r) ?? []),
     service,

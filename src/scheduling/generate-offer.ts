@@ -240,10 +240,12 @@ export async function removeOffer(
   const truth = {
     schedule,
     service: service === '' ? undefined : service,
+    sole: false,
     actors,
     before: 0,
     after: 0,
     capacity: 1,
+    pool: [],
   };
   looks.add({ revision: directory.revision, truth, span, waits: true, record: undefined });
 }

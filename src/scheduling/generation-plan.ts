@@ -20,7 +20,7 @@ const EDITION = 1;
 const AT_ONCE: Parameters['notice'] = { patient: { unit: 'elapsed', ms: 0 }, staff: { unit: 'elapsed', ms: 0 } };
 
 /** Of the rules of an offer what its Slots depend on. @param pattern the text of each of them */
-export function fingerprintOf({ entry, serviceReference, parameters }: Offer, pattern: SlotPattern): string {
+export function fingerprintOf({ entry, serviceReference, parameters, pool }: Offer, pattern: SlotPattern): string {
   const { duration, interval, offset, before, after, strictBuffers, bufferIntoBreak, capacity, horizon } = parameters;
   const rules = [
     EDITION,
@@ -29,6 +29,7 @@ export function fingerprintOf({ entry, serviceReference, parameters }: Offer, pa
     entry.calendar,
     entry.schedule.planningHorizon,
     entry.actors.map((a) => a.key),
+    pool.map((a) => a.key),
     serviceReference,
     { duration, interval, offset, before, after, strictBuffers, bufferIntoBreak, capacity, horizon },
     pattern,

@@ -10,12 +10,12 @@ import { errorIssue, FhirError } from '../fhir/outcome.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
 import { sql } from '../platform/database/sql.ts';
-import type { ScheduleEntry } from './directory.ts';
 import { freshDirectory } from './fresh-directory.ts';
 import { extensionOf, extensionsOf } from './extension.ts';
 import type { SchedulingParts } from './parts.ts';
 import { ruleBroken } from './refusal.ts';
 import { holdSlot, namedBy, releaseSlot } from './slot-holds.ts';
+import { spansIn, type Span } from './spans.ts';
 import { lockTime } from './time-lock.ts';
 import { GENERATED, SLOT_BLOCK, SLOT_ORIGIN, SLOT_SERVICE } from './urls.ts';
 
@@ -86,23 +86,6 @@ function kindOf(after: Slot, before: Slot | undefined): Kind | undefined | 'same
   }
 }
 
-/** The spans that `scheduling_restate` looks at: all Slots of the Schedule at that time. */
-export function spansOfSchedule(entry: ScheduleEntry, start: string, end: string): object[] {
-  const each = entry.offers.map(({ parameters, serviceReference }) => ({
-    schedule: entry.reference,
-    service: serviceReference ?? null,
-    from: start,
-    upto: end,
-    before: parameters.before * 60,
-    after: parameters.after * 60,
-    capacity: parameters.capacity,
-    actors: entry.actors.map((a) => a.key),
-  }));
-  const [first] = each;
-  const buffers = each.length === 1 ? {} : { before: 0, after: 0 };
-  return first && each.every((s) => s.service !== null) ? [...each, { ...first, ...buffers, service: null }] : each;
-}
-
 function timeRow(slot: Slot, id: string, kind: Kind, baseUrl: string): TimeRow {
   return {
     slot: id,
@@ -126,11 +109,10 @@ export async function projectSlots(
   const directory = await freshDirectory(parts, tx);
   const rows: TimeRow[] = [];
   const gone: string[] = [];
-  const spans: object[] = [];
+  const spans: Span[] = [];
   const span = (slot: Slot): void => {
     const entry = directory.entry(localReference(slot.schedule.reference ?? '', engine.baseUrl));
-    if (entry)
-      spans.push(...spansOfSchedule(entry, new Date(slot.start).toISOString(), new Date(slot.end).toISOString()));
+    if (entry) spans.push(...spansIn(entry, new Date(slot.start).toISOString(), new Date(slot.end).toISOString()));
   };
   for (const { id, kind: what, before: old, after: fresh } of changes) {
     const [before, after] = [slotOf(old), slotOf(fresh)];

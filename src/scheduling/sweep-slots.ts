@@ -57,10 +57,12 @@ async function settleWithdrawn(parts: SchedulingParts): Promise<void> {
     const truth = {
       schedule: entry.reference,
       service: typeof service === 'string' ? service : undefined,
+      sole: false,
       actors: entry.actors,
       before: 0,
       after: 0,
       capacity: 1,
+      pool: [],
     };
     await engine.repository.transaction('read committed', (tx) =>
       settleSlots(tx, truth, { start: engine.clock.now(), end: Infinity }),

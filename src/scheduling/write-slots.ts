@@ -117,7 +117,7 @@ export async function insertSlots(
   const [first] = wanted;
   if (!first) return 0;
   const { entry, serviceReference, parameters } = target.offer;
-  const actors = entry.actors.map((a) => a.key);
+  const [actors, pool] = [entry.actors, target.offer.pool].map((list) => list.map((a) => a.key));
   const [before, after] = [parameters.before * 60, parameters.after * 60];
   const starts = wanted.map((w) => w.start);
   // The longest visit is a day long.
@@ -126,7 +126,7 @@ export async function insertSlots(
   const columns = columnsFor(engine, target.pattern, sql`k.status`);
   const padded = sql`tstzrange(u.f::timestamptz - make_interval(secs => ${before}), u.t::timestamptz + make_interval(secs => ${after}))`;
   const rows = await tx.execute(
-    sql`with busy as materialized (select scheduling_busy(${entry.reference}, ${actors}::uuid[], tstzrange(${from}::timestamptz, ${upto}::timestamptz)) as d),
+    sql`with busy as materialized (select scheduling_busy(${entry.reference}, ${actors}::uuid[], tstzrange(${from}::timestamptz, ${upto}::timestamptz), ${pool}::uuid[]) as d),
         made as (insert into slot (id, version, last_updated, method, content, ${join(
           columns.map(([column]) => column),
           ', ',
@@ -140,7 +140,7 @@ export async function insertSlots(
           left join lateral (select h.version from slot_history h where h.id = u.id order by h.version desc limit 1) h on true
           cross join busy
           cross join lateral (select case when busy.d && ${padded}
-            then scheduling_truth(${entry.reference}, ${serviceReference ?? null}, tstzrange(u.f::timestamptz, u.t::timestamptz), ${padded}, ${actors}::uuid[], u.capacity)
+            then scheduling_truth(${entry.reference}, ${serviceReference ?? null}, tstzrange(u.f::timestamptz, u.t::timestamptz), ${padded}, ${actors}::uuid[], u.capacity, ${pool}::uuid[])
             else 'free' end as status) k
           on conflict (id) do nothing returning 1)
         select count(*) from made`,
@@ -208,31 +208,37 @@ export async function keepPeculiar(tx: Transaction, schedule: string, slots: rea
 export interface TruthOf {
   readonly schedule: string;
   readonly service: string | undefined;
+  /** The Schedule offers nothing else: Slots that name no service are these, too. */
+  readonly sole: boolean;
   readonly actors: readonly Actor[];
   readonly before: number;
   readonly after: number;
   readonly capacity: number;
+  /** One of these is needed, unless there are none. */
+  readonly pool: readonly Actor[];
 }
 
-export const truthOfOffer = ({ entry, serviceReference, parameters }: Offer): TruthOf => ({
+export const truthOfOffer = ({ entry, serviceReference, parameters, pool }: Offer): TruthOf => ({
   schedule: entry.reference,
   service: serviceReference,
+  sole: entry.offers.length === 1,
   actors: entry.actors,
   before: parameters.before,
   after: parameters.after,
   capacity: parameters.capacity,
+  pool,
 });
 
 /** Brings Slots that start in a span to the status that they have in truth. @returns how many had another */
 export async function settleSlots(
   tx: Transaction,
-  { schedule, service, actors, before, after, capacity }: TruthOf,
+  { schedule, service, sole, actors, before, after, capacity, pool }: TruthOf,
   { start, end }: Interval,
 ): Promise<number> {
   return count(
     await tx.execute(
-      sql`select scheduling_settle(${schedule}, ${service ?? null}, ${actors.map((a) => a.key)}::uuid[],
-          ${before * 60}::int, ${after * 60}::int, ${capacity}::int, ${iso(start)}::timestamptz, ${iso(end)}::timestamptz)`,
+      sql`select scheduling_settle(${schedule}, ${service ?? null}, ${sole}, ${actors.map((a) => a.key)}::uuid[],
+          ${before * 60}::int, ${after * 60}::int, ${capacity}::int, ${pool.map((a) => a.key)}::uuid[], ${iso(start)}::timestamptz, ${iso(end)}::timestamptz)`,
     ),
   );
 }

@@ -1,5 +1,6 @@
 /** Slots by hand, D2, and holds of those who work with Slots alone, D4: https://hl7.org/fhir/R4/slot.html */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runChecks } from '../../src/platform/database/checks.ts';
 import type { Answer, Json, Send } from '../http/client.ts';
 import {
   at,
@@ -8,6 +9,7 @@ import {
   entries,
   idOf,
   later,
+  minutes,
   openClinic,
   params,
   put,
@@ -22,6 +24,7 @@ import {
   workday,
   type Clinic,
 } from './clinic.ts';
+import { generateAsAsked } from './slots.ts';
 
 const OWN = 'https://kairos.example/fhir/StructureDefinition';
 let clinic: Clinic;
@@ -73,6 +76,13 @@ const free = async (start: string): Promise<boolean> =>
   (await starts(clinic.nobody, start.slice(0, 10), 'schedule=Schedule/grey&service=HealthcareService/visit')).includes(
     start.slice(11, 16),
   );
+
+/** Of some Slots those that the doctor finds wrong. */
+async function wrongOf(...slots: readonly Json[]): Promise<readonly string[]> {
+  const checks = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
+  const all = (await runChecks(clinic.server.kairos.roles.app, checks)).flatMap((r) => r.found);
+  return all.filter((found) => slots.some(({ id }) => found.startsWith(`Slot/${String(id)} `)));
+}
 
 describe('Oracle’s way: free to busy-tentative is $hold', () => {
   test('it is held, visibly, and $find does not offer it', async () => {
@@ -331,4 +341,34 @@ describe('D2: patients read free Slots, without what is said to staff', () => {
     expect((await clinic.nobody('GET', `Slot/${String(made['id'])}`)).status).toBe(404);
     expect(entries(await clinic.ann('GET', `Slot?_id=${String(made['id'])}`))).toEqual([]);
   });
+});
+
+test('D9: one that names no service has the buffers of the only one, also of visits that came when they were others', async () => {
+  const padded = (length: number): Promise<Answer> =>
+    put(clinic.system, service('padded', { url: 'bufferBefore', ...minutes(length) }));
+  await padded(45);
+  const actor = ['Practitioner/house', 'Location/site', 'HealthcareService/padded'].map((reference) => ({ reference }));
+  await put(clinic.system, schedule('house', 'house', { actor }));
+  const day = workday(12);
+  const of = { schedule: { reference: 'Schedule/house' } };
+  const [early, clear, late] = [
+    await slot(at(day, '09:45'), of),
+    await slot(at(day, '12:15'), of),
+    await slot(at(day, '11:00'), of),
+  ];
+  const all = (): Promise<unknown[]> =>
+    Promise.all([early, clear, late].map(async ({ id }) => (await get(id))['status']));
+  const wish = visit({ start: at(day, '11:00'), practitioner: 'house', service: 'padded' });
+  const { id } = done(await clinic.staff('POST', 'Appointment', wish)).body;
+  expect(await all()).toEqual(['free', 'free', 'busy']);
+  const before = await slot(at(day, '10:00'), of);
+  const after = await slot(at(day, '11:45'), of);
+  expect([(await get(before['id']))['status'], (await get(after['id']))['status']]).toEqual(['busy', 'busy']);
+  expect(await wrongOf(early, clear, late, before, after)).toEqual([]);
+  await padded(0);
+  await generateAsAsked(clinic.server.kairos);
+  expect([(await get(before['id']))['status'], (await get(after['id']))['status']]).toEqual(['busy', 'free']);
+  done(await clinic.staff('POST', `Appointment/${String(id)}/$cancel`));
+  expect([(await get(before['id']))['status'], (await get(after['id']))['status']]).toEqual(['free', 'free']);
+  expect(await wrongOf(early, clear, late, before, after)).toEqual([]);
 });

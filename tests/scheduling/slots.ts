@@ -48,19 +48,27 @@ export async function storedIds(kairos: TestKairos): Promise<string[]> {
 /** Slots whose status is not the true one, or whose text or history says something else than their row. */
 export async function untrue(kairos: TestKairos): Promise<string[][]> {
   const found: string[][] = [];
-  for (const { entry, serviceReference, parameters } of await offersOf(kairos)) {
+  for (const { entry, serviceReference, parameters, pool } of await offersOf(kairos)) {
     const { before, after, capacity } = parameters;
     found.push(
       ...(await rowsOf(
         kairos,
         `select t.id, t.start, t.status, t.truth from (
            select s.id, s.start, s.status, s.content, s.version, scheduling_truth(s.schedule, $2, tstzrange(s.start, s."end"),
-             tstzrange(s.start - make_interval(mins => $4), s."end" + make_interval(mins => $5)), $3::uuid[], coalesce(x.capacity, $6)::int) as truth
+             tstzrange(s.start - make_interval(mins => $4), s."end" + make_interval(mins => $5)), $3::uuid[], coalesce(x.capacity, $6)::int, $7::uuid[]) as truth
            from slot s left join scheduling_slot x on x.slot = s.id
            where s.schedule = $1 and coalesce(s.service[1], '') = coalesce($2, '') and s.start > now() and s.status <> 'entered-in-error'
              and not exists (select from scheduling_time t where t.slot = s.id)) t
          where t.status <> t.truth or t.content::json->>'status' <> t.status or (t.content::json->'meta'->>'versionId')::int <> t.version`,
-        [entry.reference, serviceReference ?? null, entry.actors.map((a) => a.key), before, after, capacity],
+        [
+          entry.reference,
+          serviceReference ?? null,
+          entry.actors.map((a) => a.key),
+          before,
+          after,
+          capacity,
+          pool.map((a) => a.key),
+        ],
       )),
     );
   }

@@ -118,6 +118,10 @@ export function parametersOf(e: Extension | undefined): PartialParameters {
   return found;
 }
 
+/** Whether it says of any visits that they need a room or device of several. */
+export const hasPool = (resource: HealthcareService | Schedule): boolean =>
+  extensionsOf(resource, PARAMETERS).some((e) => extensionOf(e, 'resource') !== undefined);
+
 /** What a Schedule says for a service (left out: for all of its services). */
 function ofSchedule(schedule: Schedule, service: string | undefined): PartialParameters {
   const each = extensionsOf(schedule, PARAMETERS).map(
