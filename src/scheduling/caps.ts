@@ -47,9 +47,28 @@ export function capRows(offer: Offer, start: number, patients: readonly string[]
   });
 }
 
+/** Since when somebody of the patients has been with each practitioner, by whom they are new no more: ms. */
+async function firstVisits(
+  { repository }: Source,
+  rows: Iterable<CapRow>,
+  patients: readonly string[],
+): Promise<ReadonlyMap<string | null, number>> {
+  const whom = new Set([...rows].flatMap((row) => (row.of === 'new-patient' ? [row.practitioner] : [])));
+  const found = new Map<string | null, number>();
+  if (patients.length === 0) return found;
+  for (const practitioner of whom) {
+    const [[first] = []] = await repository.query(
+      sql`select (extract(epoch from min(e.date)) * 1000)::int8 from appointment e where e.patient && ${patients}::text[]
+          and (${practitioner}::text is null or e.practitioner @> array[${practitioner}::text]) and e.status in ('booked', 'arrived', 'checked-in', 'fulfilled')`,
+    );
+    if (first !== null && first !== undefined) found.set(practitioner, Number(first));
+  }
+  return found;
+}
+
 /** Without the starts at which one more visit would exceed a cap. Whether a patient is new is known only when there is one. */
 export async function capsLeft(
-  { repository }: Source,
+  source: Source,
   starts: readonly FreeStart[],
   { also }: { readonly also: readonly Actor[] },
 ): Promise<readonly FreeStart[]> {
@@ -61,11 +80,15 @@ export async function capsLeft(
     for (const row of mine) rows.set(row.key, row);
     return mine;
   });
-  const counted = await repository.query(
+  const counted = await source.repository.query(
     sql`select c.key, scheduling_count(c.of, c.practitioner, c.service, c.patient, c.from, c.upto)::text
         from json_to_recordset(${JSON.stringify([...rows.values()])}::json)
           c("key" text, "of" text, "practitioner" text, "service" text, "patient" text, "from" timestamptz, "upto" timestamptz)`,
   );
   const counts = new Map(counted.map(([key, n]) => [String(key), Number(n)]));
-  return starts.filter((_, i) => each[i]?.every((row) => (counts.get(row.key) ?? 0) < row.most) === true);
+  const known = await firstVisits(source, rows.values(), patients);
+  const hasRoom = (row: CapRow, start: number): boolean =>
+    (counts.get(row.key) ?? 0) < row.most ||
+    (row.of === 'new-patient' && (known.get(row.practitioner) ?? Infinity) < start);
+  return starts.filter(({ start }, i) => each[i]?.every((row) => hasRoom(row, start)) === true);
 }

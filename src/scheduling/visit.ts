@@ -1,5 +1,5 @@
 /** What an Appointment means for time: whom it occupies, from when to when, under the rules of which offer. @see https://hl7.org/fhir/R4/appointment.html */
-import type { Appointment } from '@medplum/fhirtypes';
+import type { Appointment, Extension } from '@medplum/fhirtypes';
 import { localReference } from '../fhir/search/type/reference.ts';
 import { actorOf, type Actor } from './actor.ts';
 import type { Directory, Offer, ScheduleEntry } from './directory.ts';
@@ -46,6 +46,12 @@ export interface Visit {
 }
 
 const instant = (text: string | undefined): number | undefined => (text === undefined ? undefined : Date.parse(text));
+
+/** Blanks are no reason. */
+const reasonIn = (override: Extension | undefined): string | undefined => {
+  const said = extensionOf(override, 'reason')?.valueString;
+  return said === undefined || said.trim() === '' ? undefined : said;
+};
 
 const codings = (list: Appointment['serviceType']): Set<string> =>
   new Set(list?.flatMap((c) => c.coding?.map((x) => `${x.system ?? ''}|${x.code ?? ''}`) ?? []));
@@ -164,7 +170,7 @@ export function visitOfAppointment(
     service: service ?? offer?.serviceReference,
     expires: status === 'pending' ? instant(extensionOf(appointment, HOLD_EXPIRES)?.valueInstant) : undefined,
     awaitsApproval: extensionOf(appointment, AWAITING_APPROVAL)?.valueBoolean === true,
-    overrideReason: extensionOf(override, 'reason')?.valueString,
+    overrideReason: reasonIn(override),
     overrideText: override && JSON.stringify(override),
   };
 }

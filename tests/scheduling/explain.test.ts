@@ -19,7 +19,9 @@ import {
   workdays,
   type Clinic,
 } from './clinic.ts';
-import { randomClinic } from './random-clinic.ts';
+import { seeded, type Random } from '../../src/demo/random.ts';
+import { anyInstant, randomClinic, randomSlots, type RandomClinic } from './random-clinics.ts';
+import { randomDay } from './random-day.ts';
 
 let clinic: Clinic;
 beforeAll(async () => {
@@ -65,7 +67,7 @@ describe('it agrees with $find', () => {
     const seen = new Map<string, number>();
     let [free, refused] = [0, 0];
     for (let n = 0; n < 24; n++) {
-      const { random, day, query } = await randomClinic(clinic, `r${n}`);
+      const { random, day, query } = await randomDay(clinic, `r${n}`);
       const named = random.chance(0.4) ? '&patient-reference=Patient/ann' : '';
       for (const who of ['ann', 'staff'] as const) {
         const span = `start=${at(day, '00:00')}&end=${at(day, '23:59')}`;
@@ -111,6 +113,52 @@ describe('it agrees with $find', () => {
     expect(all.filter((rule) => !seen.has(rule))).toEqual([]);
   }, 120_000);
 });
+
+test('and on the nights on which clocks change, in whatever zone', async () => {
+  const clock = { at: Date.now(), now: (): number => clock.at };
+  const world = await openClinic({ clock });
+  let [free, refused] = [0, 0];
+  try {
+    for (let n = 0; n < 8; n++) {
+      const random = seeded('explain', n);
+      const there = await someClinic(random, `n${n}`, world);
+      clock.at = there.now;
+      await randomSlots(random, there, world.system);
+      const span = `start=${new Date(Date.parse(there.days[0]) - 86_400_000).toISOString()}&end=${new Date(Date.parse(there.days[2]) + 3 * 86_400_000).toISOString()}`;
+      for (const schedule of there.schedules) {
+        const offered = new Set(
+          found(done(await find(world.staff, `${span}&schedule=${schedule}&_count=1000`))).map((a) =>
+            Date.parse(String(a['start'])),
+          ),
+        );
+        const asked = [
+          ...random.shuffle([...offered]).slice(0, 8),
+          ...Array.from({ length: 12 }, () => anyInstant(random, there)),
+        ];
+        for (const start of asked) {
+          const why = await explain(world.staff, new Date(start).toISOString(), `schedule=${schedule}`);
+          expect(isFree(why), `${n} ${schedule} ${new Date(start).toISOString()} ${why.text}`).toBe(offered.has(start));
+          if (offered.has(start)) free++;
+          else refused++;
+        }
+      }
+    }
+  } finally {
+    await world.close();
+  }
+  expect(Math.min(free, refused)).toBeGreaterThan(40);
+}, 120_000);
+
+/** Chance makes rules that contradict themselves, and these are refused. */
+async function someClinic(random: Random, name: string, { system }: Clinic): Promise<RandomClinic> {
+  for (let n = 0; ; n++) {
+    try {
+      return await randomClinic(random, `${name}-${n}`, (resource) => put(system, resource));
+    } catch (error) {
+      if (n > 20 || !String(error).includes(' 422 ')) throw error;
+    }
+  }
+}
 
 const nextDay = workdays(30);
 const of = (schedule = 'grey', more = ''): string => `schedule=Schedule/${schedule}${more}`;

@@ -13,7 +13,7 @@ import { overlapIssues } from './answer.ts';
 import { changedBy, prepared } from './change.ts';
 import { handoversOf, type Cover, type Handover } from './cover-plan.ts';
 import { recordChange } from './provenance.ts';
-import { overrideExtension } from './take-parts.ts';
+import { demandOverride, overrideExtension } from './take-parts.ts';
 
 export interface Covered {
   /** With the colleague; in a dry run those that do not fit as they are. */
@@ -106,6 +106,7 @@ async function demandPeople({ engine }: SchedulingParts, ctx: RequestContext, { 
 /** @throws FhirError 409 with an issue for each visit that does not fit: then none is given over */
 export async function coverVisits(parts: SchedulingParts, ctx: RequestContext, cover: Cover): Promise<Covered> {
   await demandPeople(parts, ctx, cover);
+  demandOverride(ctx, cover.overrideReason);
   return retryOnChange(false, async () => {
     const moves = await handoversOf(parts, ctx, await freshDirectory(parts), cover);
     const missing = cover.appointments.find((a) => !moves.some((m) => `Appointment/${m.id}` === a));

@@ -61,9 +61,11 @@ export const overrideExtension = (ctx: RequestContext, reason: string, now: numb
   ],
 });
 
-/** Only staff books over the rules. @throws FhirError 403 */
+/** Only staff books over the rules, and says why. @throws FhirError 400, 403 */
 export function demandOverride(ctx: RequestContext, reason: string | undefined): void {
-  if (reason === undefined || channelOf(ctx.access.principal) === 'staff') return;
+  if (reason === undefined) return;
+  if (reason.trim() === '') throw badRequest('value', 'Say in words why the rules are overridden.', 'override-reason');
+  if (channelOf(ctx.access.principal) === 'staff') return;
   throw new FhirError(403, [
     errorIssue('forbidden', 'Only staff may override the rules of booking.', 'override-reason'),
   ]);

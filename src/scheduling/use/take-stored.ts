@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Appointment } from '@medplum/fhirtypes';
 import type { RequestContext } from '../../fhir/context.ts';
+import { demandStorable } from '../../fhir/interaction/write.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
 import { channelOf } from '../channel.ts';
 import type { Offer } from '../directory.ts';
@@ -14,7 +15,7 @@ import { settledOffer } from '../settled-offer.ts';
 import { readSlots, slotsOf } from '../slots.ts';
 import { AWAITING_APPROVAL, HOLD_EXPIRES, HOLD_RENEWED, OF_HOLDS } from '../urls.ts';
 import { visitOfAppointment } from '../visit.ts';
-import { changeAppointment, type Changed } from './change.ts';
+import { changeAppointment, readToChange, type Changed } from './change.ts';
 import {
   basedOn,
   cancelOld,
@@ -43,6 +44,20 @@ async function offerOf(
   return (await settledOffer(repository, directory, visit, visit, channel, clock.now())) ?? visit.offer;
 }
 
+/** Of what waits without a time, the appointment at the one that is sent with it, and with whom. */
+function timed(appointment: Appointment, { target }: Take): Appointment {
+  const said = target.kind === 'stored' ? target.said : undefined;
+  if (appointment.start !== undefined || said?.start === undefined) return appointment;
+  const { start, end, slot, participant } = said;
+  return {
+    ...appointment,
+    start,
+    ...(end === undefined ? {} : { end }),
+    ...(slot ? { slot } : {}),
+    participant,
+  };
+}
+
 const words = (take: Take, appointment: Appointment): Partial<Appointment> => ({
   ...(take.comment === undefined ? {} : { comment: take.comment }),
   ...(take.reasons.length > 0 ? { reasonCode: [...take.reasons] } : {}),
@@ -64,6 +79,11 @@ async function bookStored(
     throw ruleBroken(
       `The appointment is ${appointment.status ?? 'over'}: it is not booked again, book a new one.`,
       'Appointment.status',
+    );
+  if (appointment.start === undefined)
+    throw ruleBroken(
+      'The appointment has no time: send it as appointment-resource with start and end.',
+      'Appointment.start',
     );
   const held = extensionOf(appointment, HOLD_EXPIRES) !== undefined;
   if (channelOf(ctx.access.principal) === 'patient' && !held && appointment.status === 'pending')
@@ -118,6 +138,22 @@ async function renewed(
   };
 }
 
+/** A time that is only now chosen is one that is offered, and with whom there is. @throws FhirError 422 */
+async function chosenOffer(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  take: Take,
+  id: string,
+): Promise<Offer | undefined> {
+  if (take.target.kind !== 'stored' || take.target.said?.start === undefined) return undefined;
+  const { engine } = parts;
+  const { appointment } = await readToChange(parts, ctx, id);
+  const wanted = timed(appointment, take);
+  if (wanted === appointment) return undefined;
+  await demandStorable(engine, ctx.access, engine.repository, 'Appointment', wanted);
+  return offerOf(parts, ctx, { ...wanted, status: 'booked' });
+}
+
 export async function takeStored(
   parts: SchedulingParts,
   ctx: RequestContext,
@@ -127,7 +163,9 @@ export async function takeStored(
   const { cancels } = take;
   if (take.hold !== undefined) return changeAppointment(parts, ctx, id, (a) => renewed(parts, ctx, take, a));
   if (take.patients.length > 0) await demandKnown(parts, ctx, take, take.patients, undefined);
-  return changeAppointment(parts, ctx, id, (a) => bookStored(parts, ctx, take, a), {
+  const offer = await chosenOffer(parts, ctx, take, id);
+  return changeAppointment(parts, ctx, id, (a) => bookStored(parts, ctx, take, timed(a, take)), {
+    ...(offer ? { offer } : {}),
     beside: async (tx) => {
       if (take.registers.length > 0) await tx.insert(take.registers, ctx.access.to('create'));
       if (cancels) await cancelOld(parts, ctx, tx, cancels);

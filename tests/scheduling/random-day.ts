@@ -17,7 +17,7 @@ import {
   type Clinic,
 } from './clinic.ts';
 
-export interface RandomClinic {
+export interface RandomDay {
   readonly random: Random;
   readonly day: string;
   /** Of the practitioner, and of the room where there is one. */
@@ -185,7 +185,7 @@ async function fill(clinic: Clinic, random: Random, day: string, name: string): 
 }
 
 /** @param name of its practitioner, its Schedule and its service */
-export async function randomClinic(clinic: Clinic, name: string): Promise<RandomClinic> {
+export async function randomDay(clinic: Clinic, name: string): Promise<RandomDay> {
   const random = seeded('clinic', name);
   const day = workday(random.int(1, 9));
   const { system } = clinic;
