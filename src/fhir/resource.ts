@@ -63,6 +63,11 @@ export interface ResourceDeclaration {
   /** Its changes are told before those of other types in the same transaction: they say how these are to be read. */
   readonly projectsFirst?: true;
   /**
+   * Locks that must be had before rows of the type are replaced or deleted, where what follows from that asks for other rows too: whoever has the row and
+   * waits for those would wait in a circle.
+   */
+  lock?(tx: Transaction, entries: readonly { readonly id: string; readonly after?: Resource }[]): Promise<void>;
+  /**
    * What changes of the type do to other rows, and rules that need to know who makes which change of what: in the same transaction, after the
    * rows of the type are written. @throws FhirError where a change must not be: nothing of the transaction remains
    */

@@ -22,5 +22,6 @@ export default (use: UseContext) =>
     advise: (query, now) => beyondHorizon(query, now, use().scheduling.parts.slotHorizonDays),
     // What is said in it is said to those who work here.
     withheld: (principal) => (channelOf(principal) === 'staff' ? NOTHING : COMMENT),
+    lock: (tx, entries) => use().scheduling.lockSlots(tx, entries),
     project: (tx, changes, by) => use().scheduling.slots(tx, changes, by),
   });

@@ -17,6 +17,7 @@ import { projectResponses } from './project-responses.ts';
 import { projectRules } from './project-rules.ts';
 import { projectSlots } from './project-slots.ts';
 import { createProposals } from './proposal.ts';
+import { lockSlots } from './slot-locks.ts';
 
 type Project = (tx: Transaction, changes: readonly Change[], by: Principal) => Promise<void>;
 
@@ -26,6 +27,8 @@ export interface Scheduling {
   within(engine: Engine): SchedulingParts;
   readonly appointments: Project;
   readonly slots: Project;
+  /** Before Slots are written. */
+  lockSlots(tx: Transaction, entries: Parameters<typeof lockSlots>[2]): Promise<void>;
   readonly responses: Project;
   readonly rules: Project;
   /** @throws FhirError 409 when the time of a new appointment is taken for certain */
@@ -65,6 +68,7 @@ export function createScheduling(
         : { ...parts, engine: own, ...(own.repository.isWithin && { calendars: calendarsWithin(own) }) },
     appointments: joined(projectAppointments),
     slots: joined(projectSlots),
+    lockSlots: (tx, entries) => lockSlots(parts, tx, entries),
     responses: joined(projectResponses),
     rules: joined(projectRules),
     foresee: (appointment, by) => foresee(parts, appointment, by),

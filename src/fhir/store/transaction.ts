@@ -164,6 +164,8 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
     async update(writes, before, access) {
       const changes: Change[] = [];
       for (const [type, group] of grouped(writes)) {
+        const after = group.map(({ id, resource }) => ({ id, after: resource }));
+        await parts.resources.get(type)?.lock?.(tx, after);
         const old = await replace(type, parts.statements(type).update, writeRows(group, parts.content), group);
         if (!hooked(type)) continue;
         for (const w of group) {
@@ -186,6 +188,7 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       await demandWithin(entries, access);
       const changes: Change[] = [];
       for (const [type, group] of grouped(entries)) {
+        await parts.resources.get(type)?.lock?.(tx, group);
         const old = await replace(type, parts.statements(type).delete, keyRows(group), group);
         if (!hooked(type)) continue;
         for (const { id, version } of group) {

@@ -13,7 +13,7 @@ import { subtract, type Interval } from '../model/interval.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { isGenerated } from '../project-slots.ts';
 import { ruleBroken } from '../refusal.ts';
-import { lockTime } from '../time-lock.ts';
+import { lockSlots } from '../slot-locks.ts';
 import { BLOCK_IDENTIFIER, SLOT_BLOCK } from '../urls.ts';
 import { entriesOf, scheduleToChange, spanIn, type Block } from './block.ts';
 import type { Span } from './moments.ts';
@@ -118,19 +118,6 @@ function wordsFor({ entry, slot, left }: Cut): Issue {
   return { severity: 'information', code: 'informational', diagnostics };
 }
 
-/** Whoever changes the time of Slots has them in the order in which bookings ask for them, so that nobody waits in a circle. */
-async function standStill(tx: Transaction, cuts: readonly Cut[]): Promise<void> {
-  await lockTime(
-    tx,
-    cuts.map((c) => c.entry),
-  );
-  const near = cuts.map(
-    ({ entry, slot }) =>
-      sql`(r.schedule = ${entry.reference} and r.start < ${slot.end}::timestamptz + interval '1 day' and r."end" > ${slot.start}::timestamptz - interval '1 day')`,
-  );
-  await tx.execute(sql`select from slot r where ${join(near, ' or ')} order by r.id for no key update`);
-}
-
 async function write(
   { engine }: SchedulingParts,
   ctx: RequestContext,
@@ -215,7 +202,11 @@ export async function unblockTime(
       };
     }
     return engine.repository.transaction('read committed', async (tx) => {
-      await standStill(tx, cuts);
+      await lockSlots(
+        parts,
+        tx,
+        cuts.map(({ slot: { id = '' } }) => ({ id })),
+      );
       // Somebody may have changed them meanwhile.
       return write(parts, ctx, tx, await look(tx));
     });
