@@ -4,7 +4,7 @@
  */
 import type { Appointment, AppointmentParticipant, Extension } from '@medplum/fhirtypes';
 import type { RequestContext } from '../../fhir/context.ts';
-import { demandStorable } from '../../fhir/interaction/write.ts';
+import { demandStorable, retryOnChange } from '../../fhir/interaction/write.ts';
 import { badRequest } from '../../fhir/outcome.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
 import type { PreparedWrite } from '../../fhir/store/repository.ts';
@@ -126,21 +126,25 @@ async function create(
   const said = target.kind !== 'stored' && target.said !== undefined;
   const make = (): PreparedWrite => prepared(parts, ctx, appointment, undefined, newId(engine.clock.now()), offer);
   const ready = said ? undefined : make();
-  return engine.repository.transaction('read committed', async (tx) => {
-    const slots = target.kind === 'described' ? slotsOf(target.said, engine.baseUrl) : [];
-    if (slots.length > 0 && channelOf(ctx.access.principal) === 'staff')
-      await endOwnHolds(parts, tx, slots, ctx.access.principal, engine.clock.now());
-    if (registers.length > 0) await tx.insert(registers, ctx.access.to('create'));
-    // What a client has described may refer to what is not there, or not theirs.
-    if (said) await demandStorable(engine, ctx.access, tx, 'Appointment', appointment);
-    const write = ready ?? make();
-    // Its own time is no obstacle: both are one change.
-    await tx.together(async () => {
-      if (cancels) await cancelOld(parts, ctx, tx, cancels);
-      await tx.insert([write], ctx.access.to('create'));
+  const old = cancels?.reference.slice('Appointment/'.length);
+  const attempt = (): Promise<Changed> =>
+    engine.repository.transaction('read committed', async (tx) => {
+      const slots = target.kind === 'described' ? slotsOf(target.said, engine.baseUrl) : [];
+      if (slots.length > 0 && channelOf(ctx.access.principal) === 'staff')
+        await endOwnHolds(parts, tx, slots, ctx.access.principal, engine.clock.now(), old);
+      if (registers.length > 0) await tx.insert(registers, ctx.access.to('create'));
+      // What a client has described may refer to what is not there, or not theirs.
+      if (said) await demandStorable(engine, ctx.access, tx, 'Appointment', appointment);
+      const write = ready ?? make();
+      // Its own time is no obstacle: both are one change.
+      await tx.together(async () => {
+        if (cancels) await cancelOld(parts, ctx, tx, cancels);
+        await tx.insert([write], ctx.access.to('create'));
+      });
+      return { appointment: asAppointment(write), write, overlaps: parts.overlaps.get(tx) ?? [] };
     });
-    return { appointment: asAppointment(write), write, overlaps: parts.overlaps.get(tx) ?? [] };
-  });
+  // The old one may change meanwhile.
+  return retryOnChange(ctx.ifMatch !== undefined, attempt);
 }
 
 /** @param room undefined: any that is free, where one is needed */
