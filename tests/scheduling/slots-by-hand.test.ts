@@ -256,9 +256,9 @@ describe('D2: what becomes of a Slot by hand', () => {
     expect(said(await patch(clinic.staff, busy, 'free'))).toBe('200 ');
     const named = visit({ start: other }, { slot: [{ reference: url }] });
     const stands = done(await clinic.system('POST', 'Appointment', named)).body;
-    const [booked] = entries(done(await clinic.staff('GET', `Appointment?date=${start.slice(0, 10)}&status=booked`)))
+    const booked = entries(done(await clinic.staff('GET', `Appointment?date=${start.slice(0, 10)}&status=booked`)))
       .map((e) => e['resource'] as Json)
-      .filter((a) => Date.parse(String(a['start'])) === Date.parse(start));
+      .find((a) => Date.parse(String(a['start'])) === Date.parse(start));
     done(await clinic.staff('POST', `Appointment/${String(booked?.['id'])}/$cancel`));
     const later_ = done(await patch(clinic.staff, await get(made['id']), 'busy-tentative')).body;
     expect(said(await patch(clinic.staff, await get(later_['id']), 'free'))).toBe('200 ');

@@ -1,5 +1,5 @@
 /** The clinic of the calendar's model: four practitioners on one morning, each with a way of booking of their own. */
-import { slotId } from '../../src/scheduling/slot-id.ts';
+import { slotId } from '../../../src/scheduling/slot-id.ts';
 import {
   at,
   availability,
@@ -14,8 +14,8 @@ import {
   weekly,
   workday,
   type Clinic,
-} from './clinic.ts';
-import type { Offer } from './calendar-model.ts';
+} from '../clinic.ts';
+import type { Offer } from './model.ts';
 
 const OWN = 'https://kairos.example/fhir/StructureDefinition';
 

@@ -3,15 +3,17 @@
  * the model has free, every appointment says what the model says, and the database is well. Scheduling semantics D1 to D13.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { seeded } from '../../src/demo/random.ts';
-import { runChecks } from '../../src/platform/database/checks.ts';
-import type { Answer, Json } from '../http/client.ts';
-import { COMMANDS, job, type Command, type Context } from './calendar-commands.ts';
-import { freeStarts, slotStatus, type CalendarModel, type Verdict, type Visit } from './calendar-model.ts';
-import { OFFERS, openCalendar, openMorning, slotOf, VISIT, type CalendarWorld } from './calendar-world.ts';
-import { done, entries, starts } from './clinic.ts';
+import { seeded } from '../../../src/demo/random.ts';
+import { runChecks } from '../../../src/platform/database/checks.ts';
+import type { Answer, Json } from '../../http/client.ts';
+import type { Command, Context } from './command.ts';
+import { COMMANDS } from './commands.ts';
+import { job } from './slot.ts';
+import { freeStarts, slotStatus, type CalendarModel, type Verdict, type Visit } from './model.ts';
+import { OFFERS, openCalendar, openMorning, slotOf, VISIT, type CalendarWorld } from './world.ts';
+import { done, entries, starts } from '../clinic.ts';
 
-const INVARIANTS = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
+const INVARIANTS = new URL('../../../src/cli/invariants.sql', import.meta.url).pathname;
 const LENGTH = 160;
 /** One that is new each time; a failure names it. */
 const SEEDS = ['1', '2', '3', '4', '5', '6', '7', String(Math.floor(Math.random() * 1e9))];
