@@ -142,7 +142,7 @@ export class Migration20261127000000_scheduling extends Migration {
       begin
         select count(*) filter (where o."expires" is null or o."expires" > now()),
             count(*) filter (where not o."tentative" and (o."expires" is null or o."expires" > now())),
-            coalesce(bool_or((o."override" or o."lane" > "scheduling_state"."capacity") and o."during" && span), false)
+            coalesce(bool_or((o."override" or o."lane" > "scheduling_state"."capacity") and o."during" && span and (o."expires" is null or o."expires" > now())), false)
           into held, firm, "over" from "scheduling_rows"(actors, padded) o;
         if exists (select from "scheduling_time" t where t."schedule" = "scheduling_state"."schedule" and t."kind" <> 'opening' and t."during" && span
                    and (t."services" is null or "scheduling_state"."service" is null or "scheduling_state"."service" = any (t."services"))) then

@@ -81,7 +81,9 @@ create function pg_temp.since("visit" text, "who" text, "start" timestamptz, "en
 
 -- I1 overbooked: whoever takes time of an overbooked visit that was there before says why, too
 select distinct 'Appointment/' || c."id" || ' (' || c."who" || ')'
-from "holding" h join "person" p using ("id") join "claim" c on c."who" = p."who" and c."id" <> h."id"
+from "holding" h join "person" p using ("id")
+-- No buffer is longer than a day.
+join "claim" c on c."who" = p."who" and c."id" <> h."id" and c."start" < h."end" + interval '2 days' and c."end" > h."start" - interval '2 days'
 join "occupancy" forced on forced."appointment" = h."id" and forced."actor" = pg_temp.actor_key(p."who") and forced."override"
 join "occupancy" o on o."appointment" = c."id" and o."actor" = forced."actor" and o."during" && forced."during"
 cross join lateral (select pg_temp.since(c."id", c."who", c."start", c."end") as "at") came

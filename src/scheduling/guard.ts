@@ -54,15 +54,15 @@ function isTaken(was: Visit, is: Visit): boolean {
   return !sameTime(was, is) || [...is.actors, ...is.patients].some((a) => !before.has(a.key));
 }
 
-/** A hold that has run out was cancelled by the clock, not by anybody: its holder may still take the time, though not hold it again. */
-const isWonAgain = (before: Appointment, is: Visit): boolean =>
+/** A hold that has run out was cancelled by the clock, not by anybody: its holder may still take, or ask for, the time, though not hold it again. */
+const isWonAgain = (before: Appointment, is: Visit, channel: Channel): boolean =>
   before.status === 'cancelled' &&
   extensionOf(before, HOLD_EXPIRED) !== undefined &&
-  (is.status === 'booked' || (is.status === 'pending' && is.expires === undefined));
+  (is.status === 'booked' || (channel === 'patient' && is.status === 'pending' && is.expires === undefined));
 
 function demandMove({ before, after, was, is, channel, isSystem, now }: Guarded): void {
   if (!before && isSystem) return;
-  const from = before && isWonAgain(before, is) ? 'pending' : (before?.status as Status | undefined);
+  const from = before && isWonAgain(before, is, channel) ? 'pending' : (before?.status as Status | undefined);
   const changedAt = before?.meta?.lastUpdated;
   const { offer } = was ?? is;
   const judged = judgeMove(from, is.status, {
@@ -129,7 +129,8 @@ function demandCancelInTime({ was, channel, now }: Guarded): void {
   if (channel !== 'patient' || was?.start === undefined || was.status === 'waitlist' || was.status === 'proposed')
     return;
   const { offer } = was;
-  if (was.start <= now) throw ruleBroken('The appointment has begun: ask the front desk.', 'Appointment.status');
+  if (was.start <= now || was.status === 'arrived' || was.status === 'checked-in')
+    throw ruleBroken('The appointment has begun: ask the front desk.', 'Appointment.status');
   if (!offer?.entry.zone || now <= latestCancel(was.start, offer.parameters.cancelNotice, offer.entry.zone)) return;
   throw ruleBroken(
     'It is too late to cancel or move this appointment by yourself: ask the front desk.',

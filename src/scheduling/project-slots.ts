@@ -131,7 +131,7 @@ export async function projectSlots(
       await holdSlot(parts, tx, { ...after, id }, entry, by, now);
       continue;
     }
-    if (freed) await releaseSlot(parts, tx, { ...after, id }, by, now);
+    if (freed) await releaseSlot(parts, tx, { ...after, id }, entry, by, now);
     const kind = kindOf(after, before);
     if (kind === 'same') continue;
     if (kind) rows.push(timeRow(after, id, kind, engine.baseUrl));

@@ -62,17 +62,21 @@ export async function holdSlot(
   await tx.insert([write], grantAll(by).to('create'));
 }
 
-/** Who has held a Slot books it by an appointment of their own that names it: their hold makes room for that. */
+/**
+ * Who has held a Slot books it by an appointment of their own that names it: their hold makes room for that.
+ * @param but the id of one that ends by itself
+ */
 export async function endOwnHolds(
   parts: SchedulingParts,
   tx: Transaction,
   slots: readonly string[],
   by: Principal,
   now: number,
+  but?: string,
 ): Promise<void> {
   const { code } = heldBy(by);
   for (const [id, status, version, content] of await namedBy(tx, slots)) {
-    if (status !== 'pending') continue;
+    if (status !== 'pending' || id === but) continue;
     const text = tx.decode('Appointment', String(id), Number(version), String(content));
     const held = JSON.parse(text) as Appointment;
     if (held.meta?.tag?.some((t) => t.system === SLOT_HOLDER && t.code === code) === true)
@@ -98,22 +102,44 @@ async function cancelHold(
   await tx.update([next], new Map([[`Appointment/${id}`, held]]), grantAll(by).to('update'));
 }
 
+const taken = (): Error =>
+  ruleBroken('An appointment has this time: cancel or move it, and the Slot is free by itself.', 'Slot.status');
+
+/** Whether somebody has the time of a Slot. Made busy by hand, it is nobody's. */
+async function isTaken(tx: Transaction, slot: Slot, { reference, offers, actors }: ScheduleEntry): Promise<boolean> {
+  const service = extensionOf(slot, SLOT_SERVICE)?.valueReference?.reference;
+  const offer = offers.length === 1 ? offers[0] : offers.find((o) => o.serviceReference === service);
+  const { before = 0, after = 0, capacity = 1 } = offer?.parameters ?? {};
+  const at = (instant: string, minutes: number): string =>
+    new Date(Date.parse(instant) + minutes * MINUTE).toISOString();
+  const rows = await tx.execute(
+    sql`select from scheduling_truth(${reference}, ${service ?? ''}, tstzrange(${at(slot.start, 0)}::timestamptz, ${at(slot.end, 0)}::timestamptz),
+          tstzrange(${at(slot.start, -before)}::timestamptz, ${at(slot.end, after)}::timestamptz), ${actors.map((a) => a.key)}::uuid[],
+          coalesce((select s.capacity from scheduling_slot s where s.slot = ${slot.id ?? ''}), ${capacity})::int) truth
+        where truth in ('busy', 'busy-tentative')
+          and not exists (select from scheduling_time t where t.slot = ${slot.id ?? ''} and t.kind = 'busy')`,
+  );
+  return rows.length > 0;
+}
+
 /** @throws FhirError 422 when the Slot is taken by more than a hold */
 export async function releaseSlot(
   parts: SchedulingParts,
   tx: Transaction,
   slot: Slot,
+  entry: ScheduleEntry | undefined,
   by: Principal,
   now: number,
 ): Promise<void> {
+  const isThen = ({ start = '', end = '' }: Appointment): boolean =>
+    Date.parse(start) < Date.parse(slot.end) && Date.parse(slot.start) < Date.parse(end);
   for (const [id, status] of await namedBy(tx, [`Slot/${slot.id ?? ''}`])) {
     const stored = await tx.read('Appointment', String(id), grantAll(by).to('update'));
     const appointment = JSON.parse(stored?.content ?? '{}') as Appointment;
-    if (!stored || status !== 'pending' || !extensionOf(appointment, HOLD_EXPIRES))
-      throw ruleBroken(
-        'An appointment has this time: cancel or move it, and the Slot is free by itself.',
-        'Slot.status',
-      );
+    // It may have moved since it named the Slot.
+    if (stored && !isThen(appointment)) continue;
+    if (!stored || status !== 'pending' || !extensionOf(appointment, HOLD_EXPIRES)) throw taken();
     await cancelHold(parts, tx, appointment, by, now);
   }
+  if (entry && (await isTaken(tx, slot, entry))) throw taken();
 }

@@ -128,6 +128,8 @@ export function visitOfAppointment(
   const status = appointment.status as Status;
   const actors = new Map<string, Actor>();
   const patients = new Map<string, Actor>();
+  /** Also who has declined: whose time it would be. */
+  const asked = new Set<string>();
   const places: string[] = [];
   let service = chosen?.serviceReference;
   for (const { actor, required, status: reply } of appointment.participant ?? []) {
@@ -135,8 +137,10 @@ export function visitOfAppointment(
     const who = directory.resolve(localReference(actor.reference, baseUrl));
     if (who.startsWith('HealthcareService/')) service ??= who;
     if (who.startsWith('Location/')) places.push(who);
+    if (required === 'information-only' || !directory.isScarce(who)) continue;
+    if (!who.startsWith('Patient/')) asked.add(who);
     // Who has declined, or is only told of it, is not there.
-    if (required === 'information-only' || reply === 'declined' || !directory.isScarce(who)) continue;
+    if (reply === 'declined') continue;
     (who.startsWith('Patient/') ? patients : actors).set(who, actorOf(who, actor.display));
   }
   const named = (appointment.slot ?? []).flatMap((s) => slots.get(localReference(s.reference ?? '', baseUrl)) ?? []);
@@ -148,7 +152,7 @@ export function visitOfAppointment(
     ? [chosen.entry]
     : bySlot.length > 0
       ? bySlot
-      : entriesAt(directory, baseUrl, [...new Set([...actors.keys()].flatMap((a) => directory.of(a)))], places);
+      : entriesAt(directory, baseUrl, [...new Set([...asked].flatMap((a) => directory.of(a)))], places);
   const start = instant(appointment.start);
   const end = instant(appointment.end);
   const offered = entries.flatMap((e) => e.offers);

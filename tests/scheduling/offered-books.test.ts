@@ -55,13 +55,16 @@ async function open(seed: string, random: Random): Promise<RandomClinic> {
   }
 }
 
-/** Visits and holds that are there already, some of them where nothing is offered, some over others, some run out. */
+/** Visits and holds that are there already, some of them where nothing is offered, some over others, some run out by the clock of the database. */
 async function populate(random: Random, clinic: RandomClinic): Promise<number> {
   let there = 0;
   for (let i = 0; i < 24; i++) {
     const start = anyInstant(random, clinic);
     const isHold = random.chance(0.25);
-    const expires = { url: `${OWN}/hold-expires`, valueInstant: iso(clock.at + random.pick([-60, 9]) * 60_000) };
+    const expires = {
+      url: `${OWN}/hold-expires`,
+      valueInstant: iso(random.pick([Date.now() - 3_600_000, clock.at + 540_000])),
+    };
     const override = { url: `${OWN}/override`, extension: [{ url: 'reason', valueString: 'because' }] };
     const extension = [...(isHold ? [expires] : []), ...(random.chance(0.2) ? [override] : [])];
     const answer = await world.staff('POST', 'Appointment', {

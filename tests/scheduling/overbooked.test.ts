@@ -188,7 +188,12 @@ describe('one at a time', () => {
     clinic.clock.ahead = 0;
     done(answer);
     expect(await rows('Practitioner/grey')).toEqual(['10:00 lane 1', '10:15 lane 1 over']);
+    const id = `lapsed-${day}`;
+    const slot = { resourceType: 'Slot', id, schedule: { reference: 'Schedule/grey' }, status: 'free' };
+    await put(clinic.system, { ...slot, start: at(day, '10:15'), end: at(day, '10:45') });
     expect((await post({ start: at(day, '10:30'), patient: 'eve' })).status).toBe(201);
+    const now = done(await clinic.system('GET', `Slot/${id}`)).body;
+    expect([now['status'], now['overbooked']]).toEqual(['busy', undefined]);
   });
 
   test('a patient whom staff has put into two places is taken for what they book themselves', async () => {

@@ -165,6 +165,41 @@ describe('the same appointment at another time', () => {
     expect([forbidden.status, forbidden.body['issue']?.[0]?.['expression']?.[0]]).toEqual([403, 'override-reason']);
   });
 
+  test('to the time that it has: what was said of that time stays', async () => {
+    const first = await booked({}, 'bob');
+    const reason = { name: 'override-reason', valueString: 'it hurts' };
+    const over = done(await move(clinic.staff, await booked(), to(String(first['start'])), reason)).body;
+    const again = done(await move(clinic.ann, over, to(String(first['start'])))).body;
+    expect(extension(again, 'override')).toEqual(extension(over, 'override'));
+    expect(extension(done(await move(clinic.ann, again, to(next()))).body, 'override')).toBeUndefined();
+  });
+
+  test('what has begun is moved by staff alone', async () => {
+    const stands = await booked();
+    done(await clinic.staff('POST', `Appointment/${String(stands['id'])}/$check-in`));
+    const start = next();
+    expect(said(await move(clinic.ann, stands, to(start)))).toContain('422 The appointment has begun');
+    const now = done(await clinic.ann('GET', `Appointment/${String(stands['id'])}`)).body;
+    const put_ = await clinic.ann('PUT', `Appointment/${String(stands['id'])}`, {
+      ...now,
+      start,
+      end: later(start, 30),
+    });
+    expect(put_.status).toBe(422);
+    expect(said(await move(clinic.staff, stands, to(start)))).toBe('200 ');
+  });
+
+  test('who has declined still says by which rules', async () => {
+    const declined = [
+      taking('Patient/ann'),
+      taking('Practitioner/grey', 'declined'),
+      taking('HealthcareService/visit', 'accepted', 'information-only'),
+    ];
+    const stands = await booked({ status: 'pending', participant: declined });
+    expect((await move(clinic.staff, stands, to(at(workday(17), '20:00')))).status).toBe(422);
+    expect(said(await move(clinic.staff, stands, to(next())))).toBe('200 ');
+  });
+
   test('If-Match: 412 when it has changed since', async () => {
     const stands = await booked();
     const send = (version: string): Promise<Answer> =>
@@ -240,6 +275,39 @@ describe('a new visit in its place', () => {
       (await move(clinic.ann, stands, to(String(other['start'])), { name: 'mode', valueCode: 'replace' })).status,
     ).toBe(409);
     expect(done(await clinic.ann('GET', `Appointment/${String(stands['id'])}`)).body).toEqual(stands);
+  });
+
+  test('of two who replace it at the same moment, one does, or both in turn', async () => {
+    for (let i = 0; i < 5; i++) {
+      const stands = await booked();
+      const [one, two] = [next(), next()];
+      const mode = { name: 'mode', valueCode: 'replace' };
+      const both = await Promise.all([one, two].map((start) => move(clinic.ann, stands, to(start), mode)));
+      for (const answer of both) expect([200, 409, 422], answer.text).toContain(answer.status);
+      expect(both.some((a) => a.status === 200)).toBe(true);
+      expect(done(await clinic.ann('GET', `Appointment/${String(stands['id'])}`)).body['status']).toBe('cancelled');
+    }
+  });
+
+  test('a hold of a Slot is replaced by a visit that names the same one', async () => {
+    const start = next();
+    await put(clinic.system, {
+      resourceType: 'Slot',
+      id: 'held',
+      schedule: { reference: 'Schedule/grey' },
+      status: 'free',
+      start,
+      end: later(start, 30),
+    });
+    const patch = [{ op: 'replace', path: '/status', value: 'busy-tentative' }];
+    done(await clinic.staff('PATCH', 'Slot/held', patch, { 'If-Match': 'W/"1"' }));
+    const found = done(await clinic.staff('GET', 'Appointment?slot=Slot/held&status=pending')).body;
+    const hold = (found['entry']?.[0]?.['resource'] ?? {}) as Json;
+    const made = done(
+      await move(clinic.staff, hold, referring('slot', 'Slot/held'), { name: 'mode', valueCode: 'replace' }),
+    ).body;
+    expect([made['status'], made['start']]).toEqual(['booked', start]);
+    expect(done(await clinic.staff('GET', `Appointment/${String(hold['id'])}`)).body['status']).toBe('cancelled');
   });
 
   test('staff books anew what was cancelled', async () => {

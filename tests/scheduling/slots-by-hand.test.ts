@@ -255,6 +255,25 @@ describe('D2: what becomes of a Slot by hand', () => {
     expect(answer.status, said(answer)).toBe(422);
     expect((await clinic.staff('DELETE', `Slot/${String(made['id'])}`)).status).toBe(422);
   });
+  test('nor is that of somebody who does not name it; who has moved away is in nobody’s way', async () => {
+    const [start, other] = [next(), next()];
+    const made = await slot(start);
+    const url = `Slot/${String(made['id'])}`;
+    done(await clinic.staff('POST', 'Appointment', visit({ start })));
+    const refused = await patch(clinic.staff, await get(made['id']), 'free');
+    expect([refused.status, (await get(made['id']))['status']]).toEqual([422, 'busy']);
+    const busy = await slot(other, { status: 'busy' });
+    expect(said(await patch(clinic.staff, busy, 'free'))).toBe('200 ');
+    const named = visit({ start: other }, { slot: [{ reference: url }] });
+    const stands = done(await clinic.system('POST', 'Appointment', named)).body;
+    const booked = entries(done(await clinic.staff('GET', `Appointment?date=${start.slice(0, 10)}&status=booked`)))
+      .map((e) => e['resource'] as Json)
+      .find((a) => Date.parse(String(a['start'])) === Date.parse(start));
+    done(await clinic.staff('POST', `Appointment/${String(booked?.['id'])}/$cancel`));
+    const later_ = done(await patch(clinic.staff, await get(made['id']), 'busy-tentative')).body;
+    expect(said(await patch(clinic.staff, await get(later_['id']), 'free'))).toBe('200 ');
+    expect((await clinic.staff('GET', `Appointment/${String(stands['id'])}`)).body['status']).toBe('booked');
+  });
   test('must end after it starts', async () => {
     const start = next();
     const answer = await clinic.staff('POST', 'Slot', {

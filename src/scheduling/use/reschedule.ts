@@ -144,19 +144,23 @@ async function moved(
   const directory = await freshDirectory(parts);
   const named = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
   const before = visitOfAppointment(directory, engine.baseUrl, appointment, named).offer;
+  const isElsewhere = start !== Date.parse(appointment.start ?? '') || offer !== before;
   const generated = offer && `Slot/${slotId(offer.entry.reference, offer.serviceReference, start)}`;
   const known =
     generated === undefined || slots.length > 0
       ? new Set<string>()
       : await engine.repository.existing([generated], ctx.access.to('refer'));
-  const slot = slots.length > 0 ? slots : [...known];
+  const kept = isElsewhere ? [] : slotsOf(appointment, engine.baseUrl);
+  const slot = slots.length > 0 ? slots : kept.length > 0 ? kept : [...known];
   const count = (extensionOf(appointment, RESCHEDULE_COUNT)?.valuePositiveInt ?? 0) + 1;
   const at = (ms: number): string => (offer ? written(offer, ms) : new Date(ms).toISOString());
   const { slot: _, extension: __, ...rest } = appointment;
+  // A reason to book over others is one for its time.
+  const anew = isElsewhere || to.overrideReason !== undefined ? [OVERRIDE] : [];
   const next: Appointment = {
     ...rest,
     ...asExtensions([
-      ...withoutExtensions(appointment, RESCHEDULE_COUNT, PROMISED_TIME, OVERRIDE),
+      ...withoutExtensions(appointment, RESCHEDULE_COUNT, PROMISED_TIME, ...anew),
       ...(offer ? promisedTime(offer, start) : []),
       { url: RESCHEDULE_COUNT, valuePositiveInt: count },
       ...(to.overrideReason === undefined ? [] : [overrideExtension(ctx, to.overrideReason, engine.clock.now())]),

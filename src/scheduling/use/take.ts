@@ -4,7 +4,7 @@
  */
 import type { Appointment, AppointmentParticipant, Extension } from '@medplum/fhirtypes';
 import type { RequestContext } from '../../fhir/context.ts';
-import { demandStorable } from '../../fhir/interaction/write.ts';
+import { demandStorable, retryOnChange } from '../../fhir/interaction/write.ts';
 import { badRequest } from '../../fhir/outcome.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
 import type { PreparedWrite } from '../../fhir/store/repository.ts';
@@ -132,22 +132,25 @@ async function create(
     await engine.repository.create(write, ctx.access.to('create'));
     return changedBy(parts, write);
   }
-  const write = await engine.repository.transaction('read committed', async (tx) => {
-    const slots = target.kind === 'described' ? slotsOf(target.said, engine.baseUrl) : [];
-    if (slots.length > 0 && channelOf(ctx.access.principal) === 'staff')
-      await endOwnHolds(parts, tx, slots, ctx.access.principal, engine.clock.now());
-    if (registers.length > 0) await tx.insert(registers, ctx.access.to('create'));
-    // What a client has described may refer to what is not there, or not theirs.
-    if (said) await demandStorable(engine, ctx.access, tx, 'Appointment', appointment);
-    const made = make();
-    // Its own time is no obstacle: both are one change.
-    await tx.together(async () => {
-      if (cancels) await cancelOld(parts, ctx, tx, cancels);
-      await tx.insert([made], ctx.access.to('create'));
+  const old = cancels?.reference.slice('Appointment/'.length);
+  const attempt = (): Promise<PreparedWrite> =>
+    engine.repository.transaction('read committed', async (tx) => {
+      const slots = target.kind === 'described' ? slotsOf(target.said, engine.baseUrl) : [];
+      if (slots.length > 0 && channelOf(ctx.access.principal) === 'staff')
+        await endOwnHolds(parts, tx, slots, ctx.access.principal, engine.clock.now(), old);
+      if (registers.length > 0) await tx.insert(registers, ctx.access.to('create'));
+      // What a client has described may refer to what is not there, or not theirs.
+      if (said) await demandStorable(engine, ctx.access, tx, 'Appointment', appointment);
+      const made = make();
+      // Its own time is no obstacle: both are one change.
+      await tx.together(async () => {
+        if (cancels) await cancelOld(parts, ctx, tx, cancels);
+        await tx.insert([made], ctx.access.to('create'));
+      });
+      return made;
     });
-    return made;
-  });
-  return changedBy(parts, write);
+  // The old one may change meanwhile.
+  return changedBy(parts, await retryOnChange(ctx.ifMatch !== undefined, attempt));
 }
 
 /** @param room undefined: any that is free, where one is needed */
