@@ -1,9 +1,8 @@
 /** Cancels an appointment: its time is free in the same moment. @see https://hl7.org/fhir/R4/appointment-definitions.html#Appointment.cancelationReason */
 import { defineOperation } from '../fhir/operation-parameters.ts';
 import type { UseContext } from '../operation-context.ts';
-import { appointmentReply } from '../scheduling/use/answer.ts';
+import { cancelAndTell } from '../scheduling/use/cancel-by-clinic.ts';
 import { referencesIn } from '../scheduling/use/input.ts';
-import { cancel } from '../scheduling/use/steps.ts';
 import { previewCancel } from '../scheduling/use/preview.ts';
 
 export default (use: UseContext) =>
@@ -21,9 +20,7 @@ export default (use: UseContext) =>
       const [id, reason] = [request.id ?? '', input.codeableConcept('reason')];
       if (input.boolean('dry-run') === true) return previewCancel(parts, ctx, id, reason);
       const patients = referencesIn(parts, input, 'patient-reference');
-      return appointmentReply(
-        ctx.access,
-        await cancel(parts, ctx, id, { reason, comment: input.text('comment'), patients }),
-      );
+      const wantsPlace = input.boolean('waitlist') === true;
+      return cancelAndTell(parts, ctx, id, { reason, comment: input.text('comment'), patients }, wantsPlace);
     },
   });

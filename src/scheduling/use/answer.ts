@@ -17,23 +17,35 @@ export const overlapIssues = (overlaps: readonly Overlap[]): Issue[] =>
         : `${actor} has another appointment at this time.`,
   }));
 
+type Readable = Pick<PreparedWrite, 'id' | 'content' | 'resource'>;
+
+/** What goes with an answer. */
+interface Beside {
+  /** Other appointments. */
+  readonly included?: readonly Readable[];
+  /** What the issues speak of. */
+  readonly contained?: readonly Resource[];
+}
+
 /** A written appointment as those may read it who wrote it. */
 export function answerWith(
   baseUrl: string,
   access: Access,
-  write: Pick<PreparedWrite, 'id' | 'content' | 'resource'>,
+  write: Readable,
   issues: readonly Issue[] = [],
+  { included = [], contained = [] }: Beside = {},
 ): OperationReply {
-  const mayRead = access.to('read').admits('Appointment', write.resource);
-  const outcome =
-    issues.length > 0 ? [`{"resource":${JSON.stringify(toOutcome(issues))},"search":{"mode":"outcome"}}`] : [];
-  const entries = mayRead
-    ? [`{"fullUrl":"${baseUrl}/Appointment/${write.id}","resource":${write.content},"search":{"mode":"match"}}`]
-    : [];
+  const entry = (mode: 'match' | 'include', { id, content, resource }: Readable): string[] =>
+    access.to('read').admits('Appointment', resource)
+      ? [`{"fullUrl":"${baseUrl}/Appointment/${id}","resource":${content},"search":{"mode":"${mode}"}}`]
+      : [];
+  const said = JSON.stringify(toOutcome(issues, contained));
+  const outcome = issues.length > 0 ? [`{"resource":${said},"search":{"mode":"outcome"}}`] : [];
+  const entries = [...entry('match', write), ...included.flatMap((each) => entry('include', each))];
   return {
     status: 200,
     body: `{"resourceType":"Bundle","type":"searchset","total":1,"entry":[${[...entries, ...outcome].join(',')}]}`,
-    resources: [`Appointment/${write.id}`],
+    resources: [write, ...included].map(({ id }) => `Appointment/${id}`),
   };
 }
 

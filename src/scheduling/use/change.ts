@@ -75,7 +75,7 @@ export async function changeAppointment(
     /** Changes that the calendar takes as one with this. */
     readonly beside?: (tx: Transaction) => Promise<void>;
     /** What follows from it. */
-    readonly also?: (tx: Transaction, write: PreparedWrite) => Promise<void>;
+    readonly also?: ((tx: Transaction, write: PreparedWrite) => Promise<void>) | undefined;
   } = {},
 ): Promise<Changed> {
   return retryOnChange(ctx.ifMatch !== undefined, async () => {

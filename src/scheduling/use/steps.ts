@@ -7,7 +7,7 @@ import { errorIssue, FhirError } from '../../fhir/outcome.ts';
 import { demandLive } from '../../fhir/interaction/version.ts';
 import { settle } from '../../fhir/interaction/write.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
-import type { Transaction } from '../../fhir/store/repository.ts';
+import type { PreparedWrite, Transaction } from '../../fhir/store/repository.ts';
 import { sql } from '../../platform/database/sql.ts';
 import { channelOf } from '../channel.ts';
 import { freshDirectory } from '../fresh-directory.ts';
@@ -67,18 +67,19 @@ export interface Cancel {
   readonly patients: readonly string[];
 }
 
-/** In a visit of several, who does not come declines; it is cancelled when nobody is left. */
+/** In a visit of several, who does not come declines; it is cancelled when nobody is left. @param also what follows from it */
 export async function cancel(
   parts: SchedulingParts,
   ctx: RequestContext,
   id: string,
   { reason, comment, patients }: Cancel,
+  also?: (tx: Transaction, write: PreparedWrite) => Promise<void>,
 ): Promise<Changed> {
   const { baseUrl } = parts.engine;
   const byPatient = channelOf(ctx.access.principal) === 'patient';
   const { whole, own } = byPatient ? await ownPart(parts, ctx, id) : { whole: ctx, own: new Set<string>() };
   const whoOf = (p: AppointmentParticipant): string => localReference(p.actor?.reference ?? '', baseUrl);
-  return changeAppointment(parts, whole, id, async (appointment) => {
+  const step = async (appointment: Appointment): Promise<Appointment> => {
     if (appointment.status === 'cancelled') return appointment;
     const leaves = byPatient ? own : new Set(patients);
     const missing = patients.find((p) => !appointment.participant.some((x) => whoOf(x) === p));
@@ -92,7 +93,8 @@ export async function cancel(
     const late = await isLate(parts, appointment);
     const flag = [...withoutExtensions(appointment, LATE_CANCEL), { url: LATE_CANCEL, valueBoolean: true }];
     return { ...cancelled(said, reason, ctx), ...(late ? { extension: flag } : {}) };
-  });
+  };
+  return changeAppointment(parts, whole, id, step, { also });
 }
 
 /**

@@ -7,7 +7,7 @@ import { channelOf } from '../channel.ts';
 import type { Offer } from '../directory.ts';
 import { tzdataVersion } from '../model/zone.ts';
 import type { SchedulingParts } from '../parts.ts';
-import { CANCELLATION_REASON, OVERRIDE, PROMISED_TIME } from '../urls.ts';
+import { CANCELLATION_REASON, OVERRIDE, PREVIOUS_APPOINTMENT, PROMISED_TIME, REPLACES } from '../urls.ts';
 import { prepared, readToChange } from './change.ts';
 import type { Target } from './target.ts';
 
@@ -60,6 +60,12 @@ export const overrideExtension = (ctx: RequestContext, reason: string, now: numb
     { url: 'at', valueInstant: instant(now) },
   ],
 });
+
+/** Links from a new appointment to the one that it takes the place of. */
+export const linksTo = (reference: string | undefined): Extension[] =>
+  reference === undefined
+    ? []
+    : [PREVIOUS_APPOINTMENT, REPLACES].map((url) => ({ url, valueReference: { reference } }));
 
 /** Only staff books over the rules, and says why. @throws FhirError 400, 403 */
 export function demandOverride(ctx: RequestContext, reason: string | undefined): void {

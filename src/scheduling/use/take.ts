@@ -21,15 +21,7 @@ import { endOwnHolds } from '../slot-holds.ts';
 import { slotId } from '../slot-id.ts';
 import { slotsOf } from '../slots.ts';
 import { changedBy, prepared, type Changed } from './change.ts';
-import {
-  AWAITING_APPROVAL,
-  HOLD_EXPIRES,
-  OF_HOLDS,
-  OVERRIDE,
-  PREVIOUS_APPOINTMENT,
-  PROMISED_TIME,
-  REPLACES,
-} from '../urls.ts';
+import { AWAITING_APPROVAL, HOLD_EXPIRES, OF_HOLDS, OVERRIDE, PROMISED_TIME } from '../urls.ts';
 import { freeRooms } from './rooms.ts';
 import {
   basedOn,
@@ -37,6 +29,7 @@ import {
   demandKnown,
   holdMinutes,
   instant,
+  linksTo,
   modeOf,
   overrideExtension,
   promisedTime,
@@ -60,12 +53,6 @@ function patientsOf(parts: SchedulingParts, ctx: RequestContext, take: Take, sai
   if (channelOf(ctx.access.principal) === 'staff') return [];
   throw badRequest('required', 'Say who will come: send patient-reference.', 'patient-reference');
 }
-
-/** Links from a new appointment to the one that it takes the place of. */
-const linksTo = (reference: string | undefined): Extension[] =>
-  reference === undefined
-    ? []
-    : [PREVIOUS_APPOINTMENT, REPLACES].map((url) => ({ url, valueReference: { reference } }));
 
 function newAppointment(
   parts: SchedulingParts,
