@@ -121,18 +121,21 @@ export function processor<Context>(parts: ProcessParts<Context>): Processor<JobP
   };
 }
 
+/** As BullMQ puts it: at once, or by the word that the job keeps until somebody takes it up again. */
+const hasStalled = ({ deferredFailure, failedReason }: Pick<Job, 'deferredFailure' | 'failedReason'>): boolean =>
+  /^job stalled more than/.test(deferredFailure ?? failedReason ?? '');
+
 /** What is said of a job that is given up. @param failed what its last run said, where that ended */
-export const lastWord = ({ deferredFailure }: Pick<Job, 'deferredFailure'>, failed: string): string =>
-  deferredFailure === undefined ? failed : 'Its worker died each time';
+export const lastWord = (job: Pick<Job, 'deferredFailure' | 'failedReason'>, failed: string): string =>
+  hasStalled(job) ? 'Its worker died each time' : failed;
 
 /** When no try is left, the outbox row waits for a person. The sweep does the same for what this process did not live to see. */
 export const buryFailed =
   ({ database, notes, log }: Pick<ProcessParts<never>, 'database' | 'notes' | 'log'>) =>
   (job: Job<JobPayload> | undefined, error: Error): void => {
     if (!job?.finishedOn) return;
-    const hasStalled = job.deferredFailure !== undefined;
     const reason = lastWord(job, reasonOf(error));
-    if (hasStalled) {
+    if (hasStalled(job)) {
       // Nobody has noted it yet.
       notes.failed(job.name, 0, reason);
       log.error('Job given up: its worker died each time', { job: job.name, attempt: job.attemptsMade });
