@@ -115,7 +115,7 @@ async function isTaken(tx: Transaction, slot: Slot, { reference, offers, actors 
   const rows = await tx.execute(
     sql`select from scheduling_truth(${reference}, ${service ?? ''}, tstzrange(${at(slot.start, 0)}::timestamptz, ${at(slot.end, 0)}::timestamptz),
           tstzrange(${at(slot.start, -before)}::timestamptz, ${at(slot.end, after)}::timestamptz), ${actors.map((a) => a.key)}::uuid[],
-          coalesce((select s.capacity from scheduling_slot s where s.slot = ${slot.id ?? ''}), ${capacity})::int) truth
+          coalesce((select s.capacity from scheduling_slot s where s.slot = ${slot.id ?? ''}), ${capacity})::int, '{}'::uuid[]) truth
         where truth in ('busy', 'busy-tentative')
           and not exists (select from scheduling_time t where t.slot = ${slot.id ?? ''} and t.kind = 'busy')`,
   );

@@ -157,11 +157,17 @@ test('one that was asked long ago does not miss what has been forgotten since', 
   await forgetChanges(kairos.pool);
   expect(await clinic.sql('select count(*)::int as n from scheduling_change')).toEqual(before);
   await compare(calendars, asked);
-  await clinic.sql(`update scheduling_change_mark set at = now() - interval '3 minutes'`);
-  await forgetChanges(kairos.pool);
-  await clinic.sql(`update scheduling_change_mark set at = now() - interval '3 minutes'`);
-  expect(await forgetChanges(kairos.pool)).toBeGreaterThan(0);
-  expect(await clinic.sql('select count(*)::int as n from scheduling_change')).toEqual([{ n: 0 }]);
+  // Transactions of other databases of the cluster may hold it up for a moment.
+  await expect
+    .poll(
+      async () => {
+        await clinic.sql(`update scheduling_change_mark set at = now() - interval '3 minutes'`);
+        await forgetChanges(kairos.pool);
+        return clinic.sql('select count(*)::int as n from scheduling_change');
+      },
+      { timeout: 30_000 },
+    )
+    .toEqual([{ n: 0 }]);
   await compare(calendars, asked);
 });
 

@@ -77,7 +77,7 @@ async function declarations(): Promise<Map<string, ResourceDeclaration>> {
   for (const name of (await readdir(folder)).sort()) {
     const { default: declaration } = (await import(new URL(name, folder).href)) as { default: ResourceModule };
     // What changes do elsewhere is nothing to a search.
-    for (const { project: _, foresee: ___, advise: __, ...declared } of declareResources([declaration]))
+    for (const { project: _, foresee: ___, advise: __, lock: ____, ...declared } of declareResources([declaration]))
       all.set(declared.type, declared);
   }
   return all;
