@@ -1,5 +1,5 @@
 /**
- * Where many want the same times, most come too late. For a while after somebody did, whoever wants time of the same actors is told so by the calendars in
+ * Where many want the same times, most come too late. For a while after somebody did, whoever takes what is proposed of the same actors is told so by the calendars in
  * memory, without a transaction. They know what is committed, so nobody is refused who could have won.
  * @see https://hl7.org/fhir/R4/appointment.html
  */
@@ -44,6 +44,8 @@ function contendedIn({ contended, engine }: SchedulingParts, directory: Director
 /** @throws FhirError 409 when the time is taken for certain */
 export async function foresee(parts: SchedulingParts, resource: Resource, by: Principal): Promise<void> {
   if (parts.contended.size === 0 || resource.resourceType !== 'Appointment') return;
+  // Of what a client has written the rules are the first to judge.
+  if (!parts.offers.has(resource)) return;
   const { start: from, end: upto, status } = resource;
   if (from === undefined || upto === undefined || !HOLDS_TIME.has(status as Status)) return;
   if (extensionOf(resource, OVERRIDE)) return;
