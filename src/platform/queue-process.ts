@@ -123,7 +123,7 @@ export function processor<Context>(parts: ProcessParts<Context>): Processor<JobP
 
 /** As BullMQ puts it: at once, or by the word that the job keeps until somebody takes it up again. */
 const hasStalled = ({ deferredFailure, failedReason }: Pick<Job, 'deferredFailure' | 'failedReason'>): boolean =>
-  /^job stalled more than/.test(deferredFailure ?? failedReason ?? '');
+  (deferredFailure ?? failedReason ?? '').startsWith('job stalled more than');
 
 /** What is said of a job that is given up. @param failed what its last run said, where that ended */
 export const lastWord = (job: Pick<Job, 'deferredFailure' | 'failedReason'>, failed: string): string =>
