@@ -3,7 +3,8 @@ import type { Resource } from '@medplum/fhirtypes';
 import type { Principal } from './access.ts';
 import type { FhirError, Issue } from './outcome.ts';
 import type { Query } from './search/contract.ts';
-import type { Change, Transaction } from './store/repository.ts';
+import type { Change, Reader, Transaction } from './store/repository.ts';
+import type { Withheld } from './store/withheld.ts';
 
 /** Interactions that a type may have; all others are computed from these. */
 export type TypeInteraction =
@@ -52,12 +53,22 @@ export interface ResourceDeclaration {
   readonly raw?: true;
   /** Whether a patch makes a change that must name the version it is made to (If-Match): between two readers of one state only one is right. */
   needsMatch?(before: Resource, after: Resource): boolean;
-  /** Top-level elements that are not shown to somebody; only to such as do not write the type. */
-  withheld?(principal: Principal): readonly string[];
+  /** What is not shown to somebody. Where they write the type nevertheless, `complete` puts it back. */
+  withheld?(principal: Principal): readonly Withheld[];
   /** What whoever searches the type so should know besides. Pure, and quick: every search asks. */
   advise?(query: Query, now: number): readonly Issue[];
   /** Rules beyond structure, bindings, invariants and profiles. Pure. */
   check?(resource: Resource): readonly Issue[];
+  /**
+   * What the server fills in before a version is written over REST: additions only, each of which whoever writes could have said as well.
+   * @param before the version that is replaced
+   */
+  complete?(
+    reader: Pick<Reader, 'query'>,
+    resource: Resource,
+    before: Resource | undefined,
+    by: Principal,
+  ): Promise<Resource>;
   /** What it means that these references (`Type/id`) lead nowhere; undefined: a mistake, as everywhere. */
   missing?(resource: Resource, targets: readonly string[]): FhirError | undefined;
   /** Its changes are told before those of other types in the same transaction: they say how these are to be read. */

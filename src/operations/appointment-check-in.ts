@@ -19,6 +19,6 @@ export default (use: UseContext) =>
       const parts = use().scheduling.within(engine);
       const status = input.text('status') === 'arrived' ? 'arrived' : 'checked-in';
       const [room] = referencesIn(parts, input, 'room');
-      return appointmentReply(ctx.access, await checkIn(parts, ctx, request.id ?? '', status, room));
+      return appointmentReply(engine, ctx.access, await checkIn(parts, ctx, request.id ?? '', status, room));
     },
   });

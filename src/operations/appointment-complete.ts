@@ -16,6 +16,7 @@ export default (use: UseContext) =>
     affectsState: true,
     async handle(engine, ctx, request) {
       return appointmentReply(
+        engine,
         ctx.access,
         await step(use().scheduling.within(engine), ctx, request.id ?? '', 'fulfilled'),
       );

@@ -24,6 +24,6 @@ export default (use: UseContext) =>
         referencesIn(parts, input, 'actor'),
         input.text('override-reason'),
       );
-      return appointmentReply(ctx.access, done);
+      return appointmentReply(engine, ctx.access, done);
     },
   });

@@ -18,6 +18,6 @@ export default (use: UseContext) =>
     async handle(engine, ctx, _request, input) {
       const parts = use().scheduling.within(engine);
       const { appointments, issues } = await coverVisits(parts, ctx, await coverFrom(parts, input));
-      return bundleOf(engine.baseUrl, ctx.access, appointments, [], issues);
+      return bundleOf(engine, ctx.access, appointments, [], issues);
     },
   });

@@ -19,6 +19,6 @@ export default (use: UseContext) =>
     async handle(engine, ctx, request, input) {
       const parts = use().scheduling.within(engine);
       const { write, overlaps } = await hold(parts, ctx, takeFrom(parts, ctx, request, input, 'hold'));
-      return answerWith(engine.baseUrl, ctx.access, write, overlapIssues(overlaps));
+      return answerWith(engine, ctx.access, write, overlapIssues(overlaps));
     },
   });

@@ -17,6 +17,7 @@ export default (use: UseContext) =>
     async handle(engine, ctx, request, input) {
       const parts = use().scheduling.within(engine);
       return appointmentReply(
+        engine,
         ctx.access,
         await step(parts, ctx, request.id ?? '', 'noshow', input.codeableConcept('reason'), input.text('comment')),
       );

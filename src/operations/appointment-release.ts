@@ -15,6 +15,10 @@ export default (use: UseContext) =>
     needs: ['update'],
     affectsState: true,
     async handle(engine, ctx, request) {
-      return appointmentReply(ctx.access, await release(use().scheduling.within(engine), ctx, request.id ?? ''));
+      return appointmentReply(
+        engine,
+        ctx.access,
+        await release(use().scheduling.within(engine), ctx, request.id ?? ''),
+      );
     },
   });

@@ -17,6 +17,10 @@ export default (use: UseContext) =>
     affectsState: true,
     async handle(engine, ctx, request, input) {
       const parts = use().scheduling.within(engine);
-      return appointmentReply(ctx.access, await reschedule(parts, ctx, request.id ?? '', rescheduleFrom(parts, input)));
+      return appointmentReply(
+        engine,
+        ctx.access,
+        await reschedule(parts, ctx, request.id ?? '', rescheduleFrom(parts, input)),
+      );
     },
   });

@@ -31,6 +31,6 @@ export default (use: UseContext) =>
       const hit: Appointment[] = [];
       for await (const appointment of upcoming(use().scheduling.within(engine), `Location/${id}`))
         if (isBroken(appointment, zone) && hit.push(appointment) === engine.limits.maxPageSize) break;
-      return bundleOf(engine.baseUrl, ctx.access, hit, []);
+      return bundleOf(engine, ctx.access, hit, []);
     },
   });

@@ -18,6 +18,6 @@ export default (use: UseContext) =>
     async handle(engine, ctx, request, input) {
       const parts = use().scheduling.within(engine);
       const { slots, affected } = await blockTime(parts, ctx, request.id ?? '', blockFrom(parts, input));
-      return bundleOf(engine.baseUrl, ctx.access, slots, affected);
+      return bundleOf(engine, ctx.access, slots, affected);
     },
   });

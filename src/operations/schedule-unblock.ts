@@ -19,6 +19,6 @@ export default (use: UseContext) =>
       const parts = use().scheduling.within(engine);
       const wish = unblockFrom(parts, input);
       const { slots, rest, issues } = await unblockTime(parts, ctx, request.id ?? '', wish);
-      return bundleOf(engine.baseUrl, ctx.access, slots, rest, issues);
+      return bundleOf(engine, ctx.access, slots, rest, issues);
     },
   });

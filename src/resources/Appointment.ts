@@ -1,6 +1,7 @@
 /** A planned meeting of actors at a time. @see https://hl7.org/fhir/R4/appointment.html */
 import { defineResource } from '../fhir/resource.ts';
 import type { UseContext } from '../operation-context.ts';
+import { overrides } from '../scheduling/private-texts.ts';
 
 export default (use: UseContext) =>
   defineResource({
@@ -26,6 +27,8 @@ export default (use: UseContext) =>
     defaultSort: ['date'],
     // IHE Scheduling: Bundle.total shall be present.
     total: 'accurate',
+    complete: (reader, resource, before, by) => use().scheduling.complete(reader, resource, before, by),
+    withheld: overrides,
     missing: (resource, targets) => use().scheduling.missing(resource, targets),
     foresee: (resource, by) => use().scheduling.foresee(resource, by),
     sharesWith: (resource, by) => use().scheduling.sharesWith(resource, by),

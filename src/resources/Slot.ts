@@ -1,12 +1,13 @@
 /** A time that may be booked. @see https://hl7.org/fhir/R4/slot.html */
 import type { Resource } from '@medplum/fhirtypes';
 import { defineResource } from '../fhir/resource.ts';
+import { element, type Withheld } from '../fhir/store/withheld.ts';
 import type { UseContext } from '../operation-context.ts';
 import { channelOf } from '../scheduling/channel.ts';
 import { beyondHorizon } from '../scheduling/horizon.ts';
 
-const NOTHING: readonly string[] = [];
-const COMMENT: readonly string[] = ['comment'];
+const NOTHING: readonly Withheld[] = [];
+const COMMENT = [element('comment')];
 
 const isHeld = (slot: Resource): boolean => slot.resourceType === 'Slot' && slot.status === 'busy-tentative';
 

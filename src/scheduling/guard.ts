@@ -10,7 +10,7 @@ import { latestCancel } from './model/policy.ts';
 import type { Channel } from './model/rules.ts';
 import { judgeMove, OVER, type Status } from './model/status.ts';
 import { bookable, candidateAt } from './offered.ts';
-import { demandOwnChange, demandOwnWish } from './own-part.ts';
+import { demandOwnChange, demandOwnReplies, demandOwnWish } from './own-part.ts';
 import { ruleBroken } from './refusal.ts';
 import { HOLD_EXPIRED, HOLD_EXPIRES, OVERRIDE } from './urls.ts';
 import type { Visit } from './visit.ts';
@@ -206,7 +206,10 @@ function demandOwnPart({ before, after, was, is, made, baseUrl }: Guarded): void
     throw ruleBroken('Only staff may book over the rules.', 'Appointment.extension');
   if (!made) {
     if (before) demandOwnChange(before, after, baseUrl);
-    else demandOwnWish(after, baseUrl);
+    else {
+      demandOwnWish(after);
+      demandOwnReplies(after, baseUrl);
+    }
   }
   if (is.holds && is.patients.length === 0)
     throw ruleBroken('A visit is for a patient: who comes is required.', 'Appointment.participant');

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Appointment, AppointmentParticipant } from '@medplum/fhirtypes';
 import { localReference } from '../fhir/search/type/reference.ts';
 import { withoutExtensions } from './extension.ts';
+import { isOptional } from './participant.ts';
 import { ruleBroken } from './refusal.ts';
 import { HOLD_EXPIRED, HOLD_EXPIRES, OF_HOLDS, OURS } from './urls.ts';
 
@@ -80,6 +81,14 @@ function demandExtensions(before: Appointment, after: Appointment): void {
   if (added === true || !isDeepStrictEqual(kept(before), kept(after))) throw theirs('extension');
 }
 
+/** Else the patient's own reply, now or later, would book what waits for the clinic. A hold is booked by `$book`. @throws FhirError 422 */
+export function demandOwnReplies({ status, extension, participant }: Appointment, baseUrl: string): void {
+  if ((status !== 'pending' && status !== 'proposed') || extension?.some((e) => e.url === HOLD_EXPIRES) === true)
+    return;
+  const index = participant.findIndex((p) => p.status === 'accepted' && !isOptional(p) && !isOwn(p, baseUrl));
+  if (index >= 0) throw ruleBroken("Others' replies are theirs to give.", `Appointment.participant[${index}].status`);
+}
+
 /** @throws FhirError 422 naming what is not theirs to change */
 export function demandOwnChange(before: Appointment, after: Appointment, baseUrl: string): void {
   const wishes = WISHES.has(before.status ?? '') && WISHES.has(after.status ?? '');
@@ -93,14 +102,8 @@ export function demandOwnChange(before: Appointment, after: Appointment, baseUrl
 }
 
 /** @throws FhirError 422 naming what the clinic says of a new appointment, not patients */
-export function demandOwnWish(appointment: Appointment, baseUrl: string): void {
+export function demandOwnWish(appointment: Appointment): void {
   for (const element of CLINICAL) if (appointment[element] !== undefined) throw theirs(element);
   const index = appointment.extension?.findIndex((e) => e.url.startsWith(OURS) && !WISHED.includes(e.url)) ?? -1;
   if (index >= 0) throw theirs(`extension[${index}]`);
-  if (appointment.status !== 'pending' || appointment.extension?.some((e) => e.url === HOLD_EXPIRES) === true) return;
-  // Else a reply of the patient alone would book what waits for the clinic.
-  const reply = appointment.participant.findIndex(
-    (p) => p.required === 'required' && p.status === 'accepted' && !isOwn(p, baseUrl),
-  );
-  if (reply >= 0) throw ruleBroken("Others' replies are theirs to give.", `Appointment.participant[${reply}].status`);
 }

@@ -15,6 +15,7 @@ import { asExtensions, extensionOf, withoutExtensions } from './extension.ts';
 import type { Directory } from './directory.ts';
 import { freshDirectory } from './fresh-directory.ts';
 import type { Channel } from './model/rules.ts';
+import { isOptional } from './participant.ts';
 import type { SchedulingParts } from './parts.ts';
 import { ruleBroken } from './refusal.ts';
 import { CANCELLATION_REASON, HOLD_EXPIRES, OF_HOLDS } from './urls.ts';
@@ -147,7 +148,8 @@ function answered({ response, appointment, index }: Answer, baseUrl: string, cha
         ...(response.comment === undefined ? {} : { text: response.comment }),
       },
     };
-  const agreed = participant.every((p) => p.required !== 'required' || p.status === 'accepted');
+  // Who is not said to be optional is needed.
+  const agreed = participant.every((p) => p.status === 'accepted' || isOptional(p));
   // A hold is booked by $book, as its service has it.
   const isOwnHold = channel === 'patient' && extensionOf(appointment, HOLD_EXPIRES) !== undefined;
   if (reply === 'accepted' && agreed && appointment.status === 'pending' && !isOwnHold) {
@@ -158,7 +160,7 @@ function answered({ response, appointment, index }: Answer, baseUrl: string, cha
       status: 'booked',
     };
   }
-  if (reply === 'declined' && mine?.required === 'required' && appointment.status === 'pending')
+  if (reply === 'declined' && mine && !isOptional(mine) && appointment.status === 'pending')
     return {
       ...next,
       status: 'cancelled',

@@ -3,11 +3,13 @@ import type { Resource } from '@medplum/fhirtypes';
 import type { Principal } from '../fhir/access.ts';
 import type { Engine } from '../fhir/engine.ts';
 import type { FhirError } from '../fhir/outcome.ts';
+import type { ResourceDeclaration } from '../fhir/resource.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
 import type { Keys } from '../platform/keys.ts';
 import type { Log } from '../platform/log.ts';
 import { calendarsWithin, createCalendars } from './calendars.ts';
 import { channelOf } from './channel.ts';
+import { completeAppointment } from './complete.ts';
 import { createDirectory } from './directory.ts';
 import { foresee } from './foresee.ts';
 import { missingSlots } from './missing-slots.ts';
@@ -35,6 +37,8 @@ export interface Scheduling {
   foresee(appointment: Resource, by: Principal): Promise<void>;
   /** Appointments that the use cases make may be written together with others' of the same channel. */
   sharesWith(appointment: Resource, by: Principal): string | undefined;
+  /** What the server adds to an appointment that a client writes. */
+  readonly complete: NonNullable<ResourceDeclaration['complete']>;
   /** An appointment names Slots that are not there, or not to be seen by whoever writes it. */
   missing(appointment: Resource, targets: readonly string[]): FhirError | undefined;
 }
@@ -74,6 +78,7 @@ export function createScheduling(
     foresee: (appointment, by) => foresee(parts, appointment, by),
     sharesWith: (appointment, by) =>
       parts.made.has(appointment) ? `${channelOf(by)} ${by.kind === 'system'}` : undefined,
+    complete: (reader, resource, before, by) => completeAppointment(parts, reader, resource, before, by),
     missing: (appointment, targets) => missingSlots(parts, appointment, targets),
   };
 }

@@ -220,7 +220,7 @@ describe.each(['ann', 'staff'] as const)('%s', (who) => {
       const start = next();
       const participant = [
         taking('Patient/ann'),
-        taking('Practitioner/grey', to === 'pending' ? 'needs-action' : 'accepted'),
+        taking('Practitioner/grey', to === 'pending' || to === 'proposed' ? 'needs-action' : 'accepted'),
         taking(`HealthcareService/${serviceFor(who, to)}`, 'accepted', 'information-only'),
       ];
       const answer = await clinic[who]('POST', 'Appointment', { ...body(to, 'visit', start), participant });

@@ -5,7 +5,7 @@ import type { Handler } from '../http/request.ts';
 import { decodePart, parseQuery } from '../http/url.ts';
 import type { Query } from '../search/contract.ts';
 import { onlyMatch } from './criteria.ts';
-import { demandStorable, replyToWrite, settle } from './write.ts';
+import { completed, demandStorable, replyToWrite, settle } from './write.ts';
 
 /** Criteria of an If-None-Exist header: a query string, perhaps after `Type?` or `?`. */
 export function noneExistCriteria(header: string): Query {
@@ -17,7 +17,9 @@ export function noneExistCriteria(header: string): Query {
 export const create: Handler = async (engine, ctx, request) => {
   const type = request.type ?? '';
   ctx.access.demand('create', type);
-  const resource = await demandStorable(engine, ctx.access, engine.repository, type, await readJson(engine, request));
+  const { repository } = engine;
+  const sent = await demandStorable(engine, ctx.access, repository, type, await readJson(engine, request));
+  const resource = await completed(engine, ctx.access, repository, sent);
   const ifNoneExist = request.header('if-none-exist');
   const now = ctx.clock.now();
   const write = settle(engine, resource, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });

@@ -14,7 +14,7 @@ import { onlyMatch } from './criteria.ts';
 import { applyPatch, parsePatch } from './json-patch.ts';
 import { nextVersion, put } from './update.ts';
 import { demandLive, type LiveVersion } from './version.ts';
-import { demandStorable, demandUnseen, replyToWrite, retryOnChange } from './write.ts';
+import { completed, demandStorable, demandUnseen, replyToWrite, retryOnChange } from './write.ts';
 
 export const JSON_PATCH = 'application/json-patch+json';
 
@@ -99,7 +99,8 @@ export async function patched(
         'http.If-Match',
       ),
     ]);
-  const write = nextVersion(engine, ctx, resource, id, current, 'PATCH');
+  const whole = await completed(engine, ctx.access, reader, resource, current);
+  const write = nextVersion(engine, ctx, whole, id, current, 'PATCH');
   demandFits(engine, write);
   return write;
 }

@@ -16,7 +16,7 @@ import { applyTo, demandFits } from './patch.ts';
 import type { DeleteEntry, TransactionPlan, WriteEntry } from './transaction-plan.ts';
 import { demandOwnIds, nextVersion } from './update.ts';
 import { demandLive, isLive, type LiveVersion } from './version.ts';
-import { danglingIssues, demandValid, keptTargets, missingError, targetsOf, withDangling } from './write.ts';
+import { completed, danglingIssues, demandValid, keptTargets, missingError, targetsOf, withDangling } from './write.ts';
 
 /** What became of each entry, by its index. */
 export interface Applied {
@@ -198,7 +198,7 @@ export async function settleAll(
     const write = nextVersion(
       engine,
       ctx,
-      resource,
+      await completed(engine, ctx.access, reader, resource, before),
       id,
       before,
       isPost ? 'POST' : entry.kind === 'patch' ? 'PATCH' : 'PUT',

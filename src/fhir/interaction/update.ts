@@ -13,6 +13,7 @@ import { onlyMatch } from './criteria.ts';
 import { isLive } from './version.ts';
 import {
   claimedId,
+  completed,
   demandStorable,
   demandUnseen,
   demandUsableId,
@@ -112,7 +113,8 @@ export const update: Handler = async (engine, ctx, request) => {
     demandMatch(ifMatch, current);
     demandNone(request.header('if-none-match'), current);
     if (current === undefined) demandOwnIds(ctx.access, type, id);
-    const write = nextVersion(engine, ctx, resource, id, current, 'PUT');
+    const whole = await completed(engine, ctx.access, engine.repository, resource, current);
+    const write = nextVersion(engine, ctx, whole, id, current, 'PUT');
     await engine.repository.transaction('read committed', (tx) => put(tx, ctx.access, write, current));
     return done(engine, ctx, request, write, current);
   });
@@ -145,7 +147,8 @@ export const conditionalUpdate: Handler = async (engine, ctx, request) => {
           ),
         ]);
       }
-      const next = nextVersion(engine, ctx, resource, id, before, before ? 'PUT' : 'POST');
+      const whole = await completed(engine, ctx.access, tx, resource, before);
+      const next = nextVersion(engine, ctx, whole, id, before, before ? 'PUT' : 'POST');
       await put(tx, ctx.access, next, before, 'create');
       return { write: next, current: before };
     }),

@@ -15,6 +15,7 @@ import { extract } from '../search/columns.ts';
 import { localReference } from '../search/type/reference.ts';
 import { prepareWrite, type WriteVersion } from '../store/prepare.ts';
 import { ConcurrentChange, type PreparedWrite, type Reader, type StoredVersion } from '../store/repository.ts';
+import { shownText } from '../store/withheld.ts';
 import { MAX_ISSUES } from '../validation/findings.ts';
 import { collectReferences } from '../validation/references.ts';
 
@@ -216,6 +217,20 @@ export function missingError(
   return issues.length > 0 ? undefined : engine.resources.get(resource.resourceType)?.missing?.(resource, missing);
 }
 
+/** With what the server fills in. @param before the version that is replaced */
+export async function completed(
+  engine: Engine,
+  access: Access,
+  reader: Reader,
+  resource: Resource,
+  before?: StoredVersion,
+): Promise<Resource> {
+  const { complete } = engine.resources.get(resource.resourceType) ?? {};
+  if (!complete) return resource;
+  const was = before?.content === undefined ? undefined : (JSON.parse(before.content) as Resource);
+  return complete(reader, resource, was, access.principal);
+}
+
 /** Id, version and time set by the server; text and search columns made. */
 export const settle = (engine: Engine, resource: Resource, version: WriteVersion): PreparedWrite =>
   prepareWrite({ extract: (type, r) => extract(engine.definitions, type, r, engine.baseUrl) }, resource, version);
@@ -276,5 +291,10 @@ export function replyToWrite(
     };
   }
   if (!mayRead(access, written)) return { status, version: written, headers };
-  return { status, version: written, headers, body: written.content };
+  return {
+    status,
+    version: written,
+    headers,
+    body: shownText(engine.resources, written.type, written.content, access.to('read')),
+  };
 }

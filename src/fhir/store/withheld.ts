@@ -1,4 +1,4 @@
-/** Elements that are not shown to everybody who sees a resource; where nothing is withheld, its text goes out as it is stored. @see https://hl7.org/fhir/R4/security.html#access */
+/** Parts that are not shown to everybody who sees a resource; where nothing is withheld, its text goes out as it is stored. @see https://hl7.org/fhir/R4/security.html#access */
 import type { Act, Rows } from '../access.ts';
 import type { ResourceDeclaration } from '../resource.ts';
 import type { StoredVersion } from './repository.ts';
@@ -8,15 +8,30 @@ const SHOWS: ReadonlySet<Act> = new Set<Act>(['read', 'get', 'search']);
 
 type Declarations = ReadonlyMap<string, Pick<ResourceDeclaration, 'withheld'>>;
 
-/** The text as whoever asks may see it. */
-export function shownText(resources: Declarations, type: string, text: string, access: Rows): string {
-  const names = SHOWS.has(access.act) ? (resources.get(type)?.withheld?.(access.principal) ?? []) : [];
-  if (!names.some((name) => text.includes(`"${name}"`))) return text;
-  const resource = JSON.parse(text) as Record<string, unknown>;
-  for (const name of names) {
+/** A part of resources of a type. */
+export interface Withheld {
+  /** Stands in the text wherever the part is. */
+  readonly mark: string;
+  /** Takes it out. @param resource parsed from its text, changed in place */
+  remove(resource: Record<string, unknown>): void;
+}
+
+/** A top-level element. */
+export const element = (name: string): Withheld => ({
+  mark: `"${name}"`,
+  remove(resource) {
     delete resource[name];
     delete resource[`_${name}`];
-  }
+  },
+});
+
+/** The text as whoever asks may see it. */
+export function shownText(resources: Declarations, type: string, text: string, access: Rows): string {
+  const all = SHOWS.has(access.act) ? (resources.get(type)?.withheld?.(access.principal) ?? []) : [];
+  const found = all.filter(({ mark }) => text.includes(mark));
+  if (found.length === 0) return text;
+  const resource = JSON.parse(text) as Record<string, unknown>;
+  for (const each of found) each.remove(resource);
   return JSON.stringify(resource);
 }
 

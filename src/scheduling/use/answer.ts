@@ -1,9 +1,11 @@
 /** Answers of the operations of scheduling: a searchset with one Appointment, and what there is to say about it. @see https://profiles.ihe.net/ITI/Scheduling/ITI-117.html */
 import type { Access } from '../../fhir/access.ts';
+import type { Engine } from '../../fhir/engine.ts';
 import type { OperationReply } from '../../fhir/operation.ts';
 import type { Resource } from '@medplum/fhirtypes';
 import { toOutcome, type Issue } from '../../fhir/outcome.ts';
 import type { PreparedWrite } from '../../fhir/store/repository.ts';
+import { shownText } from '../../fhir/store/withheld.ts';
 import type { Overlap } from '../project-appointments.ts';
 import type { Changed } from './change.ts';
 
@@ -18,6 +20,11 @@ export const overlapIssues = (overlaps: readonly Overlap[]): Issue[] =>
   }));
 
 type Readable = Pick<PreparedWrite, 'id' | 'content' | 'resource'>;
+type Served = Pick<Engine, 'baseUrl' | 'resources'>;
+
+/** As somebody may see it who may read it. */
+const seen = ({ resources }: Pick<Served, 'resources'>, access: Access, { content }: Readable): string =>
+  shownText(resources, 'Appointment', content, access.to('read'));
 
 /** What goes with an answer. */
 interface Beside {
@@ -29,15 +36,17 @@ interface Beside {
 
 /** A written appointment as those may read it who wrote it. */
 export function answerWith(
-  baseUrl: string,
+  engine: Served,
   access: Access,
   write: Readable,
   issues: readonly Issue[] = [],
   { included = [], contained = [] }: Beside = {},
 ): OperationReply {
-  const entry = (mode: 'match' | 'include', { id, content, resource }: Readable): string[] =>
-    access.to('read').admits('Appointment', resource)
-      ? [`{"fullUrl":"${baseUrl}/Appointment/${id}","resource":${content},"search":{"mode":"${mode}"}}`]
+  const entry = (mode: 'match' | 'include', each: Readable): string[] =>
+    access.to('read').admits('Appointment', each.resource)
+      ? [
+          `{"fullUrl":"${engine.baseUrl}/Appointment/${each.id}","resource":${seen(engine, access, each)},"search":{"mode":"${mode}"}}`,
+        ]
       : [];
   const said = JSON.stringify(toOutcome(issues, contained));
   const outcome = issues.length > 0 ? [`{"resource":${said},"search":{"mode":"outcome"}}`] : [];
@@ -50,9 +59,9 @@ export function answerWith(
 }
 
 /** One appointment, to those who may read it. */
-export function appointmentReply(access: Access, { write }: Changed): OperationReply {
+export function appointmentReply(engine: Served, access: Access, { write }: Changed): OperationReply {
   const body = access.to('read').admits('Appointment', write.resource)
-    ? write.content
+    ? seen(engine, access, write)
     : toOutcome([
         { severity: 'information', code: 'informational', diagnostics: `Appointment/${write.id} was changed.` },
       ]);
@@ -61,7 +70,7 @@ export function appointmentReply(access: Access, { write }: Changed): OperationR
 
 /** A searchset of what was asked for, with what it concerns beside it; nobody is shown what they may not read. */
 export function bundleOf(
-  baseUrl: string,
+  { baseUrl }: Pick<Served, 'baseUrl'>,
   access: Access,
   matches: readonly Resource[],
   included: readonly Resource[],

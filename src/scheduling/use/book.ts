@@ -88,8 +88,7 @@ async function takeOnce(
   take: Take,
   target: Exclude<Take['target'], { kind: 'stored' }>,
 ): Promise<Changed> {
-  if (target.kind === 'described' && channelOf(ctx.access.principal) === 'patient')
-    demandOwnWish(target.said, parts.engine.baseUrl);
+  if (target.kind === 'described' && channelOf(ctx.access.principal) === 'patient') demandOwnWish(target.said);
   const again = async (): Promise<Changed | undefined> => {
     const known = await sameAgain(parts, ctx, target.said?.identifier);
     // A hold that is now booked is no retry.

@@ -218,8 +218,8 @@ export async function cancelAndTell(
   const told = isStaff && (wantsPlace || (reason !== undefined && isOfClinic(why)));
   const left = told ? await leftBy(parts, engine.repository, appointment, patients) : undefined;
   if (!left || left.visit.patients.length === 0 || left.visit.start === undefined)
-    return appointmentReply(ctx.access, changed);
+    return appointmentReply(engine, ctx.access, changed);
   const contained = await insteadOf(parts, left.directory, left.visit, 'staff');
   const issues = [sayInstead(contained, entries)];
-  return answerWith(engine.baseUrl, ctx.access, write, issues, { included: entries, contained });
+  return answerWith(engine, ctx.access, write, issues, { included: entries, contained });
 }

@@ -4,10 +4,11 @@ import type { RequestContext } from '../../fhir/context.ts';
 import { badRequest, errorIssue, FhirError } from '../../fhir/outcome.ts';
 import type { PreparedWrite, Transaction } from '../../fhir/store/repository.ts';
 import { channelOf } from '../channel.ts';
+import { usualReason } from '../complete.ts';
 import type { Offer } from '../directory.ts';
 import { tzdataVersion } from '../model/zone.ts';
 import type { SchedulingParts } from '../parts.ts';
-import { CANCELLATION_REASON, OVERRIDE, PREVIOUS_APPOINTMENT, PROMISED_TIME, REPLACES } from '../urls.ts';
+import { OVERRIDE, PREVIOUS_APPOINTMENT, PROMISED_TIME, REPLACES } from '../urls.ts';
 import { prepared, readToChange } from './change.ts';
 import type { Target } from './target.ts';
 
@@ -118,15 +119,11 @@ export function cancelled(
   reason: CodeableConcept | undefined,
   ctx: RequestContext,
 ): Appointment {
-  const coding =
-    channelOf(ctx.access.principal) === 'patient'
-      ? { system: CANCELLATION_REASON, code: 'pat-cpp', display: 'Patient: Canceled via Patient Portal' }
-      : { system: CANCELLATION_REASON, code: 'other', display: 'Other' };
   const coded = (reason?.coding?.length ?? 0) > 0;
   return {
     ...appointment,
     status: 'cancelled',
-    cancelationReason: { ...(coded ? {} : { coding: [coding] }), ...reason },
+    cancelationReason: { ...(coded ? {} : usualReason(channelOf(ctx.access.principal))), ...reason },
   };
 }
 
