@@ -11,6 +11,7 @@ import type { Channel } from './model/rules.ts';
 import { judgeMove, OVER, type Status } from './model/status.ts';
 import { bookable, candidateAt } from './offered.ts';
 import { demandOwnChange, demandOwnReplies, demandOwnWish } from './own-part.ts';
+import { isOptional } from './participant.ts';
 import { ruleBroken } from './refusal.ts';
 import { HOLD_EXPIRED, HOLD_EXPIRES, OVERRIDE } from './urls.ts';
 import type { Visit } from './visit.ts';
@@ -114,13 +115,13 @@ function demandTime({ is, channel, now }: Guarded): void {
     );
 }
 
-/** Everybody who is needed has accepted a visit that becomes booked. */
+/** Everybody but those who may stay away has accepted a visit that becomes booked. */
 function demandAccepted({ before, after }: Guarded): void {
   if (after.status !== 'booked' || before?.status === 'booked') return;
-  const index = after.participant.findIndex((p) => p.required === 'required' && p.status !== 'accepted');
+  const index = after.participant.findIndex((p) => !isOptional(p) && p.status !== 'accepted');
   if (index >= 0)
     throw ruleBroken(
-      `Who is required must have accepted a booked appointment, but participant ${index + 1} is ${after.participant[index]?.status ?? 'not'}: set it to accepted, or the appointment to pending.`,
+      `Who is not optional must have accepted a booked appointment, but participant ${index + 1} is ${after.participant[index]?.status ?? 'not'}: set it to accepted, or the appointment to pending.`,
       `Appointment.participant[${index}].status`,
     );
 }

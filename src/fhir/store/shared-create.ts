@@ -16,6 +16,8 @@ interface Create {
 }
 
 const BATCH = 12;
+/** One is written while the next is made ready. */
+const AT_ONCE = 2;
 /** How long whoever holds what one of them needs may hold up the others. */
 const PATIENCE_MS = 20;
 /** Creates after a shared transaction that failed, each of which has its own: where many want the same, sharing is in vain. */
@@ -30,7 +32,11 @@ async function waitAWhile(running: Promise<void>): Promise<void> {
 
 /** @returns writes what may share, by a key under which the hooks treat all alike */
 export function createSharedCreates(parts: TransactionParts): (key: string, create: Create) => Promise<void> {
-  const lanes = createLanes<Create, { readonly rest: Promise<void> }>({ cap: BATCH, key: ({ write }) => write.id });
+  const lanes = createLanes<Create, { readonly rest: Promise<void> }>({
+    cap: BATCH,
+    key: ({ write }) => write.id,
+    atOnce: AT_ONCE,
+  });
   const settled = { rest: Promise.resolve() };
   let alone = 0;
 

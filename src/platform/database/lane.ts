@@ -10,6 +10,8 @@ export interface LaneOptions<In> {
   readonly key?: (item: In) => string;
   /** Share of a batch that an item takes; a batch holds at most 1, or one item. */
   readonly weight?: (item: In) => number;
+  /** Batches that run at a time; 1 unless said. */
+  readonly atOnce?: number;
 }
 
 interface Waiting<In, Out> {
@@ -60,7 +62,8 @@ function createLane<In, Out>(
   onIdle?: () => void,
 ): Lane<In, Out> {
   const queue: Waiting<In, Out>[] = [];
-  let busy = false;
+  const { atOnce = 1 } = options;
+  let running = 0;
 
   const settle = (batch: readonly Waiting<In, Out>[], outcomes: readonly (Out | Failure)[]): void => {
     batch.forEach((waiting, i) => {
@@ -82,8 +85,7 @@ function createLane<In, Out>(
 
   const flush = (): void => {
     if (queue.length === 0) {
-      busy = false;
-      onIdle?.();
+      if (--running === 0) onIdle?.();
       return;
     }
     void runBatch(takeBatch(queue, options));
@@ -92,8 +94,8 @@ function createLane<In, Out>(
   return (item) =>
     new Promise((resolve, reject) => {
       queue.push({ item, resolve, reject });
-      if (busy) return;
-      busy = true;
+      if (running === atOnce) return;
+      running++;
       setImmediate(flush);
     });
 }
