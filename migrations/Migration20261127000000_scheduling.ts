@@ -186,17 +186,16 @@ export class Migration20261127000000_scheduling extends Migration {
           from json_each(content::json) with ordinality k(key, value, n) where k.key <> 'overbooked');
       end $$`);
 
-    // Brings the Slots that a change may concern to their true status. Each is locked, in the order of their ids, before it is looked at: what is seen then
-    // is settled. One by one, since most changes concern one. \`plain\`: the span is also of Slots that name no service; they are as those of the service if
-    // the Schedule offers no other (\`own\`), and else (\`bare\`) a visit there has no buffers and needs no room.
+    // Brings the Slots that a change may concern to their true status. All are locked first, in the order of their ids: what is seen then is settled.
+    // \`plain\`: the span is also of Slots that name no service; they are as those of the service if the Schedule offers no other (\`own\`), and else
+    // (\`bare\`) a visit there has no buffers and needs no room.
+    this.addSql(`create type "scheduling_locked" as ("id" text, "service" text, "before" int, "after" int, "capacity" int, "actors" uuid[], "pool" uuid[])`);
     this.addSql(`create function "scheduling_restate"("spans" json) returns void language plpgsql ${indexed} as $$
-      declare
-        it record; x record; truth record; latest text; now_status text; released text[] := '{}';
-        at timestamptz := date_trunc('milliseconds', clock_timestamp());
+      declare locked "scheduling_locked"[]; released text[]; at timestamptz := date_trunc('milliseconds', clock_timestamp());
       begin
-        for it in
-          select r.*, p.service as of_service, case when bare then 0 else p.before end as pad_before, case when bare then 0 else p.after end as pad_after,
-              p.capacity as most, p.actors, case when not bare then p.pool end as pool
+        select array_agg((l."id", l."of_service", l."before", l."after", l."capacity", l."actors", l."pool")::"scheduling_locked") into locked from (
+          select r."id", case when r."service" is not null then p.service end as "of_service", case when bare then 0 else p.before end as "before",
+              case when bare then 0 else p.after end as "after", p.capacity, p.actors, case when not bare then p.pool end as "pool"
             from json_to_recordset(spans)
               p(schedule text, service text, plain text, "from" timestamptz, upto timestamptz, before int, after int, capacity int, actors uuid[], pool uuid[])
             join "slot" r on r."schedule" = p.schedule
@@ -205,49 +204,44 @@ export class Migration20261127000000_scheduling extends Migration {
               and case when r."service" is null then p.service is null or p.plain is not null else r."service"[1] = p.service end
             cross join lateral (select r."service" is null and coalesce(p.plain = 'bare', false) as bare) b
             where r."status" <> 'entered-in-error'
-            order by r."id" for no key update of r
-        loop
-          -- Several changes may concern it.
-          continue when it."id" = latest;
-          latest := it."id";
-          select coalesce(max(y."capacity"), it.most) as capacity, coalesce(bool_or(y."withdrawn"), false) as withdrawn,
-            exists (select from "scheduling_time" t where t."slot" = it."id" and t."kind" <> 'opening') as theirs
-            into x from "scheduling_slot" y where y."slot" = it."id";
-          continue when x.theirs;
-          truth := "scheduling_state"(it."schedule", case when it."service" is null then null else it.of_service end, tstzrange(it."start", it."end"),
-            tstzrange(it."start" - make_interval(secs => it.pad_before), it."end" + make_interval(secs => it.pad_after)), it.actors, x.capacity, it.pool);
-          now_status := truth."status";
-          continue when now_status = 'free' and it."start" <= now();
-          if now_status = 'free' and x.withdrawn then
-            -- Given back, and not offered any more: the Schedule is looked at again, for what is offered instead.
-            delete from "slot" where "id" = it."id";
-            delete from "scheduling_slot" where "slot" = it."id";
-            insert into "slot_history" ("id", "version", "last_updated", "method", "content")
-              values (it."id", it."version", it."last_updated", it."method", it."content"), (it."id", it."version" + 1, at, 'DELETE', null);
-            released := released || it."schedule";
-            now_status := 'entered-in-error';
-          else
-            if it."status" is not distinct from now_status and (position('"overbooked":true' in it."content") > 0) = truth."over" then
-              -- Who takes or frees another of its actors at this moment, and sees the calendar as it was before this, must notice that they are late: of a row
-              -- that was only locked they would not.
-              if cardinality(it.actors || it.pool) > 1 then
-                update "slot" set "version" = it."version" where "id" = it."id";
-              end if;
-              continue;
-            end if;
-            update "slot" set "status" = now_status, "version" = it."version" + 1, "last_updated" = at, "method" = 'PUT',
-                "content" = "scheduling_slot_text"("slot", now_status, truth."over", it."version" + 1, at)
-              where "id" = it."id";
-            insert into "slot_history" ("id", "version", "last_updated", "method", "content")
-              values (it."id", it."version", it."last_updated", it."method", it."content");
-          end if;
+            order by r."id" for no key update of r) l;
+        if locked is null then return; end if;
+        with judged as materialized (
+          select distinct on (r."id") r.*, l."actors", l."pool", t."status" as "truth", t."over", t."status" = 'free' and coalesce(y."withdrawn", false) as "leaves",
+              r."status" is distinct from t."status" or (position('"overbooked":true' in r."content") > 0) <> t."over" as "differs"
+            from unnest(locked) l join "slot" r on r."id" = l."id" left join "scheduling_slot" y on y."slot" = r."id"
+            cross join lateral "scheduling_state"(r."schedule", l."service", tstzrange(r."start", r."end"),
+              tstzrange(r."start" - make_interval(secs => l."before"), r."end" + make_interval(secs => l."after")), l."actors", coalesce(y."capacity", l."capacity"), l."pool") t
+            where (t."status" <> 'free' or r."start" > now())
+              and not exists (select from "scheduling_time" x where x."slot" = r."id" and x."kind" <> 'opening')
+            order by r."id"),
+        -- Who takes or frees another of its actors at this moment, and sees the calendar as it was before this, must notice that they are late: of a row
+        -- that was only locked they would not.
+        noticed as (
+          update "slot" s set "version" = s."version" from judged j
+            where s."id" = j."id" and not j."differs" and not j."leaves" and cardinality(j."actors" || j."pool") > 1),
+        -- Given back, and not offered any more: the Schedule is looked at again, for what is offered instead.
+        gone as (
+          delete from "slot" s using judged j where s."id" = j."id" and j."leaves"
+            returning s."id", s."version", s."last_updated", s."method", s."content", s."schedule", s."service", s."start", s."end", 'entered-in-error' as "now"),
+        forgotten as (delete from "scheduling_slot" y using gone g where y."slot" = g."id"),
+        restated as (
+          update "slot" s set "status" = j."truth", "version" = s."version" + 1, "last_updated" = at, "method" = 'PUT',
+              "content" = "scheduling_slot_text"(s, j."truth", j."over", s."version" + 1, at)
+            from judged j where s."id" = j."id" and j."differs" and not j."leaves"
+            returning s."id", j."version", j."last_updated", j."method", j."content", s."schedule", s."service", s."start", s."end", s."status" as "now"),
+        changed as (select * from restated union all select * from gone),
+        kept as (
+          insert into "slot_history" ("id", "version", "last_updated", "method", "content")
+            select "id", "version", "last_updated", "method", "content" from changed
+            union all select "id", "version" + 1, at, 'DELETE', null from gone),
+        told as (
           insert into "outbox" ("topic", "payload", "status")
-            values ('event', jsonb_build_object('type', 'Slot', 'id', it."id", 'schedule', it."schedule", 'service', it."service"[1],
-              'start', "scheduling_instant"(it."start"), 'end', "scheduling_instant"(it."end"), 'status', now_status), 'done');
-        end loop;
-        if cardinality(released) > 0 then
-          insert into "outbox" ("topic", "payload")
-            select 'generate-slots', jsonb_build_object('released', jsonb_agg(distinct r)) from unnest(released) r;
+            select 'event', jsonb_build_object('type', 'Slot', 'id', "id", 'schedule', "schedule", 'service', "service"[1],
+              'start', "scheduling_instant"("start"), 'end', "scheduling_instant"("end"), 'status', "now"), 'done' from changed)
+        select array_agg(distinct "schedule") into released from gone;
+        if released is not null then
+          insert into "outbox" ("topic", "payload") values ('generate-slots', jsonb_build_object('released', to_jsonb(released)));
         end if;
       end $$`);
 

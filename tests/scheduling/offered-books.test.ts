@@ -191,6 +191,9 @@ async function take(random: Random, query: Query, proposal: Json): Promise<Json>
     iso(String(proposal['start'])),
     iso(String(proposal['end'])),
   ]);
+  // What the operations make is not looked at again before it is written.
+  const faults = world.server.engine.validator.validate(made).filter((i) => i.severity === 'error');
+  expect(faults, JSON.stringify(made)).toEqual([]);
   if (query.room !== undefined) expect(JSON.stringify(made['participant'])).toContain(query.room);
   return made;
 }

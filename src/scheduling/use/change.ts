@@ -42,16 +42,24 @@ export const asWhole = (ctx: RequestContext): RequestContext => ({
   ...(ctx.ifMatch === undefined ? {} : { ifMatch: ctx.ifMatch }),
 });
 
-/** A version made ready, valid. @param offer that it must be offered under, unless overridden */
+interface Preparation {
+  /** That it must be offered under, unless overridden. */
+  readonly offer?: Offer | undefined;
+  /** Nothing in it is a client's but what was checked when the request was read. */
+  readonly isOurs?: boolean;
+}
+
+/** A version made ready, valid. */
 export function prepared(
   { engine, offers, made }: SchedulingParts,
   ctx: RequestContext,
   next: Appointment,
   stored: StoredVersion | undefined,
   id: string,
-  offer?: Offer,
+  { offer, isOurs = false }: Preparation = {},
 ): PreparedWrite {
-  const write = nextVersion(engine, ctx, demandValid(engine, 'Appointment', next), id, stored, stored ? 'PUT' : 'POST');
+  const valid = isOurs ? next : demandValid(engine, 'Appointment', next);
+  const write = nextVersion(engine, ctx, valid, id, stored, stored ? 'PUT' : 'POST');
   made.add(write.resource);
   if (offer) offers.set(write.resource, offer);
   return write;
@@ -83,7 +91,7 @@ export async function changeAppointment(
     const next = await step(appointment);
     // Asked for again, what is done already is done: a lost answer is no new change.
     if (next === appointment) return { appointment, write: unchanged(stored, appointment), overlaps: [] };
-    const write = prepared(parts, ctx, next, stored, id, options.offer);
+    const write = prepared(parts, ctx, next, stored, id, options);
     await parts.engine.repository.transaction('read committed', async (tx) => {
       await tx.together(async () => {
         await tx.update([write], new Map([[`Appointment/${id}`, appointment]]), ctx.access.to('update'));

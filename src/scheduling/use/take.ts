@@ -113,7 +113,8 @@ async function create(
   const { engine } = parts;
   const { cancels, registers, target } = take;
   const said = target.kind !== 'stored' && target.said !== undefined;
-  const make = (): PreparedWrite => prepared(parts, ctx, appointment, undefined, newId(engine.clock.now()), offer);
+  const make = (): PreparedWrite =>
+    prepared(parts, ctx, appointment, undefined, newId(engine.clock.now()), { offer, isOurs: !said });
   if (!said && !cancels && registers.length === 0) {
     const write = make();
     await engine.repository.create(write, ctx.access.to('create'));
