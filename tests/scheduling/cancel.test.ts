@@ -74,7 +74,8 @@ describe('D12: the reason is coded', () => {
     });
   });
   test('app-4: also of a no-show', async () => {
-    const { id } = await booked();
+    const { id, start } = await booked();
+    clinic.clock.ahead = Date.parse(String(start)) - Date.now();
     const reason = { name: 'reason', valueCodeableConcept: { coding: [{ system: REASONS, code: 'pat-ucp' }] } };
     const answer = done(
       await clinic.staff(
@@ -88,6 +89,7 @@ describe('D12: the reason is coded', () => {
       cancelationReason: { coding: [{ code: 'pat-ucp' }] },
       comment: 'no answer',
     });
+    clinic.clock.ahead = 0;
     const stands = await booked();
     const odd = { ...stands, cancelationReason: { text: 'x' } };
     expect((await clinic.staff('PUT', `Appointment/${String(stands['id'])}`, odd)).status).toBe(422);
@@ -110,8 +112,10 @@ test('a dry run says what would be, and changes nothing', async () => {
   expect(answer.body['status']).toBe('cancelled');
   expect(done(await clinic.ann('GET', `Appointment/${String(stands['id'])}`)).body).toEqual(stands);
   const id = stands['id'];
+  clinic.clock.ahead = Date.parse(String(stands['start'])) - Date.now();
   done(await clinic.staff('POST', `Appointment/${String(id)}/$no-show`));
   expect((await cancel(clinic.ann, id, { name: 'dry-run', valueBoolean: true })).status).toBe(422);
+  clinic.clock.ahead = 0;
 });
 
 describe('D6: until when patients may', () => {
