@@ -6,6 +6,7 @@ import type { Appointment, AppointmentParticipant, CodeableConcept } from '@medp
 import type { RequestContext } from '../../fhir/context.ts';
 import { badRequest } from '../../fhir/outcome.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
+import { demandReasonGiven } from '../cancellation-reason.ts';
 import { channelOf } from '../channel.ts';
 import type { Directory, Offer } from '../directory.ts';
 import { freshDirectory } from '../fresh-directory.ts';
@@ -184,6 +185,7 @@ export async function reschedule(
   to: Reschedule,
 ): Promise<Changed> {
   demandOverride(ctx, to.overrideReason);
+  demandReasonGiven(parts.engine.terminology, to.reason, channelOf(ctx.access.principal));
   if (to.mode === 'replace') return replace(parts, ctx, id, to);
   const { appointment } = await readToChange(parts, ctx, id);
   const [, offer] = await moved(parts, ctx, appointment, to);
