@@ -129,10 +129,11 @@ function participants(
   if (!to || !from || to === from) return appointment.participant;
   const rooms = from.pool.filter((r) => !to.pool.some((s) => s.reference === r.reference));
   const left = new Set(participantsOf(from, rooms, 'accepted').map((p) => p.actor?.reference));
-  const stays = appointment.participant.filter(
-    (p) => !left.has(directory.resolve(localReference(p.actor?.reference ?? '', baseUrl))),
-  );
-  return [...stays, ...participantsOf(to, [], 'accepted')];
+  const whoOf = (p: AppointmentParticipant): string =>
+    directory.resolve(localReference(p.actor?.reference ?? '', baseUrl));
+  const stays = appointment.participant.filter((p) => !left.has(whoOf(p)));
+  const here = new Set(stays.map(whoOf));
+  return [...stays, ...participantsOf(to, [], 'accepted').filter((p) => !here.has(whoOf(p)))];
 }
 
 async function moved(
