@@ -7,6 +7,8 @@ import { overrides } from '../scheduling/private-texts.ts';
 export default (use: UseContext) =>
   defineResource({
     type: 'Appointment',
+    documentation:
+      'Invariant app-4 of R4 (4.0.1) is enforced: cancelationReason is only there when the status is cancelled or noshow. R4 writes no-show, which is no code of AppointmentStatus.',
     profiles: ['https://kairos.example/fhir/StructureDefinition/appointment'],
     sealed: {
       plain: [
