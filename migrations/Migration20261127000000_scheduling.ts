@@ -280,6 +280,10 @@ export class Migration20261127000000_scheduling extends Migration {
         elsif total > 0 then
           perform pg_advisory_xact_lock_shared(19266, k) from unnest(a."locks") k;
         end if;
+        -- Who had to wait may have waited for a Schedule to be deleted.
+        if (alone or total > 0) and a."revision" <> (select "n" from "scheduling_revision") then
+          raise exception 'the rules have changed' using errcode = 'serialization_failure', hint = 'rules';
+        end if;
         -- What is blocked is looked for only now that nobody blocks, and by who sees all that was.
         if total > 0 and current_setting('transaction_isolation') = 'serializable' then
           perform from "scheduling_fence" where "lock" = any (a."locks") for share;

@@ -1,5 +1,4 @@
 /** `npm run accounts -- <what> …`: accounts from the command line, on the database that the configuration names. See docs/accounts.md. */
-import { parseArgs } from 'node:util';
 import {
   accountByEmail,
   accountById,
@@ -26,7 +25,7 @@ import { factorsOf } from '../auth/mfa/factors.ts';
 import type { AuthParts } from '../auth/parts.ts';
 import { Refusal, type RefusalCode } from '../auth/refusal.ts';
 import { openKairos } from '../compose.ts';
-import { runCommand } from '../platform/command.ts';
+import { readArguments, runCommand } from '../platform/command.ts';
 import { loadProcessConfig } from '../platform/config.ts';
 import { StartError } from '../platform/start-error.ts';
 
@@ -191,24 +190,15 @@ const COMMANDS: Readonly<Record<string, (input: Input) => Promise<string>>> = {
   },
 };
 
-function parse() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        role: { type: 'string', multiple: true },
-        kind: { type: 'string', multiple: true },
-        practitioner: { type: 'string' },
-        locale: { type: 'string' },
-      },
-    });
-  } catch {
-    throw wrongUse();
-  }
-}
+const OPTIONS = {
+  role: { type: 'string', multiple: true },
+  kind: { type: 'string', multiple: true },
+  practitioner: { type: 'string' },
+  locale: { type: 'string' },
+} as const;
 
 await runCommand(async () => {
-  const { positionals, values } = parse();
+  const { positionals, values } = readArguments(USAGE, OPTIONS, true);
   const [name = '', ...rest] = positionals;
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) throw wrongUse();

@@ -7,7 +7,6 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { measureAuthorize, preparePerson } from '../bench/authorize.ts';
 import { createBookFunction } from '../bench/bookings.ts';
 import { loadResources } from '../bench/load.ts';
@@ -21,20 +20,28 @@ import { measure, mostSent, type Stage, type Timing } from '../bench/stage.ts';
 import { importRate, slowdown, startTimes } from '../bench/whole.ts';
 import type { Definitions } from '../fhir/definitions/registry.ts';
 import { loadDefinitions } from '../fhir/definitions/registry.ts';
+import { readArguments } from '../platform/command.ts';
 import { migrate } from '../platform/database/migrate.ts';
 import { openEmbeddedPostgres, type EmbeddedPostgres } from '../platform/embedded-postgres.ts';
 import { prepareClinic } from './bench-clinic.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-    connections: { type: 'string', default: '1,10,50' },
-    profile: { type: 'string' },
-    data: { type: 'string' },
-  },
+const USAGE = `npm run bench [-- <options>]: measures a server of its own against floors of the same run
+  --quick                  a tenth of the data, shorter rounds
+  --only <names>           operations whose names have one of these in them, as read,"search Slot"
+  --rounds <number>        of each operation (5, quick 3)
+  --seconds <number>       of each round (1.5, quick 0.7)
+  --connections <numbers>  (1,10,50)
+  --profile <folder>       for a CPU profile of the server
+  --data <folder>          keeps the loaded database for the next run`;
+
+const { values: options } = readArguments(USAGE, {
+  quick: { type: 'boolean', default: false },
+  only: { type: 'string' },
+  rounds: { type: 'string' },
+  seconds: { type: 'string' },
+  connections: { type: 'string', default: '1,10,50' },
+  profile: { type: 'string' },
+  data: { type: 'string' },
 });
 
 const RSS_MIB = 250;

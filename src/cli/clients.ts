@@ -1,6 +1,5 @@
 /** `npm run clients -- list | add | disable | enable | rotate`: the apps and systems that may ask for tokens. See docs/smart.md. */
 import { readFile } from 'node:fs/promises';
-import { parseArgs } from 'node:util';
 import { AUTH_METHODS, ClientError, demandJwks, type PublicJwks } from '../auth/clients/client.ts';
 import {
   disableClient,
@@ -12,7 +11,7 @@ import {
 } from '../auth/clients/registry.ts';
 import type { AuthParts } from '../auth/parts.ts';
 import { openKairos } from '../compose.ts';
-import { runCommand } from '../platform/command.ts';
+import { readArguments, runCommand } from '../platform/command.ts';
 import { loadProcessConfig } from '../platform/config.ts';
 import { StartError } from '../platform/start-error.ts';
 
@@ -41,13 +40,7 @@ const OPTIONS = {
   terms: { type: 'string' },
 } as const;
 
-const parse = () => {
-  try {
-    return parseArgs({ options: OPTIONS, allowPositionals: true });
-  } catch {
-    throw new StartError(USAGE);
-  }
-};
+const parse = () => readArguments(USAGE, OPTIONS, true);
 
 type Values = ReturnType<typeof parse>['values'];
 

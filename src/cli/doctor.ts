@@ -3,7 +3,7 @@
  * running server. Changes nothing; names rows by their ids only. Exit code 1 when something is wrong. @see https://hl7.org/fhir/R4/appointment.html
  */
 import { fileURLToPath } from 'node:url';
-import { runCommand } from '../platform/command.ts';
+import { readArguments, runCommand } from '../platform/command.ts';
 import { loadProcessConfig } from '../platform/config.ts';
 import { runChecks } from '../platform/database/checks.ts';
 import { isMigrated } from '../platform/database/migrate.ts';
@@ -11,6 +11,11 @@ import { openDatabase } from '../platform/database/open.ts';
 import { StartError } from '../platform/start-error.ts';
 
 const SHOWN = 20;
+
+readArguments(
+  'npm run doctor: asks the database for everything that must hold of the calendar, and changes nothing.',
+  {},
+);
 
 await runCommand(async () => {
   const config = loadProcessConfig();

@@ -6,12 +6,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { createAccount } from '../auth/accounts/create.ts';
 import { median } from '../bench/report.ts';
 import { listen } from '../compose-http.ts';
 import { openKairos, type Kairos } from '../compose.ts';
-import { runCommand } from '../platform/command.ts';
+import { readArguments, runCommand } from '../platform/command.ts';
 import { loadConfig } from '../platform/config.ts';
 import { inTransaction } from '../platform/database/transaction.ts';
 import { StartError } from '../platform/start-error.ts';
@@ -19,8 +18,13 @@ import { StartError } from '../platform/start-error.ts';
 const GAP_MS = 5;
 const PASSWORD = 'tangerine submarine 42';
 
-const { values: options } = parseArgs({
-  options: { times: { type: 'string', default: '200' }, guesses: { type: 'string', default: '10000' } },
+const USAGE = `npm run drill [-- <options>]: what an attacker measures and tries at the door, on a server of its own
+  --times <number>     refusals of each kind that are timed (200)
+  --guesses <number>   passwords that are guessed from one source, and from many (10000)`;
+
+const { values: options } = readArguments(USAGE, {
+  times: { type: 'string', default: '200' },
+  guesses: { type: 'string', default: '10000' },
 });
 /** @throws StartError */
 function count(name: 'times' | 'guesses', least: number): number {

@@ -1,11 +1,11 @@
 /** `npm run import -- <files, folders, NDJSON or Bundles>`: loads them into the database that the configuration names. See docs/import.md. */
-import { parseArgs } from 'node:util';
 import { openKairos } from '../compose.ts';
 import { grantAll } from '../fhir/access.ts';
 import type { RequestContext } from '../fhir/context.ts';
 import { progressBar, refusalLines, summary } from '../import/render.ts';
 import { importFiles } from '../import/run.ts';
 import { findFiles } from '../import/source.ts';
+import { readArguments } from '../platform/command.ts';
 import { loadProcessConfig } from '../platform/config.ts';
 import { newId } from '../platform/id.ts';
 import { sentence, StartError } from '../platform/start-error.ts';
@@ -13,11 +13,12 @@ import { sentence, StartError } from '../platform/start-error.ts';
 /** Largest JSON file that is read as a whole; NDJSON has no such limit. */
 const FILE_BYTES = 256 * 1024 * 1024;
 
+const USAGE = 'npm run import -- <files, folders, NDJSON or Bundles>';
+
 /** @returns whether everything came in */
 async function main(): Promise<boolean> {
-  const { positionals } = parseArgs({ allowPositionals: true });
-  if (positionals.length === 0)
-    throw new StartError('Say what to import: npm run import -- <files, folders, NDJSON or Bundles>');
+  const { positionals } = readArguments(USAGE, {}, true);
+  if (positionals.length === 0) throw new StartError(`Say what to import: ${USAGE}`);
   const files = await findFiles(positionals);
   if (files.length === 0)
     throw new StartError(`There is no .json, .ndjson or .jsonl file in ${positionals.join(', ')}.`);

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openKairos, type Kairos } from '../compose.ts';
 import { startWorker } from '../compose-worker.ts';
-import { runCommand } from '../platform/command.ts';
+import { readArguments, runCommand } from '../platform/command.ts';
 import { loadProcessConfig } from '../platform/config.ts';
 import { runsOfJobs } from '../platform/job-runs.ts';
 import { statusText } from '../platform/job-status.ts';
@@ -66,7 +66,7 @@ async function retry({ jobs, pool }: Kairos): Promise<string> {
 }
 
 await runCommand(async () => {
-  const [command, name, ...more] = process.argv.slice(2);
+  const [command, name, ...more] = readArguments(USAGE, {}, true).positionals;
   const isRight =
     more.length === 0 &&
     (command === 'run' ? name !== undefined : name === undefined && /^(?:status|retry)$/.test(command ?? ''));

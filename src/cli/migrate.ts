@@ -2,7 +2,9 @@
 import { loadProcessConfig } from '../platform/config.ts';
 import { migrate } from '../platform/database/migrate.ts';
 import { openDatabase } from '../platform/database/open.ts';
-import { runCommand } from '../platform/command.ts';
+import { readArguments, runCommand } from '../platform/command.ts';
+
+readArguments('npm run migrate: brings the database to this version, as its owner.', {});
 
 await runCommand(async () => {
   const config = loadProcessConfig();

@@ -5,13 +5,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openKairos } from '../compose.ts';
 import { startWorker } from '../compose-worker.ts';
-import { runCommand } from '../platform/command.ts';
+import { readArguments, runCommand } from '../platform/command.ts';
 import { loadProcessConfig } from '../platform/config.ts';
 import { addToOutbox, outboxStatus } from '../platform/outbox.ts';
 import { StartError } from '../platform/start-error.ts';
 
+const USAGE = 'npm run reindex [-- <type> …]: recomputes the search columns of these types, or of all.';
+
 await runCommand(async () => {
-  const types = process.argv.slice(2);
+  const types = readArguments(USAGE, {}, true).positionals;
   const kairos = await openKairos(loadProcessConfig(), { say: console.log });
   try {
     const unknown = types.find((t) => !kairos.engine.resources.has(t));

@@ -1,13 +1,17 @@
 /** `npm run seed [-- --seed 1] [-- --today 2026-11-22]`: adds the demo clinic to the database that the configuration names. See docs/import.md. */
-import { parseArgs } from 'node:util';
 import { openKairos } from '../compose.ts';
 import { seedDemo } from '../demo/seed.ts';
+import { readArguments } from '../platform/command.ts';
 import { loadProcessConfig } from '../platform/config.ts';
 import { generateSlots } from '../scheduling/generate.ts';
 import { sentence, StartError } from '../platform/start-error.ts';
 
+const USAGE = `npm run seed [-- <options>]: adds the demo clinic to the database
+  --seed <number>      which clinic (otherwise that of DEMO_SEED)
+  --today <date>       the day around which its visits lie, as 2026-11-22`;
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { seed: { type: 'string' }, today: { type: 'string' } } });
+  const { values } = readArguments(USAGE, { seed: { type: 'string' }, today: { type: 'string' } });
   const config = loadProcessConfig();
   const seed = Number(values.seed ?? config.demoSeed);
   if (!Number.isSafeInteger(seed) || seed < 0) throw new StartError('--seed must be a whole number, 0 or greater.');

@@ -1,8 +1,13 @@
 /** `npm run slots`: generates the Slots of all Schedules now, compares each of those that are there, and says what it did. A running server may go on. */
 import { openKairos } from '../compose.ts';
-import { runCommand } from '../platform/command.ts';
+import { readArguments, runCommand } from '../platform/command.ts';
 import { loadProcessConfig } from '../platform/config.ts';
 import { generateSlots } from '../scheduling/generate.ts';
+
+readArguments(
+  'npm run slots: writes the Slots that the rules of all Schedules offer, now, and compares those that are there.',
+  {},
+);
 
 await runCommand(async () => {
   const kairos = await openKairos(loadProcessConfig(), { say: console.log });

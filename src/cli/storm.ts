@@ -7,14 +7,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { cpuOf, postgresCpu } from '../bench/processes.ts';
 import { kill, killReport, openKillStage } from '../bench/storm/kill.ts';
 import { reportOf, type Report } from '../bench/storm/report.ts';
 import { storm } from '../bench/storm/run.ts';
 import { deadlocksIn, onDatabase, openStage } from '../bench/storm/stage.ts';
 import { seeded } from '../demo/random.ts';
-import { runCommand } from '../platform/command.ts';
+import { readArguments, runCommand } from '../platform/command.ts';
 import { runChecks } from '../platform/database/checks.ts';
 import { migrate } from '../platform/database/migrate.ts';
 import { openEmbeddedPostgres } from '../platform/embedded-postgres.ts';
@@ -22,16 +21,23 @@ import { StartError } from '../platform/start-error.ts';
 
 const INVARIANTS = fileURLToPath(new URL('invariants.sql', import.meta.url));
 
-const { values: options } = parseArgs({
-  options: {
-    attempts: { type: 'string', default: '100000' },
-    clients: { type: 'string', default: '64' },
-    rounds: { type: 'string', default: '100' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    'without-constraint': { type: 'boolean', default: false },
-    kill: { type: 'boolean', default: false },
-    kills: { type: 'string', default: '50' },
-  },
+const USAGE = `npm run storm [-- <options>]: clients fight for a few times on two servers of their own
+  --attempts <number>      requests (100000)
+  --clients <number>       at the same time (64)
+  --rounds <number>        times of which each has all clients after it at once (100)
+  --seed <number>          of what is tried (another one each time)
+  --without-constraint     the database does not keep visits apart: the storm must find it
+  --kill                   servers, worker and database are killed meanwhile
+  --kills <number>         how often (50)`;
+
+const { values: options } = readArguments(USAGE, {
+  attempts: { type: 'string', default: '100000' },
+  clients: { type: 'string', default: '64' },
+  rounds: { type: 'string', default: '100' },
+  seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  'without-constraint': { type: 'boolean', default: false },
+  kill: { type: 'boolean', default: false },
+  kills: { type: 'string', default: '50' },
 });
 
 /** @throws StartError */

@@ -38,6 +38,8 @@ export interface IndexDeclaration {
 export interface ResourceDeclaration {
   readonly type: string;
   readonly interactions: readonly TypeInteraction[];
+  /** What clients should know of the type besides (CapabilityStatement documentation). */
+  readonly documentation?: string;
   /** Canonical URLs of profiles that the server supports for the type (CapabilityStatement supportedProfile). */
   readonly profiles: readonly string[];
   /** `sealed`: speaks of a person, content is encrypted (from the protection issue on); `plain` columns stay readable then. */

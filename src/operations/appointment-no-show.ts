@@ -1,6 +1,8 @@
 /** The patient did not come. @see https://hl7.org/fhir/R4/valueset-appointmentstatus.html */
 import { defineOperation } from '../fhir/operation-parameters.ts';
 import type { UseContext } from '../operation-context.ts';
+import { demandReasonGiven } from '../scheduling/cancellation-reason.ts';
+import { channelOf } from '../scheduling/channel.ts';
 import { appointmentReply } from '../scheduling/use/answer.ts';
 import { step } from '../scheduling/use/steps.ts';
 
@@ -16,10 +18,12 @@ export default (use: UseContext) =>
     affectsState: true,
     async handle(engine, ctx, request, input) {
       const parts = use().scheduling.within(engine);
+      const reason = input.codeableConcept('reason');
+      demandReasonGiven(engine.terminology, reason, channelOf(ctx.access.principal));
       return appointmentReply(
         engine,
         ctx.access,
-        await step(parts, ctx, request.id ?? '', 'noshow', input.codeableConcept('reason'), input.text('comment')),
+        await step(parts, ctx, request.id ?? '', 'noshow', reason, input.text('comment')),
       );
     },
   });

@@ -1,11 +1,14 @@
 /** A planned meeting of actors at a time. @see https://hl7.org/fhir/R4/appointment.html */
 import { defineResource } from '../fhir/resource.ts';
 import type { UseContext } from '../operation-context.ts';
+import { repeatedIssues } from '../scheduling/participant.ts';
 import { overrides } from '../scheduling/private-texts.ts';
 
 export default (use: UseContext) =>
   defineResource({
     type: 'Appointment',
+    documentation:
+      'Invariant app-4 of R4 (4.0.1) is enforced: cancelationReason is only there when the status is cancelled or noshow. R4 writes no-show, which is no code of AppointmentStatus.',
     profiles: ['https://kairos.example/fhir/StructureDefinition/appointment'],
     sealed: {
       plain: [
@@ -27,6 +30,7 @@ export default (use: UseContext) =>
     defaultSort: ['date'],
     // IHE Scheduling: Bundle.total shall be present.
     total: 'accurate',
+    check: (r) => (r.resourceType === 'Appointment' ? repeatedIssues(r, use().scheduling.parts.engine.baseUrl) : []),
     complete: (reader, resource, before, by) => use().scheduling.complete(reader, resource, before, by),
     withheld: overrides,
     missing: (resource, targets) => use().scheduling.missing(resource, targets),

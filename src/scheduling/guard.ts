@@ -69,6 +69,7 @@ function demandMove({ before, after, was, is, channel, isSystem, now }: Guarded)
   const judged = judgeMove(from, is.status, {
     channel,
     now,
+    isSystem,
     noFrontDesk: offer?.parameters.noFrontDesk ?? false,
     ...(changedAt === undefined ? {} : { changedAt: Date.parse(changedAt) }),
     ...(was?.start === undefined ? {} : { start: was.start }),

@@ -11,6 +11,7 @@ import { errorIssue, FhirError } from '../fhir/outcome.ts';
 import { sql } from '../platform/database/sql.ts';
 import { alternativesTo } from './alternatives.ts';
 import { applyOf, type Apply, type VisitChange } from './apply.ts';
+import { demandReasonWritten } from './cancellation-reason.ts';
 import { channelOf } from './channel.ts';
 import type { Directory, Offer } from './directory.ts';
 import { keepEncounters } from './encounter.ts';
@@ -180,16 +181,21 @@ async function judge(
   for (const { before, after, beforeResource, afterResource } of all) {
     if (beforeResource && !afterResource) demandErased(beforeResource);
     if (!afterResource || !after) continue;
+    const made = parts.made.has(afterResource);
+    const channel = channelOf(by);
+    // What happened elsewhere has the reasons that it had there.
+    if (!made && by.kind !== 'system')
+      demandReasonWritten(parts.engine.terminology, beforeResource, afterResource, channel);
     const open = guard({
       before: beforeResource,
       after: afterResource,
       was: before,
       is: after,
-      channel: channelOf(by),
+      channel,
       isSystem: by.kind === 'system',
       now,
       mustBeOffered: parts.offers.has(afterResource),
-      made: parts.made.has(afterResource),
+      made,
       baseUrl: parts.engine.baseUrl,
     });
     if (open) await demandOpening(tx, after);

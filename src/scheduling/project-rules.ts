@@ -5,11 +5,18 @@ import { errorIssue, FhirError, type Issue } from '../fhir/outcome.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
 import type { Change, Transaction } from '../fhir/store/repository.ts';
 import { SCARCE_PLACES } from './actor.ts';
+import { freshDirectory } from './fresh-directory.ts';
+import { OVER } from './model/status.ts';
 import type { SchedulingParts } from './parts.ts';
 import { partsOf, placed } from './rules/places.ts';
+import { visitsIn } from './schedule-visits.ts';
+import { lockTime } from './time-lock.ts';
 import { AVAILABILITY, PARAMETERS } from './urls.ts';
 
 const SYSTEM = grantAll({ kind: 'system', name: 'scheduling' });
+
+/** After all that is booked. */
+const FOREVER = Date.UTC(2200, 0, 1);
 
 /** Rooms that visits need are places that take one visit at a time. */
 async function poolIssues({ engine }: SchedulingParts, tx: Transaction, { type, after }: Change): Promise<Issue[]> {
@@ -50,12 +57,37 @@ async function zoneIssues({ directory }: SchedulingParts, tx: Transaction, { aft
   ];
 }
 
+/** Whom somebody expects is not forgotten with their Schedule. @throws FhirError 409 */
+async function demandNobodyComes(parts: SchedulingParts, tx: Transaction, id: string): Promise<void> {
+  const { clock, baseUrl } = parts.engine;
+  // As it was: what this transaction has deleted is not known in it any more.
+  const directory = await freshDirectory(parts);
+  const entry = directory.entry(`Schedule/${id}`);
+  if (!entry) return;
+  await lockTime(tx, [entry]);
+  const ahead = { start: clock.now(), end: FOREVER };
+  const visits = (await visitsIn(baseUrl, SYSTEM, tx, directory, entry, ahead)).filter(
+    ({ visit, schedules }) =>
+      visit.holds && !OVER.has(visit.status) && schedules.length > 0 && schedules.every((s) => s === entry.reference),
+  );
+  if (visits.length === 0) return;
+  throw new FhirError(409, [
+    errorIssue(
+      'conflict',
+      `${entry.reference} still has ${visits.length} live ${visits.length === 1 ? 'visit' : 'visits'} to come: give them to a colleague by $cover, or cancel them. To have no more booked, set active to false instead.`,
+      'Schedule',
+    ),
+  ]);
+}
+
 /** The topic that has Slots made anew. */
 export const GENERATE_TOPIC = 'generate-slots';
 
 /** Rules have changed: the Slots that follow from them are made anew, soon after the commit. */
 export async function projectRules(parts: SchedulingParts, tx: Transaction, changes: readonly Change[]): Promise<void> {
   const issues: Issue[] = [];
+  for (const { kind, type, id } of changes)
+    if (kind === 'delete' && type === 'Schedule') await demandNobodyComes(parts, tx, id);
   for (const change of changes)
     issues.push(...(await poolIssues(parts, tx, change)), ...(await zoneIssues(parts, tx, change)));
   if (issues.length > 0) throw new FhirError(422, issues);

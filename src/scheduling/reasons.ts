@@ -33,6 +33,7 @@ function inputOf(offer: Offer, state: State, start: number, parameters: Paramete
   const span = { start: start - DAY, end: start + DAY };
   return {
     calendar: entry.calendar ?? { ...NO_RULES, zone: entry.zone?.name ?? 'UTC' },
+    service: serviceReference,
     windows: [
       ...(entry.calendar ? windowsBetween(entry.calendar, span.start, span.end, serviceReference) : []),
       ...openedWindows(offer, state),

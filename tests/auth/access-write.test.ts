@@ -205,7 +205,11 @@ describe('A1.6: what is another patient’s as well', () => {
   };
   const changes = (type: string, id: string, shared: object): readonly (() => Promise<Answer>)[] => {
     // What it holds is theirs to say; where it goes is not.
-    const resource = JSON.parse(JSON.stringify(shared).replaceAll('Patient/b', 'Patient/a')) as object;
+    const taken = JSON.parse(JSON.stringify(shared).replaceAll('Patient/b', 'Patient/a')) as { participant?: object[] };
+    // Nobody takes part twice.
+    const { participant } = taken;
+    const once = [...new Map(participant?.map((p) => [JSON.stringify(p), p])).values()];
+    const resource: object = participant === undefined ? taken : { ...taken, participant: once };
     const patch = [{ op: 'add', path: '/language', value: 'de' }];
     const binary = {
       resourceType: 'Binary',

@@ -160,11 +160,13 @@ describe('nothing of it', () => {
   });
 
   test('for patients, whatever they say', async () => {
+    const coding = [{ system: 'urn:test:reasons', code: 'prov-pers' }];
+    const elsewhere = { name: 'reason', valueCodeableConcept: { coding } };
     const stands = await booked();
     const refused = await cancel(clinic.ann, stands, WAITLIST);
     expect([refused.status, refused.body['issue']?.[0]?.['expression']?.[0]]).toEqual([403, 'waitlist']);
     expect((await clinic.staff('GET', `Appointment/${String(stands['id'])}`)).body['status']).toBe('booked');
-    const { body } = done(await cancel(clinic.ann, stands, reason('prov-pers')));
+    const { body } = done(await cancel(clinic.ann, stands, elsewhere));
     expect([body['resourceType'], body['status']]).toEqual(['Appointment', 'cancelled']);
     expect((await cancel(clinic.ann, stands, WAITLIST)).status).toBe(403);
     expect(await waitingFor(stands)).toEqual([]);
@@ -172,7 +174,7 @@ describe('nothing of it', () => {
     const start = next();
     const { participant } = visit({ start }) as { participant: object[] };
     const both = await booked({ participant: [...participant, taking('Patient/bob')] }, start);
-    expect(done(await cancel(clinic.ann, both, reason('prov'))).body).toMatchObject({
+    expect(done(await cancel(clinic.ann, both, elsewhere)).body).toMatchObject({
       resourceType: 'Appointment',
       status: 'booked',
     });

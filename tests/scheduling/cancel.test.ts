@@ -74,7 +74,8 @@ describe('D12: the reason is coded', () => {
     });
   });
   test('app-4: also of a no-show', async () => {
-    const { id } = await booked();
+    const { id, start } = await booked();
+    clinic.clock.ahead = Date.parse(String(start)) - Date.now();
     const reason = { name: 'reason', valueCodeableConcept: { coding: [{ system: REASONS, code: 'pat-ucp' }] } };
     const answer = done(
       await clinic.staff(
@@ -88,9 +89,66 @@ describe('D12: the reason is coded', () => {
       cancelationReason: { coding: [{ code: 'pat-ucp' }] },
       comment: 'no answer',
     });
+    clinic.clock.ahead = 0;
     const stands = await booked();
     const odd = { ...stands, cancelationReason: { text: 'x' } };
     expect((await clinic.staff('PUT', `Appointment/${String(stands['id'])}`, odd)).status).toBe(422);
+  });
+  test.each([
+    ['$cancel', 400, ['reason']],
+    ['PUT', 422, ['Appointment.cancelationReason.coding[1].code']],
+  ] as const)(
+    '%s: a code that the system does not have is refused, and those that it has are named',
+    async (door, status, expression) => {
+      const stands = await booked();
+      const id = String(stands['id']);
+      const reason = {
+        coding: [
+          { system: 'urn:ours', code: 'moon' },
+          { system: REASONS, code: 'bored' },
+        ],
+      };
+      const give = (send: Send, said: object): Promise<Answer> =>
+        door === 'PUT'
+          ? send('PUT', `Appointment/${id}`, { ...stands, status: 'cancelled', cancelationReason: said })
+          : cancel(send, id, { name: 'reason', valueCodeableConcept: said });
+      for (const send of [clinic.staff, clinic.ann]) {
+        const answer = await give(send, reason);
+        expect([answer.status, answer.body['issue']?.[0]?.['expression']], answer.text).toEqual([status, expression]);
+        expect(answer.text).toContain('pat-cpp, pat-dec');
+      }
+      const clinics = await give(clinic.ann, { coding: [{ system: REASONS, code: 'prov-pers' }] });
+      expect([clinics.status, clinics.body['issue']?.[0]?.['code']], clinics.text).toEqual([422, 'business-rule']);
+      expect(done(await clinic.ann('GET', `Appointment/${id}`)).body).toEqual(stands);
+      done(
+        await give(clinic.ann, {
+          coding: [
+            { system: 'urn:ours', code: 'moon' },
+            { system: REASONS, code: 'pat-fb' },
+          ],
+        }),
+      );
+    },
+  );
+  test('by the other ways as well; a system tells what it was elsewhere', async () => {
+    const stands = await booked();
+    const id = String(stands['id']);
+    const bored = { coding: [{ system: REASONS, code: 'bored' }] };
+    const reason = { name: 'reason', valueCodeableConcept: bored };
+    for (const name of ['no-show', 'reschedule']) {
+      const answer = await clinic.staff('POST', `Appointment/${id}/$${name}`, params(reason));
+      expect([answer.status, answer.body['issue']?.[0]?.['expression']], answer.text).toEqual([400, ['reason']]);
+    }
+    const resource = { ...stands, status: 'cancelled', cancelationReason: bored };
+    const sent = params({ name: 'appointment-resource', resource });
+    const answer = await clinic.staff('POST', 'Appointment/$book', sent);
+    expect([answer.status, answer.body['issue']?.[0]?.['expression']], answer.text).toEqual([
+      422,
+      ['Appointment.cancelationReason.coding[0].code'],
+    ]);
+    const brought = done(await clinic.system('PUT', `Appointment/${id}`, resource)).body;
+    // What was so before is no fault of whoever writes something else.
+    done(await clinic.staff('PUT', `Appointment/${id}`, { ...brought, comment: 'by phone' }));
   });
   test('a comment is kept', async () => {
     const answer = done(await cancel(clinic.ann, (await booked())['id'], { name: 'comment', valueString: 'sorry' }));
@@ -110,8 +168,10 @@ test('a dry run says what would be, and changes nothing', async () => {
   expect(answer.body['status']).toBe('cancelled');
   expect(done(await clinic.ann('GET', `Appointment/${String(stands['id'])}`)).body).toEqual(stands);
   const id = stands['id'];
+  clinic.clock.ahead = Date.parse(String(stands['start'])) - Date.now();
   done(await clinic.staff('POST', `Appointment/${String(id)}/$no-show`));
   expect((await cancel(clinic.ann, id, { name: 'dry-run', valueBoolean: true })).status).toBe(422);
+  clinic.clock.ahead = 0;
 });
 
 describe('D6: until when patients may', () => {

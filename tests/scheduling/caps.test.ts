@@ -167,7 +167,9 @@ describe('of a practitioner', () => {
     const read = async (id: string): Promise<object> => done(await clinic.staff('GET', `Appointment/${id}`)).body;
     const set = async (id: string, status: string): Promise<Answer> =>
       done(await clinic.staff('PUT', `Appointment/${id}`, { ...(await read(id)), status }));
+    clinic.clock.ahead = Date.parse(at(day, '09:00')) - Date.now();
     await set(ids[0] ?? '', 'noshow');
+    clinic.clock.ahead = 0;
     refused(await post(few(day, '14:00', 'eve')), 'No more than 2');
     await set(ids[0] ?? '', 'entered-in-error');
     expect((await post(few(day, '14:00', 'eve'))).status).toBe(201);

@@ -233,7 +233,9 @@ describe('to each as much as is theirs to know', () => {
       'blocked: blocked at this time',
       `override: closed on ${closed} (Police in the house)`,
     ]);
-    expect(found[0]?.period).toEqual({ start: new Date(start).toISOString(), end: later(start, 30) });
+    // By the clock of the place.
+    expect(found[0]?.period).toEqual({ start, end: at(day, '10:30') });
+    expect(found[1]?.period).toEqual({ start: at(day, '12:00'), end: at(day, '13:00') });
   });
 
   test.each(['ann', 'bob', 'nobody'] as const)('%s: that it is so, and no more', async (who) => {
@@ -259,6 +261,22 @@ describe('to each as much as is theirs to know', () => {
       expect((await explain(send, start, of('grey', named))).status).toBe(400);
     expect(isFree(await explain(clinic.ann, start, of('grey', '&patient-reference=Patient/ann')))).toBe(true);
   });
+});
+
+test('a week that a Schedule leaves out; and no end where there is none', async () => {
+  const [day, week] = [nextDay(), 7 * 86_400_000];
+  const dayAt = (ms: number): string => new Date(Date.parse(day) + ms).toISOString().slice(0, 10);
+  const twoWeeks = { url: 'everyWeeks', valuePositiveInt: 2 };
+  const from = { url: 'notAvailableTime', extension: [{ url: 'during', valuePeriod: { start: dayAt(8 * week) } }] };
+  const hours = weekly('09:00:00', '17:00:00', [twoWeeks, { url: 'weekOf', valueDate: day }]);
+  await put(clinic.system, schedule('turns', 'house', { extension: [availability(hours, from)] }));
+  expect(await text(clinic.ann, at(day, '09:00'), of('turns'))).toEqual([]);
+  expect(await text(clinic.ann, at(dayAt(week), '09:00'), of('turns'))).toEqual([
+    `outside-hours: no hours on ${dayAt(week)}; works on these days only every 2 weeks, and this is an off week`,
+  ]);
+  const asked = await explain(clinic.staff, at(dayAt(8 * week), '09:00'), of('turns'));
+  const away = reasons(asked).find((r) => r.rule === 'time-off');
+  expect(away?.period).toEqual({ start: at(dayAt(8 * week), '00:00') });
 });
 
 describe('by the rules of whoever asks', () => {

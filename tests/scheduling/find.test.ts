@@ -483,11 +483,15 @@ describe('input that is no good is refused by name', () => {
   });
 });
 
-test('a page beyond the last is empty', async () => {
+test('a page beyond the last is empty; what no link says is refused', async () => {
   const answer = done(await find(clinic.nobody, query(`${GREY}&_count=5&_cursor=999`)));
   expect([found(answer).length, answer.body['total']]).toEqual([0, 14]);
-  for (const odd of ['x', '-3', '1e9', 'NaN', '2.5'])
-    expect((await find(clinic.nobody, query(`${GREY}&_cursor=${odd}`))).status).toBeLessThan(500);
+  for (const odd of ['x', '', '-3', '1e9', 'NaN', '2.5', '9999999999', '5&_cursor=5']) {
+    const refused = await find(clinic.nobody, query(`${GREY}&_cursor=${odd}`));
+    expect([odd, refused.status, refused.body['issue']?.[0]?.['expression']]).toEqual([odd, 400, ['_cursor']]);
+  }
+  const unknown = await find(clinic.nobody, query(`${GREY}&_page=2`));
+  expect([unknown.status, unknown.body['issue']?.[0]?.['expression']]).toEqual([400, ['_page']]);
 });
 
 test('D2: hours, notice and length of a Schedule change what is found at once', async () => {

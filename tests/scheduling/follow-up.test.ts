@@ -42,6 +42,8 @@ const days = (value: number, name = 'after'): object => ({
 const tolerance = (valueUnsignedInt: number): object => ({ name: 'tolerance-days', valueUnsignedInt });
 const booked = async (more: object = {}): Promise<Json> =>
   done(await clinic.staff('POST', 'Appointment', visit({ start: next() }, more))).body;
+/** A visit that the patient has come to. */
+const seen = (more: object = {}): Promise<Json> => booked({ status: 'arrived', ...more });
 const plus = (day: string, n: number): string => new Date(Date.parse(day) + n * 86_400_000).toISOString().slice(0, 10);
 
 const DUE = 'ServiceRequest?status=active&category=http://snomed.info/sct|390906007&_count=100';
@@ -50,13 +52,13 @@ const due = async (more = ''): Promise<string[]> =>
 const isDue = async ({ id }: Json): Promise<boolean> => (await due()).includes(String(id));
 /** An order of a further visit of ann. */
 const ordered = async (more: readonly object[] = []): Promise<Json> =>
-  done(await followUp(`Appointment/${String((await booked())['id'])}`, weeks(2), ...more)).body;
+  done(await followUp(`Appointment/${String((await seen())['id'])}`, weeks(2), ...more)).body;
 const reference = ({ id }: Json): object => ({ reference: `ServiceRequest/${String(id)}` });
 const basedOn = (order: Json): object => ({ basedOn: [reference(order)] });
 
 describe('ordered', () => {
   test('from a visit: in weeks, give or take days', async () => {
-    const stands = await booked({ reasonCode: [{ text: 'knee' }] });
+    const stands = await seen({ reasonCode: [{ text: 'knee' }] });
     const day = String(stands['start']).slice(0, 10);
     const order = done(await followUp(`Appointment/${String(stands['id'])}`, weeks(3), tolerance(4))).body;
     expect(order).toMatchObject({
@@ -73,7 +75,7 @@ describe('ordered', () => {
   });
 
   test('in days; another service, another reason', async () => {
-    const stands = await booked();
+    const stands = await seen();
     const day = String(stands['start']).slice(0, 10);
     const order = done(
       await followUp(
@@ -126,7 +128,7 @@ describe('ordered', () => {
     ['more tolerance than time', [weeks(1), tolerance(7)], 'tolerance-days'],
     ['a service that there is not', [weeks(1), referring('service', 'HealthcareService/none')], 'service'],
   ])('%s is refused', async (_, parameter, expression) => {
-    const stands = await booked();
+    const stands = await seen();
     const answer = await followUp(`Appointment/${String(stands['id'])}`, ...parameter);
     expect([answer.status, answer.body['issue']?.[0]?.['expression']?.[0]], answer.text).toEqual([400, expression]);
   });
@@ -135,10 +137,53 @@ describe('ordered', () => {
     const stands = await booked();
     const origin = `Appointment/${String(stands['id'])}`;
     expect((await followUpBy(clinic.ann, origin, weeks(1))).status).toBe(403);
+    expect(said(await followUp(origin, weeks(1)))).toContain('422 Nothing follows a visit that is booked: one that is');
     done(await clinic.staff('POST', `${origin}/$cancel`, params()));
-    expect(said(await followUp(origin, weeks(1)))).toContain('422 Nothing follows a visit that is cancelled');
+    const missed = done(
+      await clinic.system('POST', 'Appointment', visit({ start: next() }, { status: 'noshow' })),
+    ).body;
+    for (const [id, status] of [
+      [stands['id'], 'cancelled'],
+      [missed['id'], 'noshow'],
+    ]) {
+      const answer = await followUp(`Appointment/${String(id)}`, weeks(1));
+      expect(said(answer)).toContain(`422 Nothing follows a visit that is ${String(status)}`);
+      expect(answer.body['issue']?.[0]?.['code']).toBe('business-rule');
+    }
     expect((await followUp('Appointment/none', weeks(1))).status).toBe(404);
     expect((await followUp('ServiceRequest/none', weeks(1))).status).toBe(404);
+  });
+});
+
+describe('once more', () => {
+  const all = async (origin: string, ...parameter: readonly object[]): Promise<Json[]> => {
+    const answers = await Promise.all([1, 2, 3].map(() => followUp(origin, ...parameter)));
+    return answers.map((a) => done(a).body);
+  };
+  test('the same of the same visit is the order that there is, also at the same moment and when it says more by now', async () => {
+    for (const origin of [
+      `Appointment/${String((await seen())['id'])}`,
+      `ServiceRequest/${String((await ordered())['id'])}`,
+    ]) {
+      const [first = {} as Json, ...others] = await all(origin, weeks(3));
+      expect(new Set([first, ...others].map((o) => String(o['id']))).size).toBe(1);
+      done(await clinic.staff('PUT', `ServiceRequest/${String(first['id'])}`, { ...first, priority: 'urgent' }));
+      const again = done(await followUp(origin, weeks(3))).body;
+      expect([again['id'], again['priority']]).toEqual([first['id'], 'urgent']);
+    }
+  });
+
+  test('another content, another visit, or one whose order is done: a new one', async () => {
+    const origin = `Appointment/${String((await seen())['id'])}`;
+    const first = done(await followUp(origin, weeks(3))).body;
+    const ids = new Set([String(first['id'])]);
+    const reason = { name: 'reason', valueCodeableConcept: { text: 'stitches' } };
+    for (const more of [[weeks(4)], [weeks(3), tolerance(1)], [weeks(3), reason]])
+      ids.add(String(done(await followUp(origin, ...more)).body['id']));
+    ids.add(String(done(await followUp(`Appointment/${String((await seen())['id'])}`, weeks(3))).body['id']));
+    await booked(basedOn(first));
+    ids.add(String(done(await followUp(origin, weeks(3))).body['id']));
+    expect(ids.size).toBe(6);
   });
 });
 

@@ -217,7 +217,17 @@ describe('the same appointment at another time', () => {
   test('what is over is not moved', async () => {
     const stands = await booked();
     done(await clinic.ann('POST', `Appointment/${String(stands['id'])}/$cancel`));
-    for (const who of ['ann', 'staff'] as const) expect((await move(clinic[who], stands, to(next()))).status).toBe(422);
+    for (const who of ['ann', 'staff'] as const)
+      expect(said(await move(clinic[who], stands, to(next())))).toContain('422 The appointment is cancelled');
+    // Nor does a lack of input say something else first.
+    expect(said(await move(clinic.staff, stands))).toContain('by $book');
+    for (const status of ['noshow', 'fulfilled', 'entered-in-error']) {
+      const over = done(await clinic.system('POST', 'Appointment', visit({ start: next() }, { status }))).body;
+      for (const more of [[], [{ name: 'mode', valueCode: 'replace' }]])
+        expect(said(await move(clinic.staff, over, to(next()), ...more))).toContain(
+          `422 The appointment is ${status}, and what is over does not move: book a new one by $book.`,
+        );
+    }
   });
 
   test('D11: the service of a visit does not change, by no door', async () => {

@@ -391,3 +391,26 @@ test('D9: one that names no service has the buffers of the only one, also of vis
   expect([(await get(before['id']))['status'], (await get(after['id']))['status']]).toEqual(['free', 'free']);
   expect(await wrongOf(early, clear, late, before, after)).toEqual([]);
 });
+
+test('Slots are held by staff; patients change none, and hold by $hold', async () => {
+  const held = await slot(next());
+  expect((await patch(clinic.nobody, held, 'busy-tentative')).status).toBe(401);
+  for (const status of ['busy-tentative', 'busy-unavailable', 'free'])
+    expect((await patch(clinic.ann, held, status)).status).toBe(403);
+  const taken = done(await patch(clinic.staff, held, 'busy-tentative')).body;
+  expect((await patch(clinic.ann, taken, 'free')).status).toBe(404);
+});
+
+test('a Slot that is gone says no more whose time it was', async () => {
+  const start = next();
+  const gone = { slot: [{ reference: 'Slot/gone' }] };
+  const end = later(start, 30);
+  const alone = { resourceType: 'Appointment', status: 'booked', start, end, participant: [taking('Patient/ann')] };
+  const [bare, named] = [
+    await clinic.staff('POST', 'Appointment', { ...alone, ...gone }),
+    await clinic.staff('POST', 'Appointment', visit({ start }, gone)),
+  ];
+  expect([bare.status, bare.body['contained']]).toEqual([409, undefined]);
+  expect([named.status, (named.body['contained'] as unknown as object[] | undefined)?.length]).toEqual([409, 3]);
+  expect((await clinic.staff('GET', 'Slot/gone')).status).toBe(404);
+});

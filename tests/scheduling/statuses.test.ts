@@ -38,15 +38,15 @@ type Status = (typeof STATUSES)[number];
 const FROM = ['new', ...STATUSES, 'hold', 'expired'] as const;
 type From = (typeof FROM)[number];
 
-// As the specification has it. p: patients as well, u: a step back, within 24 hours; d: that on the same day; f: no front desk; w: patients in their window.
+// As the specification has it. p: patients as well, u: a step back, within 24 hours; d: that on the same day; b: once the visit has begun; f: no front desk; w: patients in their window.
 const SPECIFIED: Readonly<Record<From, string>> = {
   new: 'proposed:p pending:p booked:p waitlist:p arrived',
   proposed: 'pending:p booked:p waitlist cancelled:p',
   waitlist: 'proposed pending booked cancelled:p',
   pending: 'booked cancelled:p waitlist',
   hold: 'booked:p cancelled:p waitlist',
-  booked: 'arrived checked-in checked-in:w noshow cancelled:p fulfilled:f',
-  arrived: 'checked-in fulfilled cancelled booked:u noshow:u',
+  booked: 'arrived checked-in checked-in:w noshow:b cancelled:p fulfilled:f',
+  arrived: 'checked-in fulfilled cancelled booked:u noshow:b',
   'checked-in': 'fulfilled arrived:u cancelled',
   fulfilled: 'entered-in-error checked-in:u',
   noshow: 'booked:d arrived:d entered-in-error',
@@ -62,19 +62,22 @@ interface Circumstances {
   readonly noFrontDesk?: boolean;
   /** It is the day of the visit, and the time at which patients check in. */
   readonly onTheDay?: boolean;
+  /** It is the time of the visit. */
+  readonly begun?: boolean;
   /** More than a day has gone by. */
   readonly late?: boolean;
 }
 
 /** Where somebody may go, by the specification. */
-function legal(from: From, who: Who, { noFrontDesk, onTheDay, late }: Circumstances): readonly string[] {
+function legal(from: From, who: Who, { noFrontDesk, onTheDay, begun, late }: Circumstances): readonly string[] {
   const found = SPECIFIED[from].split(' ').filter((step) => {
     const mark = step.split(':')[1];
     if (step === '') return false;
     if (mark === 'w') return who === 'ann' && onTheDay === true;
     if (who === 'ann') return mark === 'p';
     if (mark === 'u') return late !== true;
-    if (mark === 'd') return late !== true && onTheDay === true;
+    if (mark === 'b') return begun === true;
+    if (mark === 'd') return late !== true && (onTheDay ?? begun) === true;
     return mark !== 'f' || noFrontDesk === true;
   });
   return [...new Set(found.map((step) => step.split(':')[0] ?? ''))].sort();
@@ -160,6 +163,8 @@ function expectRefused(answer: Answer, ways: readonly string[], what: string): v
 /** Of a service that has it so: patients ask for it where they may only ask. */
 const serviceFor = (who: Who, to: Status): string => (who === 'ann' && to === 'pending' ? 'asked' : 'visit');
 
+const beginning = (start: string): void => void (clinic.clock.ahead = Date.parse(start) - Date.now());
+
 /** Patients hold two times at most. */
 async function letGo(id: string): Promise<void> {
   if (((await get(id)).body['status'] as unknown) === 'pending')
@@ -179,9 +184,11 @@ async function walk(
   let ok = 0;
   for (const to of STATUSES) {
     const of = service ?? serviceFor(who, to);
-    const known = facts.onTheDay ? undefined : stands.get(of);
+    const isThen = facts.onTheDay ?? facts.begun ?? false;
+    const known = isThen ? undefined : stands.get(of);
     const start = known ? '' : next();
     if (facts.onTheDay) clinic.clock.ahead = Date.parse(start) - 10 * 60_000 - Date.now();
+    if (facts.begun) beginning(start);
     const before = known ?? (await bring(from, of, start));
     stands.set(of, before);
     const id = String(before['id']);
@@ -233,6 +240,11 @@ describe.each(['ann', 'staff'] as const)('%s', (who) => {
   test('on the day, at the time to check in, without a front desk', async () => {
     for (const from of ['booked', 'noshow', 'arrived'] as const)
       await walk(from, who, 'PUT', { onTheDay: true, noFrontDesk: true }, 'open');
+  });
+
+  test('once the visit has begun', async () => {
+    if (who === 'staff')
+      for (const from of ['booked', 'arrived'] as const) await walk(from, who, 'PUT', { begun: true });
   });
 
   test('more than a day later', async () => {
@@ -332,7 +344,10 @@ test.each(Object.keys(OPERATIONS))('%s', async (name) => {
       if (from === 'new' || (from === 'entered-in-error' && name === '$confirm')) continue;
       // What is over has nothing to confirm; staff may write about it.
       if (name === '$confirm' && who === 'staff' && OVER.has(from)) continue;
-      const before = await bring(from, from === 'pending' && name === '$reschedule' ? 'asked' : 'visit');
+      const start = next();
+      const facts = { begun: name === '$no-show' };
+      if (facts.begun) beginning(start);
+      const before = await bring(from, from === 'pending' && name === '$reschedule' ? 'asked' : 'visit', start);
       const id = String(before['id']);
       const moment = name === '$reschedule' ? [{ name: 'start', valueDateTime: next() }] : [];
       const answer = await clinic[who]('POST', `Appointment/${id}/${name}`, params(...moment));
@@ -340,7 +355,7 @@ test.each(Object.keys(OPERATIONS))('%s', async (name) => {
       const what = `${who}: ${name} of ${from}`;
       const after = (await get(id)).body;
       if (to === undefined) {
-        if (STEPS[name]) expectRefused(answer, legal(from, who, {}), what);
+        if (STEPS[name]) expectRefused(answer, legal(from, who, facts), what);
         else
           expect([answer.status, answer.body['issue']?.[0]?.['code']], `${what}: ${answer.text}`).toEqual([
             422,
@@ -352,6 +367,7 @@ test.each(Object.keys(OPERATIONS))('%s', async (name) => {
         if (to === '=') expect(after, what).toEqual(before);
         else expect([what, after['status']]).toEqual([what, to]);
       }
+      clinic.clock.ahead = 0;
       await letGo(id);
     }
 });

@@ -236,6 +236,7 @@ describe('steps back, by staff, within a day', () => {
     expect((await set(stands, 'arrived')).status).toBe(409);
     expect((await set(stands, 'booked')).status).toBe(409);
     const other = await booked();
+    minutesFrom(other['start'], 0);
     done(await step(clinic.staff, other, 'no-show'));
     minutesFrom(other['start'], 22 * 60);
     const late = await set(other, 'booked');
@@ -252,6 +253,29 @@ describe('steps back, by staff, within a day', () => {
     done(await step(clinic.staff, stands, 'cancel'));
     done(await clinic.bob('POST', 'Appointment', visit({ start: String(stands['start']), patient: 'bob' })));
     expect((await clinic.staff('PUT', `Appointment/${String(stands['id'])}`, back)).status).toBe(409);
+  });
+});
+
+describe('that somebody did not come', () => {
+  test('is said once the visit has begun, by whichever door; systems say what happened elsewhere', async () => {
+    const stands = await booked();
+    const arrived = await booked();
+    done(await step(clinic.staff, arrived, 'check-in', status('arrived')));
+    for (const each of [stands, arrived]) {
+      // A step back from arrived is possible within a day only.
+      if (each === stands) minutesFrom(each['start'], -1);
+      for (const answer of [await step(clinic.staff, each, 'no-show'), await set(each, 'noshow')]) {
+        expect(said(answer)).toContain(`can be said from ${String(each['start'])} on`);
+        expect([answer.status, answer.body['issue']?.[0]?.['expression']]).toEqual([422, ['Appointment.status']]);
+      }
+      clinic.clock.ahead = 0;
+    }
+    minutesFrom(stands['start'], 0);
+    expect(done(await step(clinic.staff, stands, 'no-show')).body['status']).toBe('noshow');
+    clinic.clock.ahead = 0;
+    const { id } = arrived;
+    const now = done(await clinic.staff('GET', `Appointment/${String(id)}`)).body;
+    done(await clinic.system('PUT', `Appointment/${String(id)}`, { ...now, status: 'noshow' }));
   });
 });
 

@@ -216,7 +216,9 @@ test('what was held in one of two Schedules of a place is booked in that one', a
   const reference = referring('appointment-reference', `Appointment/${String(proposal?.['id'])}`);
   const held = done(await clinic.ann('POST', 'Appointment/$hold', params(reference)));
   expect(await occupied(held)).toBe('09:00 to 09:45');
-  expect(await occupied(done(await bookProposal(clinic.ann, idOf(held))))).toBe('09:00 to 09:45');
+  const booked = done(await bookProposal(clinic.ann, idOf(held)));
+  expect(await occupied(booked)).toBe('09:00 to 09:45');
+  done(await clinic.staff('POST', `Appointment/${idOf(booked)}/$cancel`));
   done(await clinic.system('DELETE', 'Schedule/urgent'));
 });
 

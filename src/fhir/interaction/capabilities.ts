@@ -64,7 +64,7 @@ function searchParamsOf(engine: Engine, type: string): NonNullable<CapabilitySta
 }
 
 function resourceOf(engine: Engine, declaration: ResourceDeclaration): CapabilityStatementRestResource {
-  const { type, interactions, profiles } = declaration;
+  const { type, interactions, profiles, documentation } = declaration;
   const has = (interaction: TypeInteraction): boolean => interactions.includes(interaction);
   const operation = operationsOf(engine, ['type', 'instance'], type);
   const searchable = has('search-type');
@@ -73,6 +73,7 @@ function resourceOf(engine: Engine, declaration: ResourceDeclaration): Capabilit
     type: type as CapabilityStatementRestResource['type'] & string,
     profile: `${DEFINITIONS}${type}`,
     ...(profiles.length > 0 ? { supportedProfile: [...profiles] } : {}),
+    ...(documentation === undefined ? {} : { documentation }),
     interaction: interactions.map((code) => ({ code })),
     versioning: 'versioned',
     readHistory: has('history-instance'),

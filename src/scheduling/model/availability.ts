@@ -28,10 +28,22 @@ export interface Shape {
 const isOn = (holiday: Holiday, date: string): boolean =>
   holiday.date === date || (holiday.yearly && holiday.date.slice(4) === date.slice(4));
 
-const appliesOn = (rule: WeeklyRule, date: string, weekday: Weekday, calendar: Calendar): boolean =>
-  rule.days.includes(weekday) &&
-  withinDates(date, rule.from, rule.until) &&
+const isDayOf = (rule: WeeklyRule, date: string, weekday: Weekday): boolean =>
+  rule.days.includes(weekday) && withinDates(date, rule.from, rule.until);
+
+const isWeekOf = (rule: WeeklyRule, date: string, calendar: Calendar): boolean =>
   weekCounts(date, rule.everyWeeks, rule.weekOf ?? rule.from ?? date, calendar.weekStart);
+
+const appliesOn = (rule: WeeklyRule, date: string, weekday: Weekday, calendar: Calendar): boolean =>
+  isDayOf(rule, date, weekday) && isWeekOf(rule, date, calendar);
+
+/** Rules that would hold on a local date, were its week not one of those that they leave out. */
+export function rulesOfOtherWeeks(calendar: Calendar, date: string, service?: string): readonly WeeklyRule[] {
+  const weekday = weekdayOf(date);
+  return calendar.rules.filter(
+    (rule) => isFor(rule, service) && isDayOf(rule, date, weekday) && !isWeekOf(rule, date, calendar),
+  );
+}
 
 /** What closes or shapes a local date. */
 export function rulesOn(calendar: Calendar, date: string): Shape {
@@ -49,7 +61,7 @@ const isFor = (of: { readonly services?: readonly string[] }, service: string | 
   service === undefined || of.services === undefined || of.services.includes(service);
 
 /** Minutes of wall clock that run past midnight when they end no later than they start. */
-const endOf = (hours: { readonly start: number; readonly end: number }): number =>
+export const endOf = (hours: { readonly start: number; readonly end: number }): number =>
   hours.end <= hours.start ? hours.end + 1440 : hours.end;
 
 /** The breaks of hours that may run past midnight: a break is of the day before, of this day or of the next. */

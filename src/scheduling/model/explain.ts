@@ -2,7 +2,7 @@
  * Why a visit may not start at an instant: the question that staff ask of every schedule. It goes by the same rules as `freeStarts`, one by one.
  * @see https://hl7.org/fhir/R4/operationoutcome.html
  */
-import { rulesOn, type Window } from './availability.ts';
+import { endOf, rulesOfOtherWeeks, rulesOn, type Window } from './availability.ts';
 import { type Interval, overlaps } from './interval.ts';
 import { freeLane } from './lanes.ts';
 import type { Calendar, NotAvailable, Parameters } from './rules.ts';
@@ -44,6 +44,8 @@ export interface Reason {
 
 export interface ExplainInput extends StartsInput {
   readonly calendar: Calendar;
+  /** `HealthcareService/x`, whose hours these are; left out: of any. */
+  readonly service?: string | undefined;
   readonly blocks: readonly (Interval & { readonly why?: NotAvailable })[];
   /** How many visits the actors may have then; left out: as many as the windows say that have room for it. */
   readonly capacity?: number;
@@ -53,8 +55,17 @@ const clock = (instant: number, zone: Zone): string => zone.format(instant).slic
 const label = (instant: number, zone: Zone): string => zone.format(instant).slice(0, 16).replace('T', ' ');
 const span = ({ start, end }: Interval, zone: Zone): string => `${clock(start, zone)} to ${clock(end, zone)}`;
 
+/** That somebody is there every other week only, where it is another week; undefined: that is not why. */
+function offWeek({ calendar, service }: ExplainInput, start: number, zone: Zone, isOpen: boolean): string | undefined {
+  const { date, minutes } = zone.localOf(start);
+  const others = rulesOfOtherWeeks(calendar, date, service);
+  const rule = others.find((each) => !isOpen || (each.start <= minutes && minutes < endOf(each)));
+  return rule && `works on these days only every ${rule.everyWeeks} weeks, and this is an off week`;
+}
+
 /** No window is open at the start: what closes it, or the hours that there are. */
-function* closed({ calendar, windows }: ExplainInput, start: number, zone: Zone): Generator<Reason> {
+function* closed(input: ExplainInput, start: number, zone: Zone): Generator<Reason> {
+  const { calendar, windows } = input;
   const { date } = zone.localOf(start);
   const { outOfSeason, overrides, holiday, rules } = rulesOn(calendar, date);
   if (outOfSeason) yield { rule: 'season', text: `this schedule does not hold on ${date}` };
@@ -69,7 +80,9 @@ function* closed({ calendar, windows }: ExplainInput, start: number, zone: Zone)
     const ended =
       rules.length === 0 && calendar.rules.some((rule) => rule.from !== undefined || rule.until !== undefined);
     const text = open.length > 0 ? `open on ${date} from ${open.join(', ')}` : `no hours on ${date}`;
-    yield { rule: 'outside-hours', text: ended ? `${text}; some hours hold in a season only` : text };
+    const why =
+      offWeek(input, start, zone, open.length > 0) ?? (ended ? 'some hours hold in a season only' : undefined);
+    yield { rule: 'outside-hours', text: why === undefined ? text : `${text}; ${why}` };
   }
 }
 

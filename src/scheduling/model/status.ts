@@ -4,7 +4,7 @@
  */
 import { DAY } from './dates.ts';
 import type { Channel } from './rules.ts';
-import { zoneOf } from './zone.ts';
+import { zoneNamed, zoneOf } from './zone.ts';
 
 export const STATUSES = [
   'proposed',
@@ -32,7 +32,7 @@ export const HOLDS_TIME: ReadonlySet<Status> = new Set<Status>([
 /** In these it is over; what may still be written about it does not move time. */
 export const OVER: ReadonlySet<Status> = new Set<Status>(['fulfilled', 'cancelled', 'noshow', 'entered-in-error']);
 
-export type Condition = 'no-front-desk' | 'self-check-in' | 'same-day' | 'move' | 'held';
+export type Condition = 'no-front-desk' | 'self-check-in' | 'same-day' | 'begun' | 'move' | 'held';
 
 export interface Move {
   readonly to: Status;
@@ -67,9 +67,9 @@ const TABLE: Readonly<Record<Status | 'new', readonly Move[]>> = {
   pending: [to('pending', ANYONE), to('booked', STAFF), to('booked', PATIENT, 'held'), to('cancelled', ANYONE), to('waitlist', STAFF)],
   booked: [
     to('booked', ANYONE, 'move'), to('arrived', STAFF), to('checked-in', STAFF), to('checked-in', PATIENT, 'self-check-in'),
-    to('noshow', STAFF), to('cancelled', ANYONE), to('fulfilled', STAFF, 'no-front-desk'),
+    to('noshow', STAFF, 'begun'), to('cancelled', ANYONE), to('fulfilled', STAFF, 'no-front-desk'),
   ],
-  arrived: [to('arrived', ANYONE), to('checked-in', STAFF), to('fulfilled', STAFF), to('cancelled', STAFF), back('booked'), back('noshow')],
+  arrived: [to('arrived', ANYONE), to('checked-in', STAFF), to('fulfilled', STAFF), to('cancelled', STAFF), back('booked'), back('noshow', 'begun')],
   'checked-in': [to('checked-in', ANYONE), to('fulfilled', STAFF), back('arrived'), to('cancelled', STAFF)],
   fulfilled: [to('fulfilled', STAFF), to('entered-in-error', STAFF), back('checked-in')],
   noshow: [to('noshow', STAFF), back('booked', 'same-day'), back('arrived', 'same-day'), to('entered-in-error', STAFF)],
@@ -91,6 +91,8 @@ export interface Facts {
   readonly zone?: string;
   /** A pending one waits for somebody's approval: it is no hold that its holder may book. */
   readonly awaitingApproval?: boolean;
+  /** It tells what happened elsewhere, by clocks of its own. */
+  readonly isSystem?: boolean;
 }
 
 export type Judgement =
@@ -100,6 +102,10 @@ function sameDay({ now, start, zone }: Facts): boolean {
   const at = zoneOf(zone ?? 'UTC');
   return start !== undefined && at !== undefined && at.localOf(now).date === at.localOf(start).date;
 }
+
+const hasBegun = ({ now, start, isSystem }: Facts): boolean => isSystem === true || start === undefined || now >= start;
+
+const written = (instant: number, zone = 'UTC'): string => (zoneOf(zone) ?? zoneNamed('UTC')).format(instant);
 
 const inCheckInWindow = ({ now, start, selfCheckInMs }: Facts): boolean =>
   start !== undefined && selfCheckInMs !== undefined && now >= start - selfCheckInMs && now <= start;
@@ -116,6 +122,10 @@ function objection(move: Move, facts: Facts): string | undefined {
       return inCheckInWindow(facts) ? undefined : 'it is not the time at which patients may check in themselves';
     case 'same-day':
       return sameDay(facts) ? undefined : 'it can be taken back on the day of the visit only';
+    case 'begun':
+      return hasBegun(facts)
+        ? undefined
+        : `that somebody did not come can be said from ${written(facts.start ?? 0, facts.zone)} on, when the visit begins`;
     case 'held':
       return facts.awaitingApproval ? 'it waits for approval' : undefined;
     case 'move':

@@ -6,16 +6,13 @@ import { demandUnseen, demandValid, settle } from '../../fhir/interaction/write.
 import { badRequest } from '../../fhir/outcome.ts';
 import type { Reader } from '../../fhir/store/repository.ts';
 import { newId } from '../../platform/id.ts';
-import { sql } from '../../platform/database/sql.ts';
 import type { Directory, ScheduleEntry } from '../directory.ts';
 import type { Interval } from '../model/interval.ts';
 import { freshDirectory } from '../fresh-directory.ts';
-import { candidateAt } from '../offered.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { ruleBroken } from '../refusal.ts';
-import { readSlots, slotsOf } from '../slots.ts';
+import { visitsIn } from '../schedule-visits.ts';
 import { BLOCK_IDENTIFIER, SLOT_BLOCK } from '../urls.ts';
-import { visitOfAppointment, type Visit } from '../visit.ts';
 import type { Span } from './moments.ts';
 
 export interface Block {
@@ -71,32 +68,6 @@ export function entriesOf(directory: Directory, entry: ScheduleEntry, scope: Blo
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-/** Ids of live appointments that have a time of a Schedule, or of those who belong to it. */
-async function idsIn(
-  reader: Pick<Reader, 'query'>,
-  { actors, schedule }: ScheduleEntry,
-  { start, end }: Interval,
-): Promise<readonly string[]> {
-  const span = sql`tstzrange(${iso(start)}::timestamptz, ${iso(end)}::timestamptz)`;
-  // A Schedule that is nobody's is known by the service and the place.
-  const of = schedule.actor.flatMap((a) => a.reference ?? []);
-  const rows = await reader.query(
-    actors.length > 0
-      ? sql`select distinct o.appointment from scheduling_rows(${actors.map((a) => a.key)}::uuid[], ${span}) o
-            where o.expires is null or o.expires > now()`
-      : sql`select a.id from appointment a where a.actor && ${of}::text[] and a.status in ('pending', 'booked', 'arrived', 'checked-in', 'fulfilled')
-            and a.date < ${iso(end)}::timestamptz and a.date > ${iso(start)}::timestamptz - interval '1 day'
-            and not exists (select from scheduling_hold h where h.appointment = a.id and h.expires <= now())`,
-  );
-  return rows.map(([id]) => String(id));
-}
-
-/** Of which of several Schedules a visit is may be open: all of them, or those that offer its time. */
-function schedulesOf({ schedules, possible, start = 0 }: Visit): readonly string[] {
-  const offering = possible.filter((o) => candidateAt(o, start) !== undefined);
-  return possible.length === 0 ? schedules : (offering.length > 0 ? offering : possible).map((o) => o.entry.reference);
-}
-
 /** Live visits of a Schedule in a span, as far as whoever asks may see them. @param services none: all */
 async function affectedBy(
   { engine }: SchedulingParts,
@@ -107,20 +78,11 @@ async function affectedBy(
   span: Interval,
   services: readonly string[],
 ): Promise<readonly Appointment[]> {
-  const found: Appointment[] = [];
-  for (const id of await idsIn(reader, entry, span)) {
-    const stored = await reader.read('Appointment', id, ctx.access.to('read'));
-    if (stored?.content === undefined) continue;
-    const appointment = JSON.parse(stored.content) as Appointment;
-    const slots = await readSlots(reader.query, slotsOf(appointment, engine.baseUrl));
-    const visit = visitOfAppointment(directory, engine.baseUrl, appointment, slots);
-    const here = schedulesOf(visit);
-    const concerned = here.length === 0 || here.includes(entry.reference);
-    const ofService = services.length === 0 || visit.service === undefined || services.includes(visit.service);
-    const inside = (visit.start ?? 0) < span.end && (visit.end ?? 0) > span.start;
-    if (concerned && ofService && inside) found.push(appointment);
-  }
-  return found;
+  const found = await visitsIn(engine.baseUrl, ctx.access, reader, directory, entry, span);
+  return found
+    .filter(({ schedules }) => schedules.length === 0 || schedules.includes(entry.reference))
+    .filter(({ visit: { service } }) => services.length === 0 || service === undefined || services.includes(service))
+    .map(({ appointment }) => appointment);
 }
 
 function slotFor(entry: ScheduleEntry, span: Interval, block: Block, together: string): Slot {

@@ -8,6 +8,7 @@ import type { RequestContext } from '../../fhir/context.ts';
 import { escape } from '../../fhir/search/escape.ts';
 import { matchCriteria } from '../../fhir/search/match-criteria.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
+import { demandReasonWritten } from '../cancellation-reason.ts';
 import { channelOf } from '../channel.ts';
 import { extensionOf } from '../extension.ts';
 import { HOLDS_TIME, type Status } from '../model/status.ts';
@@ -42,8 +43,10 @@ async function change(
 ): Promise<Changed> {
   const { baseUrl } = parts.engine;
   const comment = take.comment ?? said.comment;
-  if (said.status === 'cancelled')
+  if (said.status === 'cancelled') {
+    demandReasonWritten(parts.engine.terminology, undefined, said, channelOf(ctx.access.principal));
     return cancel(parts, ctx, id, { reason: said.cancelationReason, comment, patients: [] });
+  }
   const { appointment } = await readToChange(parts, ctx, id);
   const practitioners = otherPractitioners(said, appointment, baseUrl);
   const start = said.start === undefined ? undefined : Date.parse(said.start);

@@ -12,6 +12,7 @@ import { newId } from '../../platform/id.ts';
 import { sql } from '../../platform/database/sql.ts';
 import type { Actor } from '../actor.ts';
 import { insteadOf } from '../alternatives.ts';
+import { isOfPatient } from '../cancellation-reason.ts';
 import { channelOf } from '../channel.ts';
 import type { Directory } from '../directory.ts';
 import { freshDirectory } from '../fresh-directory.ts';
@@ -31,7 +32,7 @@ const PREFERRED = 3;
 
 /** Whether it lies with the clinic that a visit does not take place. */
 const isOfClinic = (reason: CodeableConcept | undefined): boolean =>
-  reason !== undefined && reason.coding?.some((c) => /^pat(?:-|$)/.test(c.code ?? '')) !== true;
+  reason !== undefined && reason.coding?.some((c) => isOfPatient(c.code)) !== true;
 
 const isPatient = (reference: string): boolean => reference.startsWith('Patient/');
 

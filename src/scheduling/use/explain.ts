@@ -1,5 +1,5 @@
 /** `$explain`: why a time is not free, rule by rule; who is there instead is nobody's business but staff's. @see https://hl7.org/fhir/R4/operations.html */
-import type { ParametersParameter } from '@medplum/fhirtypes';
+import type { ParametersParameter, Period } from '@medplum/fhirtypes';
 import type { RequestContext } from '../../fhir/context.ts';
 import type { OperationReply } from '../../fhir/operation.ts';
 import type { OperationInput } from '../../fhir/operation-parameters.ts';
@@ -9,7 +9,9 @@ import { channelOf } from '../channel.ts';
 import type { Directory } from '../directory.ts';
 import { MINUTE } from '../model/dates.ts';
 import type { Reason } from '../model/explain.ts';
+import type { Interval } from '../model/interval.ts';
 import type { Channel } from '../model/rules.ts';
+import type { Zone } from '../model/zone.ts';
 import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { reasonsAgainst } from '../reasons.ts';
@@ -22,33 +24,34 @@ const MOST_CHOICES = 20;
 
 interface Answer {
   readonly schedule: string;
+  readonly zone?: Zone | undefined;
   readonly reasons: readonly Reason[];
 }
 
 /** What tells of somebody's time: when it is over is for those who work here, and for whom it is about. */
 const PRIVATE: ReadonlySet<string> = new Set(['taken', 'buffer', 'blocked', 'time-off']);
 
-function asParameter({
-  reason,
-  schedule,
-  all,
-}: {
-  reason: Reason;
-  schedule: string;
-  all: boolean;
-}): ParametersParameter {
+/** By the clock of the place; a side that is open is left out. */
+function periodOf({ start, end }: Interval, zone: Zone | undefined): Period {
+  const at = (ms: number): string => zone?.format(ms) ?? new Date(ms).toISOString();
+  return { ...(Number.isFinite(start) && { start: at(start) }), ...(Number.isFinite(end) && { end: at(end) }) };
+}
+
+function asParameter(
+  reason: Reason,
+  { schedule, zone }: Pick<Answer, 'schedule' | 'zone'>,
+  all: boolean,
+): ParametersParameter {
   const { rule, text, during, actor } = reason;
   const who = actor === undefined || !all ? '' : `${actor}: `;
   const hidden = all && reason.private !== undefined ? ` (${reason.private})` : '';
-  const at = (ms: number): string => new Date(Math.max(-8.64e15, Math.min(ms, 8.64e15))).toISOString();
+  const period = during && (all || !PRIVATE.has(rule)) ? periodOf(during, zone) : {};
   return {
     name: 'reason',
     part: [
       { name: 'rule', valueCode: rule },
       { name: 'text', valueString: `${who}${text}${hidden}` },
-      ...(during && (all || !PRIVATE.has(rule))
-        ? [{ name: 'period', valuePeriod: { start: at(during.start), end: at(during.end) } }]
-        : []),
+      ...(Object.keys(period).length > 0 ? [{ name: 'period', valuePeriod: period }] : []),
       { name: 'schedule', valueReference: { reference: schedule } },
     ],
   };
@@ -84,10 +87,11 @@ async function answerFor(
   const { engine } = parts;
   const patients = patient === undefined ? [] : [actorOf(patient)];
   const reasons = await reasonsAgainst(engine, { choice, start, channel, patients }, engine.clock.now());
-  const { duration } = choice.offer.parameters;
+  const { entry, parameters } = choice.offer;
+  const { duration } = parameters;
   const fits = end === undefined || end - start === duration * MINUTE;
   const length = { rule: 'length', text: `a visit of this service lasts ${duration} minutes` } as const;
-  return { schedule: choice.offer.entry.reference, reasons: fits ? reasons : [...reasons, length] };
+  return { schedule: entry.reference, zone: entry.zone, reasons: fits ? reasons : [...reasons, length] };
 }
 
 /** @throws FhirError 400 */
@@ -134,9 +138,7 @@ export async function explain(
       resourceType: 'Parameters',
       parameter: [
         { name: 'free', valueBoolean: answers.some(({ reasons }) => reasons.length === 0) },
-        ...answers.flatMap(({ schedule, reasons }) =>
-          reasons.map((reason) => asParameter({ reason, schedule, all: all(reason) })),
-        ),
+        ...answers.flatMap((answer) => answer.reasons.map((reason) => asParameter(reason, answer, all(reason)))),
       ],
     },
     ...(patient === undefined ? {} : { resources: [patient] }),

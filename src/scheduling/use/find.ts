@@ -121,6 +121,13 @@ function asQuery({ parameters, query }: OperationRequest): readonly (readonly [s
   return found;
 }
 
+/** How many come before the page. @throws FhirError 400 for what none of our links says */
+function offsetIn({ query }: OperationRequest): number {
+  const [text = '0', ...more] = query.flatMap(([name, value]) => (name === PAGE_PARAMETER ? [value] : []));
+  if (/^\d{1,9}$/.test(text) && more.length === 0) return Number(text);
+  throw badRequest('value', `${PAGE_PARAMETER} is not one of our page links: start again without it.`, PAGE_PARAMETER);
+}
+
 export async function find(
   parts: SchedulingParts,
   ctx: RequestContext,
@@ -149,7 +156,7 @@ export async function find(
   const isGet = query !== undefined;
   const asked = input.integer('_count') ?? (isGet ? engine.limits.pageSize : engine.limits.maxPageSize);
   const count = Math.min(asked, engine.limits.maxPageSize);
-  const offset = Math.max(0, Number(request.query.find(([name]) => name === PAGE_PARAMETER)?.[1] ?? 0) || 0);
+  const offset = offsetIn(request);
   const url = (at: number): string => {
     const to = new URLSearchParams(
       (query ?? []).filter(([name]) => name !== PAGE_PARAMETER).map(([n, v]): [string, string] => [n, v]),

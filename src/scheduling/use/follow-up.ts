@@ -2,6 +2,7 @@
  * A follow-up that is due: a ServiceRequest whose occurrence is the span in which it should take place. The due list is a search for them.
  * @see https://hl7.org/fhir/R4/servicerequest.html
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Appointment, CodeableConcept, Duration, Reference, ServiceRequest } from '@medplum/fhirtypes';
 import type { RequestContext } from '../../fhir/context.ts';
 import { demandLive } from '../../fhir/interaction/version.ts';
@@ -10,6 +11,8 @@ import type { OperationReply } from '../../fhir/operation.ts';
 import type { OperationInput } from '../../fhir/operation-parameters.ts';
 import { badRequest, errorIssue, FhirError } from '../../fhir/outcome.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
+import type { StoredVersion, Transaction } from '../../fhir/store/repository.ts';
+import { sql } from '../../platform/database/sql.ts';
 import { newId } from '../../platform/id.ts';
 import { channelOf } from '../channel.ts';
 import type { Directory } from '../directory.ts';
@@ -25,8 +28,8 @@ import { visitOfAppointment } from '../visit.ts';
 import { referencesIn } from './input.ts';
 
 const DEFAULT_TOLERANCE_DAYS = 7;
-/** A visit of these has been, or will be. */
-const FOLLOWED: ReadonlySet<string> = new Set(['booked', 'arrived', 'checked-in', 'fulfilled', 'noshow']);
+/** In these the patient has come. */
+const FOLLOWED: readonly string[] = ['arrived', 'checked-in', 'fulfilled'];
 
 /** What is followed up. */
 interface Origin {
@@ -67,8 +70,11 @@ async function originOfVisit(
     appointment,
     slots,
   );
-  if (!FOLLOWED.has(status))
-    throw ruleBroken(`Nothing follows a visit that is ${status}: order it by a ServiceRequest.`, 'Appointment.status');
+  if (!FOLLOWED.includes(status))
+    throw ruleBroken(
+      `Nothing follows a visit that is ${status}: one that is ${FOLLOWED.join(', ')} is followed up. Else order it by a ServiceRequest.`,
+      'Appointment.status',
+    );
   const [patient] = patients;
   if (!patient || start === undefined)
     throw ruleBroken('A follow-up needs a visit that has a patient and a time.', 'Appointment.participant');
@@ -169,6 +175,65 @@ function orderFor(
   };
 }
 
+/** What a follow-up says. */
+const SAID = [
+  'extension',
+  'basedOn',
+  'intent',
+  'category',
+  'code',
+  'subject',
+  'occurrencePeriod',
+  'performer',
+  'reasonCode',
+  'supportingInfo',
+] as const satisfies readonly (keyof ServiceRequest)[];
+
+/** An active order that says the same, whatever else it says by now. */
+async function standing(
+  { engine }: SchedulingParts,
+  ctx: RequestContext,
+  tx: Transaction,
+  order: ServiceRequest,
+): Promise<StoredVersion | undefined> {
+  const subject = localReference(order.subject.reference ?? '', engine.baseUrl);
+  const rows = await tx.execute(
+    sql`select r.id from service_request r where r.subject = ${subject} and r.status = 'active' order by r.id`,
+  );
+  for (const [id] of rows) {
+    const stored = await tx.read('ServiceRequest', String(id), ctx.access.to('read'));
+    const known = JSON.parse(stored?.content ?? '{}') as Partial<ServiceRequest>;
+    if (SAID.every((element) => isDeepStrictEqual(known[element], order[element]))) return stored;
+  }
+  return undefined;
+}
+
+/** Asked for once more, as after a lost answer, it is the order that there is. @returns its text and id */
+async function orderOnce(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  origin: string,
+  order: ServiceRequest,
+  now: number,
+): Promise<{ readonly id: string; readonly content: string }> {
+  const { engine } = parts;
+  const version = { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' } as const;
+  const write = settle(engine, demandValid(engine, 'ServiceRequest', order), version);
+  return engine.repository.transaction('read committed', async (tx) => {
+    // Who asks for the same at the same moment waits here, and then sees it.
+    const [type, id] = origin.split('/');
+    await tx.execute(
+      type === 'Appointment'
+        ? sql`select from appointment a where a.id = ${id} for no key update`
+        : sql`select from service_request r where r.id = ${id} for no key update`,
+    );
+    const stored = await standing(parts, ctx, tx, order);
+    if (stored?.content !== undefined) return { id: stored.id, content: stored.content };
+    await tx.insert([write], ctx.access.to('create'));
+    return write;
+  });
+}
+
 /** @param type of what is followed up: Appointment or ServiceRequest */
 export async function followUp(
   parts: SchedulingParts,
@@ -192,12 +257,12 @@ export async function followUp(
   const code = known && (known.type?.[0] ?? { text: known.name ?? 'Follow-up visit' });
   const said = { service: named ?? origin.service, code, reason: input.codeableConcept('reason') };
   const now = engine.clock.now();
-  const write = settle(engine, demandValid(engine, 'ServiceRequest', orderFor(origin, distance, said, now)), {
-    id: newId(now),
-    version: 1,
-    lastUpdated: new Date(now),
-    method: 'POST',
-  });
-  await engine.repository.create(write, ctx.access.to('create'));
-  return { status: 200, body: write.content, resources: [`ServiceRequest/${write.id}`, origin.reference] };
+  const { id: made, content } = await orderOnce(
+    parts,
+    ctx,
+    origin.reference,
+    orderFor(origin, distance, said, now),
+    now,
+  );
+  return { status: 200, body: content, resources: [`ServiceRequest/${made}`, origin.reference] };
 }

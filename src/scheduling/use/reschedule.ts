@@ -6,11 +6,13 @@ import type { Appointment, AppointmentParticipant, CodeableConcept } from '@medp
 import type { RequestContext } from '../../fhir/context.ts';
 import { badRequest } from '../../fhir/outcome.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
+import { demandReasonGiven } from '../cancellation-reason.ts';
 import { channelOf } from '../channel.ts';
 import type { Directory, Offer } from '../directory.ts';
 import { freshDirectory } from '../fresh-directory.ts';
 import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
 import { MINUTE } from '../model/dates.ts';
+import { OVER, type Status } from '../model/status.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { participantsOf, written } from '../proposed.ts';
 import { ruleBroken } from '../refusal.ts';
@@ -127,10 +129,11 @@ function participants(
   if (!to || !from || to === from) return appointment.participant;
   const rooms = from.pool.filter((r) => !to.pool.some((s) => s.reference === r.reference));
   const left = new Set(participantsOf(from, rooms, 'accepted').map((p) => p.actor?.reference));
-  const stays = appointment.participant.filter(
-    (p) => !left.has(directory.resolve(localReference(p.actor?.reference ?? '', baseUrl))),
-  );
-  return [...stays, ...participantsOf(to, [], 'accepted')];
+  const whoOf = (p: AppointmentParticipant): string =>
+    directory.resolve(localReference(p.actor?.reference ?? '', baseUrl));
+  const stays = appointment.participant.filter((p) => !left.has(whoOf(p)));
+  const here = new Set(stays.map(whoOf));
+  return [...stays, ...participantsOf(to, [], 'accepted').filter((p) => !here.has(whoOf(p)))];
 }
 
 async function moved(
@@ -176,6 +179,15 @@ async function moved(
   return [{ ...next, participant: await withFreeRoom(parts, ctx, next, offer, start) }, offer];
 }
 
+/** Of what is cancelled, another may still be booked in its place. @throws FhirError 422 */
+function demandAhead({ status }: Appointment, mode: Reschedule['mode']): void {
+  if (!OVER.has(status as Status) || (mode === 'replace' && status === 'cancelled')) return;
+  throw ruleBroken(
+    `The appointment is ${status ?? 'over'}, and what is over does not move: book a new one by $book.`,
+    'Appointment.status',
+  );
+}
+
 /** @throws FhirError 409 with other times when the new one is taken, 422 when a rule is against it */
 export async function reschedule(
   parts: SchedulingParts,
@@ -184,8 +196,10 @@ export async function reschedule(
   to: Reschedule,
 ): Promise<Changed> {
   demandOverride(ctx, to.overrideReason);
+  demandReasonGiven(parts.engine.terminology, to.reason, channelOf(ctx.access.principal));
   if (to.mode === 'replace') return replace(parts, ctx, id, to);
   const { appointment } = await readToChange(parts, ctx, id);
+  demandAhead(appointment, to.mode);
   const [, offer] = await moved(parts, ctx, appointment, to);
   return changeAppointment(parts, ctx, id, async (current) => (await moved(parts, ctx, current, to))[0], {
     ...(offer ? { offer } : {}),
@@ -196,6 +210,7 @@ export async function reschedule(
 /** The old one is cancelled, and a new one is booked that says so. */
 async function replace(parts: SchedulingParts, ctx: RequestContext, id: string, to: Reschedule): Promise<Changed> {
   const { appointment } = await readToChange(parts, ctx, id);
+  demandAhead(appointment, to.mode);
   const [next, offer] = await moved(parts, ctx, appointment, to);
   const { id: _, meta: __, identifier: ___, cancelationReason: ____, extension: _____, ...rest } = next;
   const said: Appointment = { ...rest, ...asExtensions(withoutExtensions(next, RESCHEDULE_COUNT, OVERRIDE)) };

@@ -34,6 +34,24 @@ describe('capabilities (3.1.0.9)', () => {
     expect(rest?.resource?.map((r) => r.type)).toEqual([...server.engine.resources.keys()].sort());
   });
 
+  test('app-4 is enforced as R4 4.0.1 has it, and Appointment says so', async () => {
+    const types = (await metadata()).rest?.[0]?.resource ?? [];
+    expect(types.find((t) => t.type === 'Appointment')?.documentation).toMatch(/app-4 .*4\.0\.1.*cancelled or noshow/);
+    expect(types.find((t) => t.type === 'Patient')).not.toHaveProperty('documentation');
+    const appointment = (status: string): object => ({
+      resourceType: 'Appointment',
+      status,
+      cancelationReason: { text: 'ill' },
+      participant: [{ actor: { display: 'A' }, status: 'accepted' }],
+    });
+    const refused = await send('POST', 'Appointment/$validate', appointment('proposed'));
+    expect(JSON.stringify(refused.body)).toContain('app-4');
+    for (const status of ['cancelled', 'noshow'])
+      expect(JSON.stringify((await send('POST', 'Appointment/$validate', appointment(status))).body)).not.toContain(
+        'app-4',
+      );
+  });
+
   test('each type: interactions of its declaration, conditionals, versioning, parameters, includes, operations', async () => {
     const types = (await metadata()).rest?.[0]?.resource ?? [];
     const appointment = types.find((t) => t.type === 'Appointment');

@@ -62,14 +62,14 @@ export interface Span {
 
 const meet = (a: Span, b: Span): boolean => a.start < b.end && b.start < a.end;
 
-// Copied from the table of the specification. p: patients as well, h: patients who hold it; what needs a special service or day is left out.
+// Copied from the table of the specification. p: patients as well, h: patients who hold it; what needs a special service, day or hour is left out.
 const NEXT: Readonly<Record<Status | 'new', string>> = {
   new: 'proposed:p pending:p booked:p waitlist:p arrived',
   proposed: 'proposed:p pending:p booked:p waitlist cancelled:p',
   waitlist: 'waitlist:p proposed pending booked cancelled:p',
   pending: 'pending:p booked:h cancelled:p waitlist',
-  booked: 'booked:p arrived checked-in noshow cancelled:p',
-  arrived: 'arrived:p checked-in fulfilled cancelled booked noshow',
+  booked: 'booked:p arrived checked-in cancelled:p',
+  arrived: 'arrived:p checked-in fulfilled cancelled booked',
   'checked-in': 'checked-in:p fulfilled arrived cancelled',
   fulfilled: 'fulfilled entered-in-error checked-in',
   noshow: 'noshow entered-in-error',

@@ -71,6 +71,24 @@ describe('reasons', () => {
     });
   });
 
+  test('an off week, where the hours hold in some weeks only', () => {
+    const off = 'works on these days only every 2 weeks, and this is an off week';
+    const other = (more: object) =>
+      rule('09:00', '12:00', { days: ['wed'], everyWeeks: 2, weekOf: '2026-06-03', ...more });
+    const asked = question({ rules: [other({})] });
+    expect(codes(asked, '2026-06-17 09:00')).toEqual([]);
+    expect(only(asked, '2026-06-10 09:00')?.text).toBe(`no hours on 2026-06-10; ${off}`);
+    // Another day of the week has no hours in any week.
+    expect(only(asked, '2026-06-11 09:00')?.text).toBe('no hours on 2026-06-11');
+    const afternoons = question({ rules: [other({}), rule('14:00', '17:00')] });
+    expect(only(afternoons, '2026-06-10 09:00')?.text).toBe(`open on 2026-06-10 from 14:00 to 17:00; ${off}`);
+    expect(only(afternoons, '2026-06-10 18:00')?.text).toBe('open on 2026-06-10 from 14:00 to 17:00');
+    expect(only(question({ rules: [other({ until: '2026-06-09' })] }), '2026-06-10 09:00')?.text).not.toContain(off);
+    const service = 'HealthcareService/x';
+    const theirs = question({ rules: [other({ services: ['HealthcareService/y'] })] }, { service });
+    expect(only(theirs, '2026-06-10 09:00')?.text).toBe('no hours on 2026-06-10');
+  });
+
   test('a holiday and an override', () => {
     const holidays = [{ date: '2026-06-10', name: 'Anniversary', yearly: false }];
     expect(only(question({ holidays }), '2026-06-10 09:00')).toMatchObject({

@@ -84,6 +84,19 @@ describe('conditions', () => {
     expect(may('noshow', 'entered-in-error', { now: late + 90 * 24 * HOUR })).toBe(true);
   });
 
+  test('that somebody did not come is said from the start on; a system tells what happened elsewhere', () => {
+    for (const from of ['booked', 'arrived'] as const) {
+      expect(may(from, 'noshow', { now: start - 1 })).toBe(false);
+      expect(may(from, 'noshow', { now: start })).toBe(true);
+      expect(may(from, 'noshow', { now: start - 1, isSystem: true })).toBe(true);
+    }
+    expect(judgeMove('booked', 'noshow', { ...FACTS, now: start - HOUR })).toEqual({
+      ok: false,
+      reason: 'that somebody did not come can be said from 2026-06-10T10:00:00-04:00 on, when the visit begins',
+      legal: ['arrived', 'checked-in', 'cancelled'],
+    });
+  });
+
   test('patients check in within the window before the start', () => {
     const patient = (now: number): boolean =>
       may('booked', 'checked-in', { channel: 'patient', now, selfCheckInMs: 30 * MINUTE });
