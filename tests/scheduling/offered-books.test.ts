@@ -121,10 +121,19 @@ const reference = (proposal: Json): object =>
 
 /** The proposal as a client would post it, as its service has it. */
 function posted({ patient, who }: Query, proposal: Json, mode: string): object {
-  const { id: _, participant, ...rest } = proposal as unknown as { id: string; participant: { required: string }[] };
+  const {
+    id: _,
+    participant,
+    ...rest
+  } = proposal as unknown as {
+    id: string;
+    participant: { required: string; actor: { reference: string } }[];
+  };
   const status = who === 'staff' ? 'booked' : mode;
   const reply = status === 'booked' ? 'accepted' : 'needs-action';
-  const others = participant.map((p) => (p.required === 'required' ? { ...p, status: reply } : p));
+  // A proposal that was asked for with the patient names them already.
+  const clinics = participant.filter((p) => p.actor.reference !== `Patient/${patient}`);
+  const others = clinics.map((p) => (p.required === 'required' ? { ...p, status: reply } : p));
   return { ...rest, status, participant: [taking(`Patient/${patient}`), ...others] };
 }
 
