@@ -503,7 +503,7 @@ describe('scopes for each letter', () => {
       ...visit('a', { slot: [{ reference: 'Slot/free' }] }),
       participant: ['Patient/a', 'Practitioner/shared', 'Location/shared'].map((reference) => ({
         actor: { reference },
-        status: 'accepted',
+        status: reference === 'Patient/a' ? 'accepted' : 'needs-action',
       })),
     };
     expect((await send('POST', 'Appointment', full)).status).toBe(201);

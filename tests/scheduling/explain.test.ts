@@ -238,7 +238,7 @@ describe('to each as much as is theirs to know', () => {
     expect(found[1]?.period).toEqual({ start: at(day, '12:00'), end: at(day, '13:00') });
   });
 
-  test.each(['ann', 'bob', 'nobody'] as const)('%s: that it is so, and no more', async (who) => {
+  test.each(['ann', 'eve', 'nobody'] as const)('%s: that it is so, and no more', async (who) => {
     const answers = await asked(clinic[who]);
     const found = answers.flatMap(reasons);
     expect(found.map((r) => `${r.rule}: ${r.text}`)).toEqual([
@@ -256,6 +256,7 @@ describe('to each as much as is theirs to know', () => {
   test('a patient’s own other visit is told to them, another’s to nobody', async () => {
     const named = '&patient-reference=Patient/bob';
     expect(await text(clinic.bob, start, of('grey', named))).toEqual(['taken: Patient/bob: taken (10:00 to 10:30)']);
+    expect(await text(clinic.bob, start, of('grey'))).toEqual(['taken: Patient/bob: taken (10:00 to 10:30)']);
     expect(await text(clinic.staff, start, of('grey', named))).toEqual(['taken: Patient/bob: taken (10:00 to 10:30)']);
     for (const send of [clinic.ann, clinic.nobody, clinic.parent])
       expect((await explain(send, start, of('grey', named))).status).toBe(400);
@@ -348,7 +349,7 @@ describe('what a Schedule is', () => {
   test('of several, one that is free is enough', async () => {
     done(await clinic.staff('POST', 'Appointment', visit({ start })));
     const answer = await explain(
-      clinic.ann,
+      clinic.eve,
       start,
       'practitioner=Practitioner/grey&practitioner=Practitioner/house&service=HealthcareService/visit',
     );

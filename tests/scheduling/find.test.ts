@@ -318,6 +318,11 @@ describe('times that are not free are not shown', () => {
     expect(free).not.toContain('11:00');
     expect(free).toContain('10:30');
     expect(free).toContain('11:30');
+    // An app that was opened for her means her; to others her time is none of their business.
+    expect(await starts(clinic.ann, DAY)).toEqual(free);
+    expect(await starts(clinic.bob, DAY)).toContain('11:00');
+    const why = await clinic.ann('GET', `Appointment/$explain?start=${encodeURIComponent(at(DAY, '11:00'))}&${GREY}`);
+    expect(done(why).text).toContain('Patient/ann');
     const group = await starts(
       clinic.staff,
       DAY,

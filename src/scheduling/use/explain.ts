@@ -5,7 +5,7 @@ import type { OperationReply } from '../../fhir/operation.ts';
 import type { OperationInput } from '../../fhir/operation-parameters.ts';
 import { badRequest } from '../../fhir/outcome.ts';
 import { actorOf } from '../actor.ts';
-import { channelOf } from '../channel.ts';
+import { channelOf, patientMeant } from '../channel.ts';
 import type { Directory } from '../directory.ts';
 import { MINUTE } from '../model/dates.ts';
 import type { Reason } from '../model/explain.ts';
@@ -115,9 +115,10 @@ export async function explain(
   const end = input.text('end') === undefined ? undefined : momentOf(input.text('end') ?? '', 'end');
   if (end !== undefined && end <= start) throw badRequest('value', 'The end must come after the start.', 'end');
   const directory = await freshDirectory(parts);
-  const [patient] = referencesIn(parts, input, 'patient-reference');
-  if (patient !== undefined && !(await parts.engine.repository.existing([patient], ctx.access.to('read'))).has(patient))
+  const [named] = referencesIn(parts, input, 'patient-reference');
+  if (named !== undefined && !(await parts.engine.repository.existing([named], ctx.access.to('read'))).has(named))
     throw badRequest('not-found', 'The patient is not known here: name one you may book for.', 'patient-reference');
+  const patient = named ?? patientMeant(ctx.access.principal);
   const wanted: Wanted = {
     ...ANYTHING,
     practitioners: referencesIn(parts, input, 'practitioner').map((p) => directory.resolve(p)),

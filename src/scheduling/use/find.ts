@@ -5,7 +5,7 @@ import type { OperationReply, OperationRequest } from '../../fhir/operation.ts';
 import { PAGE_PARAMETER, type OperationInput } from '../../fhir/operation-parameters.ts';
 import { badRequest, type Issue } from '../../fhir/outcome.ts';
 import { actorOf, type Actor } from '../actor.ts';
-import { channelOf } from '../channel.ts';
+import { channelOf, patientMeant } from '../channel.ts';
 import { findBundle } from '../find-bundle.ts';
 import { findStarts } from '../find.ts';
 import { DAY } from '../model/dates.ts';
@@ -64,7 +64,7 @@ async function wantedBy(
   };
 }
 
-/** Patients in whose way nothing may be. Only who may read them learns by it when they are elsewhere. @throws FhirError 400 */
+/** Patients who are named. Only who may read them learns by it when they are elsewhere. @throws FhirError 400 */
 async function patientsOf(
   parts: SchedulingParts,
   ctx: RequestContext,
@@ -144,12 +144,13 @@ export async function find(
     wantedBy(parts, ctx, input, order),
     patientsOf(parts, ctx, input, order),
   ]);
+  const meant = patientMeant(ctx.access.principal);
   const found = await findStarts(parts, {
     wanted,
     channel: channelOf(ctx.access.principal),
     now: engine.clock.now(),
     ...span,
-    also: patients,
+    also: patients.length > 0 || meant === undefined ? patients : [actorOf(meant)],
   });
   // A POST whose parameters a GET can bear is paged as that.
   const query = request.query.some(([name]) => name === 'start') ? request.query : asQuery(request);
