@@ -53,7 +53,7 @@ test('a hold is booked in the place of a visit of the same patient at the same t
   );
   expect(there.status, there.text).toBe(200);
   const elsewhere = found(
-    await find(clinic.ann, `start=${at('14:00')}&end=${at('14:30')}&practitioner=Practitioner/house`),
+    await find(clinic.nobody, `start=${at('14:00')}&end=${at('14:30')}&practitioner=Practitioner/house`),
   )[0];
   const moved = await bookProposal(
     clinic.ann,
