@@ -306,7 +306,8 @@ export class Migration20261127000000_scheduling extends Migration {
         end if;
         if total > 0 then
           for r in select * from json_to_recordset(a."visits") v(appointment text, schedules text[], slots text[], service text, start timestamptz, "end" timestamptz, keeps boolean) loop
-            if cardinality(r.slots) > 0 then
+            -- An update tells the calendars, even of nothing.
+            if exists (select from "scheduling_time" where "slot" = any (r.slots) and "kind" = 'busy') then
               update "scheduling_time" set "kind" = 'opening' where "slot" = any (r.slots) and "kind" = 'busy';
             end if;
             if exists (select from "scheduling_time" t where t."schedule" = any (r.schedules) and t."kind" <> 'opening' and t."during" && tstzrange(r.start, r."end")
