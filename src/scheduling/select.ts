@@ -106,6 +106,18 @@ function ranksOf(offer: Offer, wanted: Wanted, sites: readonly string[]): readon
   ];
 }
 
+/** A room is used by those who work in its building; what can be carried goes anywhere. */
+function isAt(directory: Directory, reference: string, site: Location | undefined): boolean {
+  if (site === undefined || reference.startsWith('Device/')) return true;
+  const seen = new Set<string>();
+  for (let at: string | undefined = reference; at !== undefined && !seen.has(at); ) {
+    if (at === `Location/${site.id ?? ''}`) return true;
+    seen.add(at);
+    at = directory.location(at)?.partOf?.reference;
+  }
+  return false;
+}
+
 /** @param rooms asked for. @returns undefined: visits of the offer are in none of them */
 function poolOf(
   directory: Directory,
@@ -114,8 +126,12 @@ function poolOf(
 ): Pick<Choice, 'pool' | 'named'> | undefined {
   if (rooms.length === 0 || rooms.some((r) => entry.actors.some((a) => a.reference === r)))
     return { pool, named: false };
-  if (pool.length === 0) return { pool: rooms.map((r) => actorOf(r, directory.location(r)?.name)), named: true };
-  const asked = rooms.flatMap((r) => pool.find((p) => p.reference === r) ?? []);
+  const asked =
+    pool.length > 0
+      ? rooms.flatMap((r) => pool.find((p) => p.reference === r) ?? [])
+      : rooms
+          .filter((r) => isAt(directory, r, entry.location))
+          .map((r) => actorOf(r, directory.location(r)?.name));
   return asked.length > 0 ? { pool: asked, named: true } : undefined;
 }
 

@@ -409,6 +409,12 @@ describe('D10: rooms', () => {
     expect(total(await find(clinic.ann, query(`${exam}&location-reference=Location/room-3`)))).toBe(0);
     expect(total(await find(clinic.ann, query(`${GREY}&location-reference=Location/room-3`)))).toBe(0);
     expect(total(await find(clinic.staff, query(`${GREY}&location-reference=Location/room-3`)))).toBe(14);
+    // Those of another house are not theirs.
+    await put(clinic.system, { resourceType: 'Location', id: 'far', name: 'Far away' });
+    const room = { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/location-physical-type', code: 'ro' }] };
+    const far = { resourceType: 'Location', id: 'far-room', partOf: { reference: 'Location/far' }, physicalType: room };
+    await put(clinic.system, far);
+    expect(total(await find(clinic.staff, query(`${GREY}&location-reference=Location/far-room`)))).toBe(0);
     const [mine] = found(await find(clinic.ann, query(`${exam}&location-reference=Location/room-2`)));
     const booked = done(await bookProposal(clinic.ann, String(mine?.['id'])));
     done(await clinic.ann('POST', `Appointment/${idOf(booked)}/$cancel`));
