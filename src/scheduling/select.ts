@@ -110,7 +110,7 @@ function ranksOf(offer: Offer, wanted: Wanted, sites: readonly string[]): readon
 function isAt(directory: Directory, reference: string, site: Location | undefined): boolean {
   if (site === undefined || reference.startsWith('Device/')) return true;
   const seen = new Set<string>();
-  for (let at: string | undefined = reference; at !== undefined && !seen.has(at); ) {
+  for (let at: string | undefined = reference; at !== undefined && !seen.has(at);) {
     if (at === `Location/${site.id ?? ''}`) return true;
     seen.add(at);
     at = directory.location(at)?.partOf?.reference;
@@ -129,9 +129,7 @@ function poolOf(
   const asked =
     pool.length > 0
       ? rooms.flatMap((r) => pool.find((p) => p.reference === r) ?? [])
-      : rooms
-          .filter((r) => isAt(directory, r, entry.location))
-          .map((r) => actorOf(r, directory.location(r)?.name));
+      : rooms.filter((r) => isAt(directory, r, entry.location)).map((r) => actorOf(r, directory.location(r)?.name));
   return asked.length > 0 ? { pool: asked, named: true } : undefined;
 }
 

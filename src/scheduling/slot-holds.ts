@@ -8,7 +8,8 @@ import { settle } from '../fhir/interaction/write.ts';
 import type { Transaction } from '../fhir/store/repository.ts';
 import { newId } from '../platform/id.ts';
 import { sql } from '../platform/database/sql.ts';
-import type { ScheduleEntry } from './directory.ts';
+import type { Actor } from './actor.ts';
+import type { Offer, ScheduleEntry } from './directory.ts';
 import { extensionOf } from './extension.ts';
 import { MINUTE } from './model/dates.ts';
 import type { SchedulingParts } from './parts.ts';
@@ -17,6 +18,9 @@ import { ruleBroken } from './refusal.ts';
 import { HOLD_EXPIRES, SLOT_HOLDER, SLOT_SERVICE } from './urls.ts';
 
 const HOLD_MINUTES = 5;
+
+const moved = (instant: string, minutes: number): string =>
+  new Date(Date.parse(instant) + minutes * MINUTE).toISOString();
 
 /** Who holds a Slot. */
 const heldBy = ({ account, client, name }: Principal): { readonly system: string; readonly code: string } => ({
@@ -30,6 +34,19 @@ export async function namedBy(tx: Transaction, slots: readonly string[]): Promis
     sql`select a.id, a.status, a.version, a.content from appointment a where a.slot && ${slots}::text[]
         and a.status in ('pending', 'booked', 'arrived', 'checked-in')`,
   );
+}
+
+/** One of the rooms that the visits need, free if there is such a one; else the database says what is against it. */
+async function roomFor(tx: Transaction, { pool, parameters }: Offer, { start, end }: Slot): Promise<readonly Actor[]> {
+  if (pool.length === 0) return [];
+  const { before, after, capacity } = parameters;
+  const rows = await tx.execute(
+    sql`select room from unnest(${pool.map((r) => r.key)}::uuid[]) with ordinality r(room, n)
+        where cardinality(scheduling_open(room, tstzrange(${moved(start, -before)}::timestamptz, ${moved(end, after)}::timestamptz), ${capacity}::int)) > 0
+        order by n limit 1`,
+  );
+  const [[key] = []] = rows;
+  return [pool.find((r) => r.key === key) ?? pool[0]].filter((r) => r !== undefined);
 }
 
 /** A hold of whoever works with Slots alone: for nobody in particular, until somebody books or it runs out. */
@@ -54,7 +71,7 @@ export async function holdSlot(
     start: slot.start,
     end: slot.end,
     slot: [{ reference: `Slot/${slot.id ?? ''}` }],
-    participant: participantsOf(offer, [], 'tentative'),
+    participant: participantsOf(offer, await roomFor(tx, offer, slot), 'tentative'),
   };
   const write = settle(engine, appointment, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });
   parts.made.add(write.resource);
@@ -110,11 +127,9 @@ async function isTaken(tx: Transaction, slot: Slot, { reference, offers, actors 
   const service = extensionOf(slot, SLOT_SERVICE)?.valueReference?.reference;
   const offer = offers.length === 1 ? offers[0] : offers.find((o) => o.serviceReference === service);
   const { before = 0, after = 0, capacity = 1 } = offer?.parameters ?? {};
-  const at = (instant: string, minutes: number): string =>
-    new Date(Date.parse(instant) + minutes * MINUTE).toISOString();
   const rows = await tx.execute(
-    sql`select from scheduling_truth(${reference}, ${service ?? ''}, tstzrange(${at(slot.start, 0)}::timestamptz, ${at(slot.end, 0)}::timestamptz),
-          tstzrange(${at(slot.start, -before)}::timestamptz, ${at(slot.end, after)}::timestamptz), ${actors.map((a) => a.key)}::uuid[],
+    sql`select from scheduling_truth(${reference}, ${service ?? ''}, tstzrange(${moved(slot.start, 0)}::timestamptz, ${moved(slot.end, 0)}::timestamptz),
+          tstzrange(${moved(slot.start, -before)}::timestamptz, ${moved(slot.end, after)}::timestamptz), ${actors.map((a) => a.key)}::uuid[],
           coalesce((select s.capacity from scheduling_slot s where s.slot = ${slot.id ?? ''}), ${capacity})::int, '{}'::uuid[]) truth
         where truth in ('busy', 'busy-tentative')
           and not exists (select from scheduling_time t where t.slot = ${slot.id ?? ''} and t.kind = 'busy')`,
