@@ -71,7 +71,9 @@ function* roomless(choice: Choice, channel: Channel, input: ExplainInput, start:
   const zone = zoneNamed(input.calendar.zone);
   const isFull = ({ key }: Actor): boolean =>
     [...occupied({ ...input, actors: [key] }, start, input.capacity ?? 1, zone)].length > 0;
-  if (pool.every(isFull)) yield { rule: 'room', text: 'none of the rooms or devices that it needs is free' };
+  if (!pool.every(isFull)) return;
+  const text = 'none of the rooms or devices that it needs is free';
+  yield { rule: 'room', text, private: pool.map((r) => r.reference).join(', ') };
 }
 
 /** What the hours of an offer say to a visit that has its time already, of whatever length. Nothing: somebody is there for the whole of it. */
