@@ -19,7 +19,8 @@ const quantile = (sorted: readonly number[], q: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
 
 export class Tally {
-  readonly #doors = new Map<string, Map<Outcome, number>>();
+  /** How long each took, ms. */
+  readonly #doors = new Map<string, Map<Outcome, number[]>>();
   readonly #times: number[] = [];
   /** One of each: door, status and text. */
   readonly samples = new Map<string, string>();
@@ -30,7 +31,9 @@ export class Tally {
     this.#times.push(ms);
     let counts = this.#doors.get(door);
     if (!counts) this.#doors.set(door, (counts = new Map()));
-    counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+    const times = counts.get(outcome);
+    if (times) times.push(ms);
+    else counts.set(outcome, [ms]);
     const key = `${door}, ${outcome}`;
     if (outcome !== 'won' && outcome !== 'lost' && !this.samples.has(key))
       this.samples.set(key, `${got?.status ?? 'no answer'} ${got?.text.slice(0, 400) ?? ''}`);
@@ -38,7 +41,7 @@ export class Tally {
 
   of(outcome: Outcome): number {
     let sum = 0;
-    for (const counts of this.#doors.values()) sum += counts.get(outcome) ?? 0;
+    for (const counts of this.#doors.values()) sum += counts.get(outcome)?.length ?? 0;
     return sum;
   }
 
@@ -51,10 +54,13 @@ export class Tally {
     return { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99), most: sorted.at(-1) ?? Number.NaN };
   }
 
-  /** A line for each door. */
+  /** A line for each door: how many, and the median and 99th percentile of their time. */
   lines(): string[] {
     return [...this.#doors].toSorted().map(([door, counts]) => {
-      const parts = [...counts].toSorted().map(([outcome, n]) => `${outcome} ${n}`);
+      const parts = [...counts].toSorted().map(([outcome, times]) => {
+        const sorted = times.toSorted((a, b) => a - b);
+        return `${outcome} ${sorted.length} (${quantile(sorted, 0.5).toFixed(0)}/${quantile(sorted, 0.99).toFixed(0)} ms)`;
+      });
       return `  ${door.padEnd(34)} ${parts.join(', ')}`;
     });
   }
