@@ -79,8 +79,8 @@ export class Migration20261127000000_scheduling extends Migration {
       }
     }
 
-    // Whoever takes time off has the locks of its actors alone, bookings share them. A serializable booking sees what was there when it began: it asks for
-    // rows that whoever blocks has written, so that it must begin anew. One for each lock.
+    // Whoever takes time off, or books over others, has the locks of its actors alone, bookings share them. A serializable booking sees what was there when
+    // it began: it asks for rows that those have written, so that it must begin anew. One for each lock.
     this.addSql(`create table "scheduling_fence" ("lock" int primary key, "n" bigint not null) with (fillfactor = 50)`);
     this.addSql(`insert into "scheduling_fence" select k, 0 from generate_series(0, 1023) k`);
     this.addSql(`create function "scheduling_lock_time"("locks" int[]) returns void language plpgsql as $$
@@ -273,9 +273,11 @@ export class Migration20261127000000_scheduling extends Migration {
         moves := cardinality(a."leave") > 0;
         -- Whoever gives time up for which others wait, and then waits for theirs, would wait in a circle. So who moves is alone with its actors; who only takes
         -- time waits for those who move, and in the order of the actors for the others. The locks are few, so that they have room, however many the actors.
-        -- Who overbooks is alone, too: no constraint has others see it, so they wait, and look.
+        -- Who overbooks is alone, too: no constraint has others see it, so they wait, and look; and raises the fence, for those whose look is older.
         alone := a."forced" or moves and (total > 0 or exists (select from "occupancy" o where o."override" and o."actor" = any (a."freed")));
-        if alone then
+        if a."forced" then
+          perform "scheduling_lock_time"(a."locks");
+        elsif alone then
           perform pg_advisory_xact_lock(19266, k) from unnest(a."locks") k;
         elsif total > 0 then
           perform pg_advisory_xact_lock_shared(19266, k) from unnest(a."locks") k;

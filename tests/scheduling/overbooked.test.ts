@@ -2,9 +2,15 @@
  * A visit that staff books over others has its time: who comes later gives a reason, too; who was there before keeps theirs. Scheduling semantics D3,
  * https://hl7.org/fhir/R4/slot-definitions.html#Slot.overbooked
  */
+import type { Appointment } from '@medplum/fhirtypes';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { grantAll } from '../../src/fhir/access.ts';
+import { settle } from '../../src/fhir/interaction/write.ts';
+import type { PreparedWrite } from '../../src/fhir/store/repository.ts';
 import { runChecks } from '../../src/platform/database/checks.ts';
+import { sql } from '../../src/platform/database/sql.ts';
+import { newId } from '../../src/platform/id.ts';
 import type { Answer, Json, Send } from '../http/client.ts';
 import {
   at,
@@ -331,4 +337,24 @@ test('a patient’s own time counts in $find for them', async () => {
 test('the database is well after all that', async () => {
   const wrong = (await runChecks(clinic.server.kairos.roles.app, INVARIANTS)).filter((c) => c.found.length > 0);
   expect(wrong).toEqual([]);
+});
+
+test('a booking whose look at the calendar is older than the override begins anew, and is refused', async () => {
+  const { repository } = clinic.server.engine;
+  const write = (): PreparedWrite =>
+    settle(clinic.server.engine, visit({ start: at(day, '10:30'), patient: 'eve' }) as Appointment, {
+      id: newId(Date.now()),
+      version: 1,
+      lastUpdated: new Date(),
+      method: 'POST',
+    });
+  await book('10:00', 'ann');
+  let tries = 0;
+  const booking = repository.transaction('serializable', async (tx) => {
+    await tx.execute(sql`select count(*) from occupancy`);
+    if (tries++ === 0) done(await post({ start: at(day, '10:15'), patient: 'bob' }, FORCED));
+    await tx.insert([write()], grantAll({ kind: 'user', name: 'staff', roles: ['staff'] }).to('create'));
+  });
+  await expect(booking).rejects.toThrow('This time is taken');
+  expect(tries).toBe(2);
 });
