@@ -6,6 +6,7 @@
 import type { Appointment, Location, Task } from '@medplum/fhirtypes';
 import { grantAll } from '../fhir/access.ts';
 import { settle } from '../fhir/interaction/write.ts';
+import { localReference } from '../fhir/search/type/reference.ts';
 import { newId } from '../platform/id.ts';
 import { sql, type Sql } from '../platform/database/sql.ts';
 import type { Directory } from './directory.ts';
@@ -57,7 +58,10 @@ async function* upcoming(parts: SchedulingParts, directory: Directory, which: Sq
 }
 
 /** What is not written is taken from the start: it was promised as it was written, where that was by the clock of its place, and else as the place's clock shows it. */
-function promises({ engine }: SchedulingParts): (visit: Upcoming) => Promise<Promised | undefined> {
+function promises(
+  { engine }: SchedulingParts,
+  directory: Directory,
+): (visit: Upcoming) => Promise<Promised | undefined> {
   const known = new Map<string, Promise<readonly Zone[]>>();
   /** Zones that a place has had, the latest first. */
   const zonesOf = async (place: string): Promise<readonly Zone[]> => {
@@ -68,8 +72,17 @@ function promises({ engine }: SchedulingParts): (visit: Upcoming) => Promise<Pro
     );
     return [...new Set(names)].flatMap((name) => zoneOf(name ?? '') ?? []);
   };
+  /** With what they are part of, from which they have their zone. */
+  const around = ({ entries, places }: Whereabouts): ReadonlySet<string> => {
+    const all = new Set([...entries.map((e) => `Location/${e.location?.id ?? ''}`), ...places]);
+    for (const place of all) {
+      const whole = localReference(directory.location(place)?.partOf?.reference ?? '', engine.baseUrl);
+      if (whole.startsWith('Location/')) all.add(whole);
+    }
+    return all;
+  };
   const earlier = async ({ appointment, where }: Upcoming): Promise<Zone | undefined> => {
-    for (const place of [...where.entries.map((e) => `Location/${e.location?.id ?? ''}`), ...where.places]) {
+    for (const place of around(where)) {
       let zones = known.get(place);
       if (!zones) known.set(place, (zones = zonesOf(place)));
       const found = (await zones).find((z) => isWrittenIn(z, appointment.start));
@@ -95,7 +108,7 @@ function brokenIn({ appointment }: Upcoming, promised: Promised, zone: Zone | un
 /** Visits that are, or would be, at another time of day than promised if a place were in this zone. @param location `Location/1` */
 export async function* brokenAt(parts: SchedulingParts, location: string, zone: Zone): AsyncGenerator<Broken> {
   const directory = await freshDirectory(parts);
-  const promised = promises(parts);
+  const promised = promises(parts, directory);
   const places = new Set(directory.following(location));
   const entries = new Set([...places].flatMap((p) => directory.of(p)));
   const schedules = [...entries].map((e) => e.reference);
@@ -131,9 +144,10 @@ const taskOf = ({ appointment, promised, now }: Broken, value: string, at: numbe
 /** Puts a Task for the front desk on the list for each broken promise, once for each start. @returns how many were added */
 export async function reviewPromises(parts: SchedulingParts, signal: AbortSignal): Promise<number> {
   const { engine } = parts;
-  const promised = promises(parts);
+  const directory = await freshDirectory(parts);
+  const promised = promises(parts, directory);
   let added = 0;
-  for await (const visit of upcoming(parts, await freshDirectory(parts), sql`true`)) {
+  for await (const visit of upcoming(parts, directory, sql`true`)) {
     if (signal.aborted) break;
     const said = await promised(visit);
     const broken = said && (brokenIn(visit, said, zoneOf(said.zone)) ?? brokenIn(visit, said, visit.where.zone));

@@ -182,43 +182,49 @@ describe('another zone of a place', () => {
     const nine = await book('far', at(day, '09:00'));
     const older = await book('far', at(day, '10:00'));
     const utc = await book('inner', new Date(at(day, '11:00')).toISOString());
+    const inner = await book('inner', at(day, '15:00'));
     const apart = await book('apart', at(day, '14:00'));
     await strip(older);
     await strip(utc);
+    await strip(inner);
     const hit = await impactOf('away', 'America/Chicago');
-    expect(found(hit).map((a) => a['id'])).toEqual([nine, older, utc]);
-    expect(hit.body['total']).toBe(3);
+    expect(found(hit).map((a) => a['id'])).toEqual([nine, older, utc, inner]);
+    expect(hit.body['total']).toBe(4);
     const both = `Appointment/${nine} was promised for ${day}T09:00 (America/New_York): it would be at ${day}T08:00 (America/Chicago).`;
     expect(issues(hit)[0]).toBe(both);
     expect(found(await impactOf('away', 'America/Toronto'))).toEqual([]);
     expect(found(await impactOf('annex', 'America/Chicago')).map((a) => a['id'])).toEqual([apart]);
 
     const first = await impactOf('away', 'America/Chicago', '&_count=2');
-    expect([first.body['total'], found(first).length]).toEqual([3, 2]);
-    expect(issues(first)[0]).toContain('1 more of 3 visits are not in this answer');
+    expect([first.body['total'], found(first).length]).toEqual([4, 2]);
+    expect(issues(first)[0]).toContain('2 more of 4 visits are not in this answer');
     const [link] = first.body['link'] as unknown as { relation: string; url: string }[];
     const rest = await clinic.staff('GET', String(link?.url.slice(String(link.url).indexOf('Location/'))));
-    expect([rest.body['total'], found(rest).map((a) => a['id']), rest.body['link']]).toEqual([3, [utc], undefined]);
+    expect([rest.body['total'], found(rest).map((a) => a['id']), rest.body['link']]).toEqual([
+      4,
+      [utc, inner],
+      undefined,
+    ]);
     expect((await impactOf('away', 'America/Chicago', '&_count=0')).status).toBe(400);
 
-    // Now it is done: what was written with the offset of the zone before is known to have been promised by it.
     await put(clinic.system, site('away', 'America/Chicago'));
-    const { parts } = clinic.server.kairos.scheduling;
-    const { signal } = new AbortController();
-    expect(await reviewPromises(parts, signal)).toBe(2);
-    expect(await reviewPromises(parts, signal)).toBe(0);
-    const tasks = entries(await clinic.staff('GET', 'Task?status=requested')).map((e) => e['resource']);
-    expect(tasks.map((t) => String(t?.['focus']?.['reference'])).sort()).toEqual(
-      [nine, older].map((id) => `Appointment/${id}`).sort(),
-    );
-    const words = `promised for ${day}T09:00 (America/New_York), and is at ${day}T08:00 (America/Chicago) now`;
-    expect(tasks.some((t) => String(t?.['description']).includes(words))).toBe(true);
-    expect(found(await impactOf('away', 'America/Chicago')).map((a) => a['id'])).toEqual([nine, older]);
-
     // The first visit that is written after it has the promise of the new zone.
     const start = at(day, '13:30', 'America/Chicago');
     const after = done(await clinic.staff('POST', 'Appointment', visit({ start, practitioner: 'far' }))).body;
     expect(promise(after)).toEqual(of(start, 'America/Chicago'));
+
+    // What was written with the offset of the zone before is known to have been promised by it.
+    const { parts } = clinic.server.kairos.scheduling;
+    const { signal } = new AbortController();
+    expect(await reviewPromises(parts, signal)).toBe(3);
+    expect(await reviewPromises(parts, signal)).toBe(0);
+    const tasks = entries(await clinic.staff('GET', 'Task?status=requested')).map((e) => e['resource']);
+    expect(tasks.map((t) => String(t?.['focus']?.['reference'])).sort()).toEqual(
+      [nine, older, inner].map((id) => `Appointment/${id}`).sort(),
+    );
+    const words = `promised for ${day}T09:00 (America/New_York), and is at ${day}T08:00 (America/Chicago) now`;
+    expect(tasks.some((t) => String(t?.['description']).includes(words))).toBe(true);
+    expect(found(await impactOf('away', 'America/Chicago')).map((a) => a['id'])).toEqual([nine, older, inner]);
   });
 });
 
