@@ -66,7 +66,7 @@ export interface ResourceDeclaration {
    * @param before the version that is replaced
    */
   complete?(
-    reader: Pick<Reader, 'query'>,
+    reader: Pick<Reader, 'query' | 'decode'>,
     resource: Resource,
     before: Resource | undefined,
     by: Principal,

@@ -1,6 +1,6 @@
 /**
- * What the server adds to an appointment that a client writes: whose time its Slots are, why it was cancelled, and what was not shown to whoever sends it
- * back. So that lists, caps and replies go by what is written, whoever wrote it.
+ * What the server adds to an appointment that a client writes: whose time its Slots are, the time of day that is promised, why it was cancelled, and what was
+ * not shown to whoever sends it back. So that lists, caps and replies go by what is written, whoever wrote it.
  * @see https://hl7.org/fhir/R4/appointment.html
  */
 import type { Appointment, AppointmentParticipant, CodeableConcept, Resource } from '@medplum/fhirtypes';
@@ -8,13 +8,17 @@ import type { Principal } from '../fhir/access.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
 import type { Reader } from '../fhir/store/repository.ts';
 import { channelOf } from './channel.ts';
+import type { Directory } from './directory.ts';
 import { extensionOf } from './extension.ts';
+import { freshDirectory } from './fresh-directory.ts';
 import type { Channel } from './model/rules.ts';
+import { theirs } from './own-part.ts';
 import type { SchedulingParts } from './parts.ts';
+import { isForged, isWrittenIn, needsPromise, promiseOf, whereIs, withPromise, type PromiseChange } from './promise.ts';
 import { participantsOf } from './proposed.ts';
 import { readSlots, slotsOf } from './slots.ts';
 import { CANCELLATION_REASON, OVERRIDE } from './urls.ts';
-import { visitOfAppointment } from './visit.ts';
+import { visitOfAppointment, type NamedSlot } from './visit.ts';
 
 /** In these somebody's time is taken, or asked for. */
 const LIVE: ReadonlySet<string> = new Set(['proposed', 'pending', 'booked', 'arrived', 'checked-in', 'fulfilled']);
@@ -34,15 +38,14 @@ const replyIn = (status: string): AppointmentParticipant['status'] =>
   ACCEPTED.has(status) ? 'accepted' : status === 'pending' ? 'tentative' : 'needs-action';
 
 /** Whose time its Slots are, takes part. */
-async function withActorsOfSlots(
-  { directory, engine: { baseUrl } }: SchedulingParts,
-  reader: Pick<Reader, 'query'>,
+function withActorsOfSlots(
+  known: Directory,
+  baseUrl: string,
   appointment: Appointment,
-): Promise<Appointment> {
+  slots: ReadonlyMap<string, NamedSlot>,
+): Appointment {
   const { status = '', participant } = appointment;
-  const named = LIVE.has(status) ? slotsOf(appointment, baseUrl) : [];
-  if (named.length === 0) return appointment;
-  const [known, slots] = await Promise.all([directory.current(), readSlots(reader.query, named)]);
+  if (!LIVE.has(status) || slotsOf(appointment, baseUrl).length === 0) return appointment;
   const { offer, actors } = visitOfAppointment(known, baseUrl, appointment, slots);
   const there = new Set(participant.map((p) => known.resolve(localReference(p.actor?.reference ?? '', baseUrl))));
   const missing = actors.filter((a) => !there.has(a.reference));
@@ -65,19 +68,62 @@ function withOverride(appointment: Appointment, before: Appointment | undefined)
   return { ...appointment, extension: [...(appointment.extension ?? []), was] };
 }
 
+type Source = Pick<Reader, 'query' | 'decode'>;
+
+/** What a change means for the promise, by the rules as they are now where what is written does not fit those that are known. */
+async function promiseChange(
+  parts: SchedulingParts,
+  reader: Source,
+  after: Appointment,
+  before: Appointment | undefined,
+  slots: ReadonlyMap<string, NamedSlot>,
+): Promise<PromiseChange> {
+  const { baseUrl } = parts.engine;
+  const change = (directory: Directory): PromiseChange => {
+    const { zone } = whereIs(directory, baseUrl, after, slots);
+    const was = before && whereIs(directory, baseUrl, before, slots).zone;
+    return { before, zone, moves: was !== undefined && zone !== undefined && was !== zone };
+  };
+  const known = change(await parts.directory.current());
+  return known.zone && isWrittenIn(known.zone, after.start) ? known : change(await freshDirectory(parts, reader));
+}
+
 export async function completeAppointment(
   parts: SchedulingParts,
-  reader: Pick<Reader, 'query'>,
+  reader: Source,
   resource: Resource,
   was: Resource | undefined,
   by: Principal,
 ): Promise<Resource> {
   if (resource.resourceType !== 'Appointment') return resource;
+  const { baseUrl } = parts.engine;
   const before = was?.resourceType === 'Appointment' ? was : undefined;
   const channel = channelOf(by);
   const ends = before && before.status !== 'cancelled' && resource.status === 'cancelled';
   const reasoned =
     ends && !resource.cancelationReason ? { ...resource, cancelationReason: usualReason(channel) } : resource;
   const whole = channel === 'patient' ? withOverride(reasoned, before) : reasoned;
-  return withActorsOfSlots(parts, reader, whole);
+  const promised = needsPromise(whole, before);
+  const named = [
+    ...(promised || LIVE.has(whole.status ?? '') ? slotsOf(whole, baseUrl) : []),
+    ...(promised ? slotsOf(before, baseUrl) : []),
+  ];
+  const [known, slots] = await Promise.all([parts.directory.current(), readSlots(reader.query, named)]);
+  const attended = withActorsOfSlots(known, baseUrl, whole, slots);
+  if (!promised) return attended;
+  const change = await promiseChange(parts, reader, attended, before, slots);
+  if (channel === 'patient' && isForged(attended, change)) throw theirs('extension');
+  return withPromise(attended, change);
+}
+
+/** Of an appointment that an operation changes: a promise where it has none. */
+export async function promisedBy(
+  parts: SchedulingParts,
+  after: Appointment,
+  before: Appointment,
+): Promise<Appointment> {
+  if (promiseOf(after) || !needsPromise(after, before)) return after;
+  const { repository, baseUrl } = parts.engine;
+  const slots = await readSlots(repository.query, slotsOf(after, baseUrl));
+  return withPromise(after, await promiseChange(parts, repository, after, before, slots));
 }

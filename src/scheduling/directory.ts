@@ -75,6 +75,10 @@ export interface Directory {
   readonly rooms: readonly string[];
   /** The name of the zone by whose clock the hours of a Schedule are; undefined: nobody says. */
   zoneFor(schedule: Schedule): string | undefined;
+  /** The zone of a place, `Location/1`. */
+  zoneAt(reference: string): string | undefined;
+  /** A place and what is part of it, as far as it has no zone of its own: where another zone of the place is one too. */
+  following(reference: string): readonly string[];
   /** The practitioner behind a role, `Practitioner/1`; everybody else is who they are. */
   resolve(reference: string): string;
   /** Places and things that one visit occupies at a time. */
@@ -181,6 +185,18 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
   const zoneOfOrganization = (which: Organization | undefined, seen = 0): string | undefined => {
     if (!which || seen > 8) return undefined;
     return extensionOf(which, TIMEZONE)?.valueCode ?? zoneOfOrganization(organization(local(which.partOf)), seen + 1);
+  };
+
+  const following = (reference: string): readonly string[] => {
+    const parts = grouped(
+      [...store.Location].map(
+        ([key, { resource }]) => [local((resource as Location).partOf), `Location/${key}`] as const,
+      ),
+    );
+    const found = new Set([reference]);
+    for (const each of found)
+      for (const part of parts.get(each) ?? []) if (!extensionOf(location(part), TIMEZONE)) found.add(part);
+    return [...found];
   };
 
   const services = [...store.HealthcareService.values()].map((k) => k.resource as HealthcareService).filter(isActive);
@@ -340,6 +356,8 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     location,
     organization,
     zoneFor,
+    zoneAt: (reference) => zoneOfPlace(location(reference)),
+    following,
     resolve,
     isScarce,
   };

@@ -8,7 +8,7 @@ import { localReference } from '../fhir/search/type/reference.ts';
 import { withoutExtensions } from './extension.ts';
 import { isOptional } from './participant.ts';
 import { ruleBroken } from './refusal.ts';
-import { HOLD_EXPIRED, HOLD_EXPIRES, OF_HOLDS, OURS } from './urls.ts';
+import { HOLD_EXPIRED, HOLD_EXPIRES, OF_HOLDS, OURS, PROMISED_TIME } from './urls.ts';
 
 /** Elements that patients change. Participants and extensions are looked at one by one. */
 const THEIRS: ReadonlySet<string> = new Set([
@@ -27,8 +27,8 @@ const APART: ReadonlySet<string> = new Set(['resourceType', 'id', 'meta', 'parti
 const WISHES: ReadonlySet<string> = new Set(['proposed', 'waitlist']);
 /** What the clinic says in a new appointment. */
 const CLINICAL = ['priority', 'patientInstruction'] as const;
-/** Of holds, what patients may say of a new one. */
-const WISHED = OF_HOLDS.filter((url) => url !== HOLD_EXPIRED);
+/** What a new appointment of theirs may have: of holds what they say, and what the server writes. */
+const WISHED = [...OF_HOLDS.filter((url) => url !== HOLD_EXPIRED), PROMISED_TIME];
 
 const isOwn = ({ actor }: AppointmentParticipant, baseUrl: string): boolean =>
   /^(?:Patient|RelatedPerson)\//.test(localReference(actor?.reference ?? '', baseUrl));
@@ -41,7 +41,7 @@ const byActor = (appointment: Appointment): [AppointmentParticipant, number][] =
 const same = ({ status: _, ...a }: AppointmentParticipant, { status: __, ...b }: AppointmentParticipant): boolean =>
   isDeepStrictEqual(a, b);
 
-const theirs = (element: string): Error =>
+export const theirs = (element: string): Error =>
   ruleBroken(
     `Patients do not change ${element} of an appointment: leave it as it was, or ask the front desk.`,
     `Appointment.${element}`,
@@ -74,7 +74,8 @@ function demandParticipants(before: Appointment, after: Appointment, baseUrl: st
 
 function demandExtensions(before: Appointment, after: Appointment): void {
   const ends = before.status !== after.status;
-  const kept = (a: Appointment): unknown => (ends ? withoutExtensions(a, ...OF_HOLDS) : (a.extension ?? []));
+  // The server writes what was promised, whatever is sent.
+  const kept = (a: Appointment): unknown => withoutExtensions(a, PROMISED_TIME, ...(ends ? OF_HOLDS : []));
   const added = after.extension?.some(
     (e) => OF_HOLDS.includes(e.url) && !before.extension?.some((o) => o.url === e.url),
   );

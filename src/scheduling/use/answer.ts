@@ -68,6 +68,12 @@ export function appointmentReply(engine: Served, access: Access, { write }: Chan
   return { status: 200, body, resources: [`Appointment/${write.id}`] };
 }
 
+/** Of a part of what was found: how much that is, and where the rest begins. */
+interface Paged {
+  readonly total: number;
+  readonly next: string | undefined;
+}
+
 /** A searchset of what was asked for, with what it concerns beside it; nobody is shown what they may not read. */
 export function bundleOf(
   { baseUrl }: Pick<Served, 'baseUrl'>,
@@ -75,6 +81,7 @@ export function bundleOf(
   matches: readonly Resource[],
   included: readonly Resource[],
   issues: readonly Issue[] = [],
+  { total, next }: Paged = { total: matches.length, next: undefined },
 ): OperationReply {
   const entry = (resource: Resource, mode: 'match' | 'include' | 'outcome'): object => ({
     // What only might be has no address.
@@ -94,7 +101,8 @@ export function bundleOf(
     body: JSON.stringify({
       resourceType: 'Bundle',
       type: 'searchset',
-      total: matches.length,
+      total,
+      ...(next === undefined ? {} : { link: [{ relation: 'next', url: next }] }),
       ...(all.length > 0 ? { entry: all } : {}),
     }),
     resources: [...matches, ...included].flatMap((r) => (r.id === undefined ? [] : [`${r.resourceType}/${r.id}`])),

@@ -7,6 +7,7 @@ import { demandLive } from '../../fhir/interaction/version.ts';
 import { nextVersion } from '../../fhir/interaction/update.ts';
 import { demandUnseen, demandValid, retryOnChange } from '../../fhir/interaction/write.ts';
 import type { PreparedWrite, StoredVersion, Transaction } from '../../fhir/store/repository.ts';
+import { promisedBy } from '../complete.ts';
 import type { Offer } from '../directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import type { Overlap } from '../project-appointments.ts';
@@ -91,7 +92,8 @@ export async function changeAppointment(
     const next = await step(appointment);
     // Asked for again, what is done already is done: a lost answer is no new change.
     if (next === appointment) return { appointment, write: unchanged(stored, appointment), overlaps: [] };
-    const write = prepared(parts, ctx, next, stored, id, options);
+    const promised = await promisedBy(parts, next, appointment);
+    const write = prepared(parts, ctx, promised, stored, id, options);
     await parts.engine.repository.transaction('read committed', async (tx) => {
       await tx.together(async () => {
         await tx.update([write], new Map([[`Appointment/${id}`, appointment]]), ctx.access.to('update'));

@@ -6,9 +6,9 @@ import type { PreparedWrite, Transaction } from '../../fhir/store/repository.ts'
 import { channelOf } from '../channel.ts';
 import { usualReason } from '../complete.ts';
 import type { Offer } from '../directory.ts';
-import { tzdataVersion } from '../model/zone.ts';
 import type { SchedulingParts } from '../parts.ts';
-import { OVERRIDE, PREVIOUS_APPOINTMENT, PROMISED_TIME, REPLACES } from '../urls.ts';
+import { promiseIn } from '../promise.ts';
+import { OVERRIDE, PREVIOUS_APPOINTMENT, REPLACES } from '../urls.ts';
 import { prepared, readToChange } from './change.ts';
 import type { Target } from './target.ts';
 
@@ -80,17 +80,7 @@ export function demandOverride(ctx: RequestContext, reason: string | undefined):
 
 /** The wall time that was promised, so that a later change of a zone's rules can be seen. */
 export function promisedTime({ entry: { zone } }: Offer, start: number): Extension[] {
-  if (!zone) return [];
-  return [
-    {
-      url: PROMISED_TIME,
-      extension: [
-        { url: 'local', valueString: zone.format(start).slice(0, 16) },
-        { url: 'timezone', valueCode: zone.name },
-        { url: 'tzdata', valueString: tzdataVersion },
-      ],
-    },
-  ];
+  return zone ? [promiseIn(zone, start)] : [];
 }
 
 /** A patient who is named must be one that whoever asks may name. @returns the Slot of the time too, where it was generated */
