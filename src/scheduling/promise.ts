@@ -108,7 +108,9 @@ export function withPromise(after: Appointment, { before, zone, moves }: Promise
   const made = wanted && zone && Number.isFinite(start) ? promiseIn(zone, start) : undefined;
   if (said && !isDeepStrictEqual(said, was)) return after;
   const stays = before !== undefined && !moves && start === Date.parse(before.start ?? '');
-  return withExtension(after, stays ? (said ?? was ?? made) : made);
+  // Of a visit that was there before its place changed its clock, another one was promised than that shows now.
+  const derived = zone && isWrittenIn(zone, after.start) ? made : undefined;
+  return withExtension(after, stays ? (said ?? was ?? derived) : made);
 }
 
 /** A promise that whoever sends it has made up: neither the one that stands nor what the server would say. */

@@ -213,6 +213,10 @@ describe('another zone of a place', () => {
     const after = done(await clinic.staff('POST', 'Appointment', visit({ start, practitioner: 'far' }))).body;
     expect(promise(after)).toEqual(of(start, 'America/Chicago'));
 
+    // Who edits an older one promises nothing anew.
+    const edit = [{ op: 'add', path: '/comment', value: 'by bus' }];
+    expect(promise(done(await clinic.staff('PATCH', `Appointment/${older}`, edit)).body)).toEqual([]);
+
     // What was written with the offset of the zone before is known to have been promised by it.
     const { parts } = clinic.server.kairos.scheduling;
     const { signal } = new AbortController();
