@@ -58,10 +58,24 @@ function entriesOf(parameters: unknown): readonly Readonly<Record<string, unknow
   });
 }
 
+const LOCAL_REFERENCE = /^([A-Z][A-Za-z]*)\/[A-Za-z0-9.-]{1,64}$/;
+
+/** `Type/id` and nothing else: most references are, and of these there is nothing to check. */
+function isPlainReference(entry: Readonly<Record<string, unknown>>, { definitions }: Engine): boolean {
+  const { valueReference: value } = entry;
+  if (!isObject(value) || Object.keys(entry).length !== 2 || Object.keys(value).length !== 1) return false;
+  const { reference } = value;
+  return (
+    typeof reference === 'string' && definitions.resourceTypes.includes(LOCAL_REFERENCE.exec(reference)?.[1] ?? '')
+  );
+}
+
 /** Shapes of complex values (Coding …) are checked as a Parameters resource; resources are left to the operation. */
 function demandValidValues(entries: readonly Readonly<Record<string, unknown>>[], engine: Engine): void {
-  const complex = [...entries.entries()].filter(([, e]) =>
-    Object.entries(e).some(([key, value]) => key.startsWith('value') && isObject(value)),
+  const complex = [...entries.entries()].filter(
+    ([, e]) =>
+      !isPlainReference(e, engine) &&
+      Object.entries(e).some(([key, value]) => key.startsWith('value') && isObject(value)),
   );
   if (complex.length === 0) return;
   const issues = engine.validator
