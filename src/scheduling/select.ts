@@ -5,7 +5,7 @@
 import type { CodeableConcept, Location, Reference } from '@medplum/fhirtypes';
 import type { Actor } from './actor.ts';
 import { actorOf, SCARCE_PLACES } from './actor.ts';
-import type { Directory, Offer } from './directory.ts';
+import type { Directory, Offer, ScheduleEntry } from './directory.ts';
 
 /** A code, perhaps of a system; or words. */
 export interface CodeOrText {
@@ -106,6 +106,12 @@ function ranksOf(offer: Offer, wanted: Wanted, sites: readonly string[]): readon
   ];
 }
 
+/** Where no pool says which: devices, and the rooms of the site, as far as the site is known. */
+const roomsFor = (directory: Directory, { location }: ScheduleEntry, rooms: readonly string[]): readonly string[] =>
+  location === undefined
+    ? rooms
+    : rooms.filter((r) => r.startsWith('Device/') || directory.isWithin(r, `Location/${location.id ?? ''}`));
+
 /** @param rooms asked for. @returns undefined: visits of the offer are in none of them */
 function poolOf(
   directory: Directory,
@@ -114,10 +120,16 @@ function poolOf(
 ): Pick<Choice, 'pool' | 'named'> | undefined {
   if (rooms.length === 0 || rooms.some((r) => entry.actors.some((a) => a.reference === r)))
     return { pool, named: false };
-  if (pool.length === 0) return { pool: rooms.map((r) => actorOf(r, directory.location(r)?.name)), named: true };
-  const asked = rooms.flatMap((r) => pool.find((p) => p.reference === r) ?? []);
+  const asked =
+    pool.length === 0
+      ? roomsFor(directory, entry, rooms).map((r) => actorOf(r, directory.location(r)?.name))
+      : rooms.flatMap((r) => pool.find((p) => p.reference === r) ?? []);
   return asked.length > 0 ? { pool: asked, named: true } : undefined;
 }
+
+/** Whether visits of an offer may be in a room that is asked for. */
+export const mayBeIn = (directory: Directory, offer: Offer, room: string): boolean =>
+  poolOf(directory, offer, [room]) !== undefined;
 
 /** In order of preference. */
 export function selectOffers(directory: Directory, wanted: Wanted): readonly Choice[] {
