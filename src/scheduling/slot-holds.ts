@@ -5,15 +5,17 @@
 import type { Appointment, Slot } from '@medplum/fhirtypes';
 import { grantAll, type Principal } from '../fhir/access.ts';
 import { settle } from '../fhir/interaction/write.ts';
-import type { Transaction } from '../fhir/store/repository.ts';
+import type { Reader, Transaction } from '../fhir/store/repository.ts';
 import { newId } from '../platform/id.ts';
 import { sql } from '../platform/database/sql.ts';
-import type { ScheduleEntry } from './directory.ts';
+import type { Offer, ScheduleEntry } from './directory.ts';
 import { extensionOf } from './extension.ts';
 import { MINUTE } from './model/dates.ts';
+import type { Interval } from './model/interval.ts';
 import type { SchedulingParts } from './parts.ts';
 import { participantsOf } from './proposed.ts';
 import { ruleBroken } from './refusal.ts';
+import { roomsLeft } from './rooms-left.ts';
 import { HOLD_EXPIRES, SLOT_HOLDER, SLOT_SERVICE } from './urls.ts';
 
 const HOLD_MINUTES = 5;
@@ -25,11 +27,27 @@ const heldBy = ({ account, client, name }: Principal): { readonly system: string
 });
 
 /** Live appointments. @param slots `Slot/1` */
-export async function namedBy(tx: Transaction, slots: readonly string[]): Promise<readonly (readonly unknown[])[]> {
-  return tx.execute(
+export async function namedBy(
+  reader: Pick<Reader, 'query'>,
+  slots: readonly string[],
+): Promise<readonly (readonly unknown[])[]> {
+  return reader.query(
     sql`select a.id, a.status, a.version, a.content from appointment a where a.slot && ${slots}::text[]
         and a.status in ('pending', 'booked', 'arrived', 'checked-in')`,
   );
+}
+
+const spanOf = ({ start, end }: Slot): Interval => ({ start: Date.parse(start), end: Date.parse(end) });
+
+function offerOf(slot: Slot, { offers }: ScheduleEntry): Offer | undefined {
+  const service = extensionOf(slot, SLOT_SERVICE)?.valueReference?.reference;
+  return service === undefined ? offers[0] : offers.find((o) => o.serviceReference === service);
+}
+
+/** Whether a visit there needs a room or a device, and all are taken. */
+export async function lacksRoom(tx: Transaction, slot: Slot, entry: ScheduleEntry): Promise<boolean> {
+  const offer = offerOf(slot, entry);
+  return offer !== undefined && offer.pool.length > 0 && (await roomsLeft(tx, offer, spanOf(slot))).length === 0;
 }
 
 /** A hold of whoever works with Slots alone: for nobody in particular, until somebody books or it runs out. */
@@ -42,10 +60,11 @@ export async function holdSlot(
   now: number,
 ): Promise<void> {
   const { engine } = parts;
-  const service = extensionOf(slot, SLOT_SERVICE)?.valueReference?.reference;
-  const offer = service === undefined ? entry.offers[0] : entry.offers.find((o) => o.serviceReference === service);
+  const offer = offerOf(slot, entry);
   if (!offer) throw ruleBroken(`Nothing is offered in ${entry.reference} any more.`, 'Slot.schedule');
   const minutes = offer.parameters.holdMinutes ?? HOLD_MINUTES;
+  // When no room is left, the database says so of the first.
+  const room = (await roomsLeft(tx, offer, spanOf(slot)))[0] ?? offer.pool[0];
   const appointment: Appointment = {
     resourceType: 'Appointment',
     meta: { tag: [heldBy(by)] },
@@ -54,12 +73,26 @@ export async function holdSlot(
     start: slot.start,
     end: slot.end,
     slot: [{ reference: `Slot/${slot.id ?? ''}` }],
-    participant: participantsOf(offer, [], 'tentative'),
+    participant: participantsOf(offer, room ? [room] : [], 'tentative'),
   };
   const write = settle(engine, appointment, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });
   parts.made.add(write.resource);
   parts.offers.set(write.resource, offer);
   await tx.insert([write], grantAll(by).to('create'));
+}
+
+/** What somebody holds by Slots. */
+export async function ownHolds(
+  reader: Pick<Reader, 'query' | 'decode'>,
+  slots: readonly string[],
+  by: Principal,
+): Promise<readonly Appointment[]> {
+  const { code } = heldBy(by);
+  return (await namedBy(reader, slots)).flatMap(([id, status, version, content]) => {
+    if (status !== 'pending') return [];
+    const held = JSON.parse(reader.decode('Appointment', String(id), Number(version), String(content))) as Appointment;
+    return held.meta?.tag?.some((t) => t.system === SLOT_HOLDER && t.code === code) === true ? [held] : [];
+  });
 }
 
 /**
@@ -74,14 +107,7 @@ export async function endOwnHolds(
   now: number,
   but?: string,
 ): Promise<void> {
-  const { code } = heldBy(by);
-  for (const [id, status, version, content] of await namedBy(tx, slots)) {
-    if (status !== 'pending' || id === but) continue;
-    const text = tx.decode('Appointment', String(id), Number(version), String(content));
-    const held = JSON.parse(text) as Appointment;
-    if (held.meta?.tag?.some((t) => t.system === SLOT_HOLDER && t.code === code) === true)
-      await cancelHold(parts, tx, held, by, now);
-  }
+  for (const held of await ownHolds(tx, slots, by)) if (held.id !== but) await cancelHold(parts, tx, held, by, now);
 }
 
 async function cancelHold(

@@ -1,20 +1,27 @@
 /** Slots of visits that need one of several rooms: whoever takes or holds one takes a room with it, and gives it back. https://hl7.org/fhir/R4/slot.html */
+import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { actorKey } from '../../src/scheduling/actor.ts';
 import { generateSlots } from '../../src/scheduling/generate.ts';
 import { runChecks } from '../../src/platform/database/checks.ts';
 import { slotId } from '../../src/scheduling/slot-id.ts';
+import { locksOf } from '../../src/scheduling/time-lock.ts';
 import type { Answer, Json, Send } from '../http/client.ts';
 import {
   appointmentOf,
+  bundle,
   done,
+  found,
   idOf,
   later,
   openClinic,
   params,
   put,
+  referring,
   said,
   schedule,
   service,
+  statuses,
   taking,
   times,
   type Clinic,
@@ -149,4 +156,140 @@ test('a plain POST takes the room that it names: patients must, staff may leave 
   await occupy('room', start);
   expect(await taken(start)).toEqual(['free', 'free', 'busy']);
   await cancel(idOf(answer));
+});
+
+describe('PATCH of a Slot from free to busy-tentative', () => {
+  const patch = async (send: Send, slot: string, status: string): Promise<Answer> => {
+    const { meta } = done(await clinic.staff('GET', slot)).body;
+    const change = [{ op: 'replace', path: '/status', value: status }];
+    return send('PATCH', slot, change, { 'If-Match': `W/"${String(meta?.['versionId'])}"` });
+  };
+  const holdOf = async (doctor: Doctor, start: string): Promise<Json | undefined> =>
+    found(done(await clinic.staff('GET', `Appointment?status=pending&slot=${slotOf(doctor, start)}`)))[0];
+
+  test('holds a room, so that the last one is nobody else’s, and gives it back', async () => {
+    const start = next();
+    await occupy('room', start);
+    done(await patch(clinic.staff, slotOf('wilson', start), 'busy-tentative'));
+    expect(roomsIn(await holdOf('wilson', start))).toEqual(['Location/room-2']);
+    expect(await taken(start)).toEqual(['busy-tentative', 'busy-tentative', 'busy-tentative']);
+    expect((await bySlot(clinic.bob, '$book', 'cuddy', start, 'bob')).status).toBe(409);
+    done(await patch(clinic.staff, slotOf('wilson', start), 'free'));
+    expect(await taken(start)).toEqual(FREE);
+    const won = await bySlot(clinic.bob, '$book', 'cuddy', start, 'bob');
+    expect(roomsOf(won)).toEqual(['Location/room-2']);
+  });
+
+  test('when no room is left: 409 with other times', async () => {
+    const start = next();
+    for (const room of ['room', 'room-2']) await occupy(room, start);
+    const answer = await patch(clinic.staff, slotOf('wilson', start), 'busy-tentative');
+    expect(said(answer)).toMatch(/^409 This time is taken: somebody else was first. The next free times are /);
+    expect(answer.body['contained']).toHaveLength(3);
+    expect(await holdOf('wilson', start)).toBeUndefined();
+  });
+
+  test('at the same moment, alone and in one transaction: as many as there are rooms', async () => {
+    for (let round = 0; round < 4; round++) {
+      const start = next();
+      const answers = await Promise.all(DOCTORS.map((d) => patch(clinic.staff, slotOf(d, start), 'busy-tentative')));
+      expect(answers.filter((a) => a.status === 200)).toHaveLength(2);
+      const rooms = (await Promise.all(DOCTORS.map((d) => holdOf(d, start)))).flatMap(roomsIn);
+      expect(rooms.sort()).toEqual(['Location/room', 'Location/room-2']);
+    }
+    const start = next();
+    const held = (doctor: Doctor, status: string): object => ({
+      request: { method: 'PUT', url: slotOf(doctor, start), ifMatch: 'W/"1"' },
+      resource: { ...stored.get(doctor), status },
+    });
+    const stored = new Map<Doctor, Json>();
+    for (const d of DOCTORS) stored.set(d, done(await clinic.staff('GET', slotOf(d, start))).body);
+    const two = bundle('transaction', held('wilson', 'busy-tentative'), held('cuddy', 'busy-tentative'));
+    expect(statuses(done(await clinic.staff('POST', '', two)))).toEqual(['200', '200']);
+    expect([roomsIn(await holdOf('wilson', start)), roomsIn(await holdOf('cuddy', start))].flat().sort()).toEqual([
+      'Location/room',
+      'Location/room-2',
+    ]);
+  });
+
+  test('who waits for a room looks for one when it is their turn', async () => {
+    const start = next();
+    const other = new pg.Client(clinic.server.kairos.roles.app);
+    await other.connect();
+    try {
+      await other.query('begin');
+      await other.query('select pg_advisory_xact_lock(19266, $1)', [locksOf([actorKey('Location/room')])[0]]);
+      const both = Promise.all(
+        (['wilson', 'cuddy'] as const).map((d) => patch(clinic.staff, slotOf(d, start), 'busy-tentative')),
+      );
+      const waiting = `select count(*) from pg_locks where locktype = 'advisory' and classid = 19266 and not granted`;
+      await expect.poll(async () => Number((await clinic.sql(waiting))[0]?.['count'])).toBe(2);
+      await other.query('commit');
+      expect((await both).map(said)).toEqual(['200 ', '200 ']);
+    } finally {
+      await other.end();
+    }
+  });
+
+  test('while others book: never more than there are rooms', async () => {
+    for (let round = 0; round < 6; round++) {
+      const start = next();
+      const answers = await Promise.all([
+        bySlot(clinic.ann, '$book', 'wilson', start, 'ann'),
+        patch(clinic.staff, slotOf('cuddy', start), 'busy-tentative'),
+        bySlot(clinic.eve, '$book', 'chase', start, 'eve'),
+      ]);
+      expect(answers.filter((a) => a.status === 200)).toHaveLength(2);
+      for (const each of answers) expect([200, 409, 412]).toContain(each.status);
+    }
+  });
+
+  test('whoever holds it books it with its room, the last that is free', async () => {
+    const ways: readonly ((start: string) => Promise<Answer>)[] = [
+      (start) => bySlot(clinic.staff, '$book', 'wilson', start, 'ann'),
+      async (start) =>
+        clinic.staff(
+          'POST',
+          `Appointment/${String((await holdOf('wilson', start))?.['id'])}/$book`,
+          params(referring('patient-reference', 'Patient/ann')),
+        ),
+      (start) =>
+        clinic.staff('POST', 'Appointment', {
+          ...naming('wilson', start, 'ann'),
+          status: 'booked',
+          start,
+          end: later(start, 30),
+          participant: [taking('Patient/ann'), taking('Location/room-2')],
+        }),
+    ];
+    for (const way of ways) {
+      const start = next();
+      await occupy('room', start);
+      done(await patch(clinic.staff, slotOf('wilson', start), 'busy-tentative'));
+      const booked = await way(start);
+      expect(roomsOf(booked)).toEqual(['Location/room-2']);
+      expect(await taken(start)).toEqual(['busy', 'busy', 'busy']);
+      await cancel(idOf(booked));
+      expect(await taken(start)).toEqual(FREE);
+    }
+  });
+});
+
+test('over the rules a visit takes a room that is free all the same', async () => {
+  const start = next();
+  await occupy('room', start);
+  const away = new Date(Date.parse(start) + 5 * 60_000).toISOString();
+  const resource = {
+    ...naming('wilson', start, 'ann'),
+    slot: undefined,
+    start: away,
+    end: later(away, 30),
+    participant: [taking('Patient/ann'), taking('Practitioner/wilson'), taking(EXAM, 'accepted', 'information-only')],
+  };
+  const booked = await clinic.staff(
+    'POST',
+    'Appointment/$book',
+    params({ name: 'appointment-resource', resource }, { name: 'override-reason', valueString: 'urgent' }),
+  );
+  expect(roomsOf(booked)).toEqual(['Location/room-2']);
 });
