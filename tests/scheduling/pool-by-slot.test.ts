@@ -9,8 +9,10 @@ import { locksOf } from '../../src/scheduling/time-lock.ts';
 import type { Answer, Json, Send } from '../http/client.ts';
 import {
   appointmentOf,
+  bookProposal,
   bundle,
   done,
+  find,
   found,
   idOf,
   later,
@@ -106,6 +108,12 @@ const roomsOf = (answer: Answer): string[] => roomsIn(appointmentOf(done(answer)
 const cancel = async (id: string): Promise<Answer> =>
   done(await clinic.staff('POST', `Appointment/${id}/$cancel`, params()));
 
+const patch = async (send: Send, slot: string, status: string): Promise<Answer> => {
+  const { meta } = done(await clinic.staff('GET', slot)).body;
+  const change = [{ op: 'replace', path: '/status', value: status }];
+  return send('PATCH', slot, change, { 'If-Match': `W/"${String(meta?.['versionId'])}"` });
+};
+
 describe('$book and $hold of a Slot', () => {
   test.each(['$book', '$hold'] as const)(
     '%s takes a room that is free, and the last one from the others',
@@ -159,11 +167,6 @@ test('a plain POST takes the room that it names: patients must, staff may leave 
 });
 
 describe('PATCH of a Slot from free to busy-tentative', () => {
-  const patch = async (send: Send, slot: string, status: string): Promise<Answer> => {
-    const { meta } = done(await clinic.staff('GET', slot)).body;
-    const change = [{ op: 'replace', path: '/status', value: status }];
-    return send('PATCH', slot, change, { 'If-Match': `W/"${String(meta?.['versionId'])}"` });
-  };
   const holdOf = async (doctor: Doctor, start: string): Promise<Json | undefined> =>
     found(done(await clinic.staff('GET', `Appointment?status=pending&slot=${slotOf(doctor, start)}`)))[0];
 
@@ -272,6 +275,40 @@ describe('PATCH of a Slot from free to busy-tentative', () => {
       await cancel(idOf(booked));
       expect(await taken(start)).toEqual(FREE);
     }
+  });
+});
+
+describe('what $find offers can be had', () => {
+  const offered = async (start: string): Promise<Map<string, string>> => {
+    const span = `start=${encodeURIComponent(start)}&end=${encodeURIComponent(later(start, 30))}`;
+    const all = found(done(await find(clinic.staff, `${span}&service=${EXAM}`)));
+    return new Map(all.map((a) => [JSON.stringify(a).match(/Practitioner\/(\w+)/)?.[1] ?? '', String(a['id'])]));
+  };
+  const ways: Record<string, (doctor: Doctor, start: string, proposal: string) => Promise<Answer>> = {
+    '$book of a proposal': (_, __, proposal) =>
+      bookProposal(clinic.staff, proposal, referring('patient-reference', 'Patient/ann')),
+    '$book of a Slot': (doctor, start) => bySlot(clinic.staff, '$book', doctor, start, 'ann'),
+    '$hold of a Slot': (doctor, start) => bySlot(clinic.staff, '$hold', doctor, start, 'ann'),
+    'PATCH of a Slot': (doctor, start) => patch(clinic.staff, slotOf(doctor, start), 'busy-tentative'),
+  };
+
+  test.each(Object.keys(ways))('%s, while a room is left, and given back to all when it ends', async (way) => {
+    const start = next();
+    const other = await occupy('room', start);
+    for (const doctor of DOCTORS) {
+      const free = await offered(start);
+      expect([...free.keys()].sort()).toEqual([...DOCTORS]);
+      done((await ways[way]?.(doctor, start, free.get(doctor) ?? '')) as Answer);
+      expect((await offered(start)).size).toBe(0);
+      expect(new Set(await taken(start))).toEqual(new Set([/hold|PATCH/.test(way) ? 'busy-tentative' : 'busy']));
+      const [visit] = found(
+        done(await clinic.staff('GET', `Appointment?slot=${slotOf(doctor, start)}&status=pending,booked`)),
+      );
+      expect(roomsIn(visit)).toEqual(['Location/room-2']);
+      await cancel(String(visit?.['id']));
+      expect(await taken(start)).toEqual(FREE);
+    }
+    await cancel(other);
   });
 });
 
