@@ -226,7 +226,7 @@ function wantedBy(all: readonly CalendarsAsked[]): Wanted {
 }
 
 const readAll = (engine: Source, { actors, schedules, start, end, ignoring }: CalendarsAsked): Promise<State> =>
-  readState(engine, actors, schedules, { start, end }, ignoring);
+  readState(engine, actors, schedules, { start, end }, ignoring === undefined ? [] : [ignoring]);
 
 /** @param engine that of the process: within a transaction all is read anew */
 export function createCalendars(engine: Source): Calendars {

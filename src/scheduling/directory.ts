@@ -83,6 +83,8 @@ export interface Directory {
   resolve(reference: string): string;
   /** Places and things that one visit occupies at a time. */
   isScarce(reference: string): boolean;
+  /** Whether a place is another, or part of it, however deep. */
+  isWithin(place: string, whole: string): boolean;
 }
 
 const TYPES = ['Schedule', 'HealthcareService', 'Location', 'Organization', 'PractitionerRole'] as const;
@@ -172,6 +174,9 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     const place = location(reference);
     return place !== undefined && SCARCE_PLACES.has(physicalType(place) ?? '');
   };
+
+  const isWithin = (place: string, whole: string, seen = 0): boolean =>
+    place === whole || (place !== '' && seen < 8 && isWithin(local(location(place)?.partOf), whole, seen + 1));
 
   /** The zone of a place, of those that it is part of, or of who manages it. */
   const zoneOfPlace = (place: Location | undefined, seen = 0): string | undefined => {
@@ -360,6 +365,7 @@ function build(store: Store, revision: string, baseUrl: string): Directory {
     following,
     resolve,
     isScarce,
+    isWithin: (place, whole) => isWithin(place, whole),
   };
 }
 

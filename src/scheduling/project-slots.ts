@@ -14,7 +14,7 @@ import { freshDirectory } from './fresh-directory.ts';
 import { extensionOf, extensionsOf } from './extension.ts';
 import type { SchedulingParts } from './parts.ts';
 import { ruleBroken } from './refusal.ts';
-import { holdSlot, namedBy, releaseSlot } from './slot-holds.ts';
+import { holdSlot, lacksRoom, namedBy, releaseSlot } from './slot-holds.ts';
 import { spansIn, type Span } from './spans.ts';
 import { lockTime } from './time-lock.ts';
 import { GENERATED, SLOT_BLOCK, SLOT_ORIGIN, SLOT_SERVICE } from './urls.ts';
@@ -124,8 +124,11 @@ export async function projectSlots(
     if (Date.parse(after.end) <= Date.parse(after.start))
       throw ruleBroken('A Slot must end after it starts.', 'Slot.end');
     const entry = directory.entry(localReference(after.schedule.reference ?? '', engine.baseUrl));
-    demandNext(before, after, by);
-    const held = before?.status === 'free' && after.status === 'busy-tentative';
+    const wishes = after.status === 'busy-tentative' && by.kind !== 'system';
+    // Busy for want of a room: that is a conflict, with other times, and no wrong step.
+    const isShort = wishes && before?.status === 'busy' && entry && (await lacksRoom(tx, after, entry));
+    if (isShort !== true) demandNext(before, after, by);
+    const held = (isShort === true || before?.status === 'free') && after.status === 'busy-tentative';
     const freed = (before?.status === 'busy-tentative' || before?.status === 'busy') && after.status === 'free';
     if (held && entry) {
       await holdSlot(parts, tx, { ...after, id }, entry, by, now);

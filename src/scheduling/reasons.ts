@@ -69,11 +69,12 @@ function* roomless(choice: Choice, channel: Channel, input: ExplainInput, start:
   if (!pool) yield { rule: 'room', text: 'visits of this service are not in the room that is asked for' };
   if (!pool || pool.length === 0) return;
   const zone = zoneNamed(input.calendar.zone);
-  const isFull = ({ key }: Actor): boolean =>
-    [...occupied({ ...input, actors: [key] }, start, input.capacity ?? 1, zone)].length > 0;
-  if (!pool.every(isFull)) return;
-  const text = 'none of the rooms or devices that it needs is free';
-  yield { rule: 'room', text, private: pool.map((r) => r.reference).join(', ') };
+  const taken = pool.flatMap(({ key, reference, display }) => {
+    const [reason] = occupied({ ...input, actors: [key] }, start, input.capacity ?? 1, zone);
+    return reason ? [[display, reference, reason.private].filter((text) => text !== undefined).join(', ')] : [];
+  });
+  if (taken.length < pool.length) return;
+  yield { rule: 'room', text: 'none of the rooms or devices that it needs is free', private: taken.join('; ') };
 }
 
 /** What the hours of an offer say to a visit that has its time already, of whatever length. Nothing: somebody is there for the whole of it. */

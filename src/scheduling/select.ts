@@ -5,7 +5,7 @@
 import type { CodeableConcept, Location, Reference } from '@medplum/fhirtypes';
 import type { Actor } from './actor.ts';
 import { actorOf, SCARCE_PLACES } from './actor.ts';
-import type { Directory, Offer } from './directory.ts';
+import type { Directory, Offer, ScheduleEntry } from './directory.ts';
 
 /** A code, perhaps of a system; or words. */
 export interface CodeOrText {
@@ -106,17 +106,11 @@ function ranksOf(offer: Offer, wanted: Wanted, sites: readonly string[]): readon
   ];
 }
 
-/** A room is used by those who work in its building; what can be carried goes anywhere. */
-function isAt(directory: Directory, reference: string, site: Location | undefined): boolean {
-  if (site === undefined || reference.startsWith('Device/')) return true;
-  const seen = new Set<string>();
-  for (let at: string | undefined = reference; at !== undefined && !seen.has(at);) {
-    if (at === `Location/${site.id ?? ''}`) return true;
-    seen.add(at);
-    at = directory.location(at)?.partOf?.reference;
-  }
-  return false;
-}
+/** Where no pool says which: devices, and the rooms of the site, as far as the site is known. */
+const roomsFor = (directory: Directory, { location }: ScheduleEntry, rooms: readonly string[]): readonly string[] =>
+  location === undefined
+    ? rooms
+    : rooms.filter((r) => r.startsWith('Device/') || directory.isWithin(r, `Location/${location.id ?? ''}`));
 
 /** @param rooms asked for. @returns undefined: visits of the offer are in none of them */
 function poolOf(
@@ -127,11 +121,15 @@ function poolOf(
   if (rooms.length === 0 || rooms.some((r) => entry.actors.some((a) => a.reference === r)))
     return { pool, named: false };
   const asked =
-    pool.length > 0
-      ? rooms.flatMap((r) => pool.find((p) => p.reference === r) ?? [])
-      : rooms.filter((r) => isAt(directory, r, entry.location)).map((r) => actorOf(r, directory.location(r)?.name));
+    pool.length === 0
+      ? roomsFor(directory, entry, rooms).map((r) => actorOf(r, directory.location(r)?.name))
+      : rooms.flatMap((r) => pool.find((p) => p.reference === r) ?? []);
   return asked.length > 0 ? { pool: asked, named: true } : undefined;
 }
+
+/** Whether visits of an offer may be in a room that is asked for. */
+export const mayBeIn = (directory: Directory, offer: Offer, room: string): boolean =>
+  poolOf(directory, offer, [room]) !== undefined;
 
 /** In order of preference. */
 export function selectOffers(directory: Directory, wanted: Wanted): readonly Choice[] {

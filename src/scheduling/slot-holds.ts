@@ -5,22 +5,20 @@
 import type { Appointment, Slot } from '@medplum/fhirtypes';
 import { grantAll, type Principal } from '../fhir/access.ts';
 import { settle } from '../fhir/interaction/write.ts';
-import type { Transaction } from '../fhir/store/repository.ts';
+import type { Reader, Transaction } from '../fhir/store/repository.ts';
 import { newId } from '../platform/id.ts';
 import { sql } from '../platform/database/sql.ts';
-import type { Actor } from './actor.ts';
 import type { Offer, ScheduleEntry } from './directory.ts';
 import { extensionOf } from './extension.ts';
 import { MINUTE } from './model/dates.ts';
+import type { Interval } from './model/interval.ts';
 import type { SchedulingParts } from './parts.ts';
 import { participantsOf } from './proposed.ts';
 import { ruleBroken } from './refusal.ts';
+import { roomsLeft } from './rooms-left.ts';
 import { HOLD_EXPIRES, SLOT_HOLDER, SLOT_SERVICE } from './urls.ts';
 
 const HOLD_MINUTES = 5;
-
-const moved = (instant: string, minutes: number): string =>
-  new Date(Date.parse(instant) + minutes * MINUTE).toISOString();
 
 /** Who holds a Slot. */
 const heldBy = ({ account, client, name }: Principal): { readonly system: string; readonly code: string } => ({
@@ -29,24 +27,27 @@ const heldBy = ({ account, client, name }: Principal): { readonly system: string
 });
 
 /** Live appointments. @param slots `Slot/1` */
-export async function namedBy(tx: Transaction, slots: readonly string[]): Promise<readonly (readonly unknown[])[]> {
-  return tx.execute(
+export async function namedBy(
+  reader: Pick<Reader, 'query'>,
+  slots: readonly string[],
+): Promise<readonly (readonly unknown[])[]> {
+  return reader.query(
     sql`select a.id, a.status, a.version, a.content from appointment a where a.slot && ${slots}::text[]
         and a.status in ('pending', 'booked', 'arrived', 'checked-in')`,
   );
 }
 
-/** One of the rooms that the visits need, free if there is such a one; else the database says what is against it. */
-async function roomFor(tx: Transaction, { pool, parameters }: Offer, { start, end }: Slot): Promise<readonly Actor[]> {
-  if (pool.length === 0) return [];
-  const { before, after, capacity } = parameters;
-  const rows = await tx.execute(
-    sql`select room from unnest(${pool.map((r) => r.key)}::uuid[]) with ordinality r(room, n)
-        where cardinality(scheduling_open(room, tstzrange(${moved(start, -before)}::timestamptz, ${moved(end, after)}::timestamptz), ${capacity}::int)) > 0
-        order by n limit 1`,
-  );
-  const [[key] = []] = rows;
-  return [pool.find((r) => r.key === key) ?? pool[0]].filter((r) => r !== undefined);
+const spanOf = ({ start, end }: Slot): Interval => ({ start: Date.parse(start), end: Date.parse(end) });
+
+function offerOf(slot: Slot, { offers }: ScheduleEntry): Offer | undefined {
+  const service = extensionOf(slot, SLOT_SERVICE)?.valueReference?.reference;
+  return service === undefined ? offers[0] : offers.find((o) => o.serviceReference === service);
+}
+
+/** Whether a visit there needs a room or a device, and all are taken. */
+export async function lacksRoom(tx: Transaction, slot: Slot, entry: ScheduleEntry): Promise<boolean> {
+  const offer = offerOf(slot, entry);
+  return offer !== undefined && offer.pool.length > 0 && (await roomsLeft(tx, offer, spanOf(slot))).length === 0;
 }
 
 /** A hold of whoever works with Slots alone: for nobody in particular, until somebody books or it runs out. */
@@ -59,10 +60,11 @@ export async function holdSlot(
   now: number,
 ): Promise<void> {
   const { engine } = parts;
-  const service = extensionOf(slot, SLOT_SERVICE)?.valueReference?.reference;
-  const offer = service === undefined ? entry.offers[0] : entry.offers.find((o) => o.serviceReference === service);
+  const offer = offerOf(slot, entry);
   if (!offer) throw ruleBroken(`Nothing is offered in ${entry.reference} any more.`, 'Slot.schedule');
   const minutes = offer.parameters.holdMinutes ?? HOLD_MINUTES;
+  // When no room is left, the database says so of the first.
+  const room = (await roomsLeft(tx, offer, spanOf(slot)))[0] ?? offer.pool[0];
   const appointment: Appointment = {
     resourceType: 'Appointment',
     meta: { tag: [heldBy(by)] },
@@ -71,12 +73,26 @@ export async function holdSlot(
     start: slot.start,
     end: slot.end,
     slot: [{ reference: `Slot/${slot.id ?? ''}` }],
-    participant: participantsOf(offer, await roomFor(tx, offer, slot), 'tentative'),
+    participant: participantsOf(offer, room ? [room] : [], 'tentative'),
   };
   const write = settle(engine, appointment, { id: newId(now), version: 1, lastUpdated: new Date(now), method: 'POST' });
   parts.made.add(write.resource);
   parts.offers.set(write.resource, offer);
   await tx.insert([write], grantAll(by).to('create'));
+}
+
+/** What somebody holds by Slots. */
+export async function ownHolds(
+  reader: Pick<Reader, 'query' | 'decode'>,
+  slots: readonly string[],
+  by: Principal,
+): Promise<readonly Appointment[]> {
+  const { code } = heldBy(by);
+  return (await namedBy(reader, slots)).flatMap(([id, status, version, content]) => {
+    if (status !== 'pending') return [];
+    const held = JSON.parse(reader.decode('Appointment', String(id), Number(version), String(content))) as Appointment;
+    return held.meta?.tag?.some((t) => t.system === SLOT_HOLDER && t.code === code) === true ? [held] : [];
+  });
 }
 
 /**
@@ -91,14 +107,7 @@ export async function endOwnHolds(
   now: number,
   but?: string,
 ): Promise<void> {
-  const { code } = heldBy(by);
-  for (const [id, status, version, content] of await namedBy(tx, slots)) {
-    if (status !== 'pending' || id === but) continue;
-    const text = tx.decode('Appointment', String(id), Number(version), String(content));
-    const held = JSON.parse(text) as Appointment;
-    if (held.meta?.tag?.some((t) => t.system === SLOT_HOLDER && t.code === code) === true)
-      await cancelHold(parts, tx, held, by, now);
-  }
+  for (const held of await ownHolds(tx, slots, by)) if (held.id !== but) await cancelHold(parts, tx, held, by, now);
 }
 
 async function cancelHold(
@@ -127,9 +136,11 @@ async function isTaken(tx: Transaction, slot: Slot, { reference, offers, actors 
   const service = extensionOf(slot, SLOT_SERVICE)?.valueReference?.reference;
   const offer = offers.length === 1 ? offers[0] : offers.find((o) => o.serviceReference === service);
   const { before = 0, after = 0, capacity = 1 } = offer?.parameters ?? {};
+  const at = (instant: string, minutes: number): string =>
+    new Date(Date.parse(instant) + minutes * MINUTE).toISOString();
   const rows = await tx.execute(
-    sql`select from scheduling_truth(${reference}, ${service ?? ''}, tstzrange(${moved(slot.start, 0)}::timestamptz, ${moved(slot.end, 0)}::timestamptz),
-          tstzrange(${moved(slot.start, -before)}::timestamptz, ${moved(slot.end, after)}::timestamptz), ${actors.map((a) => a.key)}::uuid[],
+    sql`select from scheduling_truth(${reference}, ${service ?? ''}, tstzrange(${at(slot.start, 0)}::timestamptz, ${at(slot.end, 0)}::timestamptz),
+          tstzrange(${at(slot.start, -before)}::timestamptz, ${at(slot.end, after)}::timestamptz), ${actors.map((a) => a.key)}::uuid[],
           coalesce((select s.capacity from scheduling_slot s where s.slot = ${slot.id ?? ''}), ${capacity})::int, '{}'::uuid[]) truth
         where truth in ('busy', 'busy-tentative')
           and not exists (select from scheduling_time t where t.slot = ${slot.id ?? ''} and t.kind = 'busy')`,

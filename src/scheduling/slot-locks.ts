@@ -1,12 +1,13 @@
 /**
- * Slots that are written by hand, locked together with all that may have to follow them: the people whose time it is, and their other Slots at that time, in
- * the order in which bookings ask for them.
+ * Slots that are written by hand, locked together with all that may have to follow them: the people whose time it is, the rooms that a hold may take, and
+ * the other Slots of these at that time, in the order in which bookings ask for them.
  * @see https://www.postgresql.org/docs/18/explicit-locking.html#LOCKING-DEADLOCKS
  */
 import type { Resource } from '@medplum/fhirtypes';
 import { localReference } from '../fhir/search/type/reference.ts';
 import type { Transaction } from '../fhir/store/repository.ts';
 import { sql } from '../platform/database/sql.ts';
+import type { Actor } from './actor.ts';
 import type { Directory, ScheduleEntry } from './directory.ts';
 import { MINUTE } from './model/dates.ts';
 import { directoryOf, type SchedulingParts } from './parts.ts';
@@ -45,9 +46,12 @@ async function placesOf(
   return [...stored, ...wanted];
 }
 
+/** Rooms of which a hold of a Slot takes one. */
+const roomsOf = ({ offers }: ScheduleEntry): readonly Actor[] => offers.flatMap((o) => o.pool);
+
 /** Schedules of the same people, and those whose visits may need the same room. */
-const besideOf = (directory: Directory, { actors }: ScheduleEntry): readonly ScheduleEntry[] =>
-  actors.flatMap(({ reference }) => [
+const besideOf = (directory: Directory, entry: ScheduleEntry): readonly ScheduleEntry[] =>
+  [...entry.actors, ...roomsOf(entry)].flatMap(({ reference }) => [
     ...directory.of(reference),
     ...directory.pooling(reference).map((offer) => offer.entry),
   ]);
@@ -62,7 +66,10 @@ export async function lockSlots(
   const places = await placesOf(parts, tx, entries);
   const directory = await directoryOf(parts, tx);
   const own = places.flatMap((p) => directory.entry(p.schedule) ?? []);
-  await lockActors(tx, own.flatMap(keysOf));
+  await lockActors(
+    tx,
+    own.flatMap((entry) => [...keysOf(entry), ...roomsOf(entry).map((a) => a.key)]),
+  );
   const all = [...new Set([...own, ...own.flatMap((entry) => besideOf(directory, entry))])];
   const reach = all
     .flatMap((entry) => entry.offers)

@@ -36,14 +36,14 @@ function add<T>(to: Map<string, T[]>, key: string, value: T): void {
 /**
  * @param actors keys of actors
  * @param schedules `Schedule/1`
- * @param ignoring an appointment that is not in its own way
+ * @param ignoring ids of appointments that are in nobody's way
  */
 export async function readState(
   { repository }: Source,
   actors: readonly string[],
   schedules: readonly string[],
   span: Interval,
-  ignoring = '',
+  ignoring: readonly string[] = [],
 ): Promise<State> {
   const [from, to] = [iso(span.start), iso(span.end)];
   const rows = await repository.query(sql`
@@ -52,7 +52,7 @@ export async function readState(
     select 'o', o.actor::text, (extract(epoch from lower(o.during)) * 1000)::int8::text, (extract(epoch from upper(o.during)) * 1000)::int8::text,
       o.lane::text, o.capacity::text, case when o.override then 'override' when o.expires is not null then 'hold' end
     from scheduling_rows(${actors}::uuid[], tstzrange(${from}::timestamptz, ${to}::timestamptz)) o
-    where (o.expires is null or o.expires > now()) and o.appointment <> ${ignoring}
+    where (o.expires is null or o.expires > now()) and o.appointment <> all(${ignoring}::text[])
     union all
     select t.kind, t.schedule, (extract(epoch from lower(t.during)) * 1000)::int8::text, (extract(epoch from upper(t.during)) * 1000)::int8::text,
       array_to_string(t.services, ' '), null, t.slot

@@ -13,6 +13,7 @@ import {
   put,
   schedule,
   service,
+  taking,
   visit,
   weekly,
   workday,
@@ -278,6 +279,42 @@ test('a week that a Schedule leaves out; and no end where there is none', async 
   const asked = await explain(clinic.staff, at(dayAt(8 * week), '09:00'), of('turns'));
   const away = reasons(asked).find((r) => r.rule === 'time-off');
   expect(away?.period).toEqual({ start: at(dayAt(8 * week), '00:00') });
+});
+
+describe('no room is free', () => {
+  const start = at(nextDay(), '10:00');
+  const none = 'room: none of the rooms or devices that it needs is free';
+  beforeAll(async () => {
+    const { system, staff } = clinic;
+    await put(system, { resourceType: 'Device', id: 'scanner', status: 'active' });
+    const pool = ['Location/room', 'Location/room-2', 'Device/scanner'];
+    await put(
+      system,
+      service('roomy', ...pool.map((reference) => ({ url: 'resource', valueReference: { reference } }))),
+    );
+    const actor = ['Practitioner/house', 'Location/site', 'HealthcareService/roomy'];
+    await put(system, schedule('roomy', 'house', { actor: actor.map((reference) => ({ reference })) }));
+    for (const [i, room] of pool.entries()) {
+      const more = { participant: [taking('Patient/bob'), taking(room)], end: later(start, 10 * (i + 1)) };
+      done(await staff('POST', 'Appointment', visit({ start }, more)));
+    }
+  });
+
+  test('staff: which are taken, and until when', async () => {
+    expect(await text(clinic.staff, start, of('roomy'))).toEqual([
+      `${none} (Room 1, Location/room, 10:00 to 10:10; Room 2, Location/room-2, 10:00 to 10:20; Device/scanner, 10:00 to 10:30)`,
+    ]);
+    expect(await text(clinic.staff, start, of('roomy', '&location=Location/room-2'))).toEqual([
+      `${none} (Room 2, Location/room-2, 10:00 to 10:20)`,
+    ]);
+  });
+
+  test.each(['ann', 'bob', 'nobody'] as const)('%s: that it is so, and no more', async (who) => {
+    const named = who === 'bob' ? '&patient-reference=Patient/bob' : '';
+    const answer = await explain(clinic[who], start, of('roomy', named));
+    expect(reasons(answer)).toContainEqual({ rule: 'room', text: none.slice('room: '.length), period: undefined });
+    expect(answer.text).not.toMatch(/Room|Location|Device/);
+  });
 });
 
 describe('by the rules of whoever asks', () => {

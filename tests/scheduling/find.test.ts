@@ -409,15 +409,43 @@ describe('D10: rooms', () => {
     expect(total(await find(clinic.ann, query(`${exam}&location-reference=Location/room-3`)))).toBe(0);
     expect(total(await find(clinic.ann, query(`${GREY}&location-reference=Location/room-3`)))).toBe(0);
     expect(total(await find(clinic.staff, query(`${GREY}&location-reference=Location/room-3`)))).toBe(14);
-    // Those of another house are not theirs.
-    await put(clinic.system, { resourceType: 'Location', id: 'far', name: 'Far away' });
-    const room = { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/location-physical-type', code: 'ro' }] };
-    const far = { resourceType: 'Location', id: 'far-room', partOf: { reference: 'Location/far' }, physicalType: room };
-    await put(clinic.system, far);
-    expect(total(await find(clinic.staff, query(`${GREY}&location-reference=Location/far-room`)))).toBe(0);
     const [mine] = found(await find(clinic.ann, query(`${exam}&location-reference=Location/room-2`)));
     const booked = done(await bookProposal(clinic.ann, String(mine?.['id'])));
     done(await clinic.ann('POST', `Appointment/${idOf(booked)}/$cancel`));
+  });
+
+  test('where no pool says which, those of the site of the Schedule', async () => {
+    const { system, staff } = clinic;
+    const place = (id: string, partOf: string, code: string): Promise<Answer> =>
+      put(system, {
+        resourceType: 'Location',
+        id,
+        partOf: { reference: `Location/${partOf}` },
+        physicalType: { coding: [{ ...ROOM.coding[0], code }] },
+      });
+    await place('wing', 'far', 'wi');
+    await place('wing-room', 'wing', 'ro');
+    const within = `start=${DAY}T00:00:00Z&end=${at(later(DAY, 24 * 60).slice(0, 10), '23:59')}`;
+    const offered = async (room: string, who = 'kiwi'): Promise<number> =>
+      total(await find(staff, `${within}&schedule=Schedule/${who}&location-reference=${room}`));
+    expect(await offered('Location/room-3')).toBe(0);
+    expect(await offered('Location/wing-room', 'grey')).toBe(0);
+    expect(await offered('Location/room-3', 'grey')).toBeGreaterThan(0);
+    expect(await offered('Location/wing-room')).toBeGreaterThan(0);
+    const anybody = done(await find(staff, `${query('location-reference=Location/wing-room')}&_count=1000`));
+    expect(new Set(doctors(anybody))).toEqual(new Set(['kiwi']));
+
+    const [proposal] = found(
+      done(await find(staff, `${within}&schedule=Schedule/kiwi&location-reference=Location/wing-room`)),
+    );
+    const book = (): Promise<Answer> =>
+      bookProposal(staff, String(proposal?.['id']), referring('patient-reference', 'Patient/bob'));
+    await place('wing-room', 'site', 'ro');
+    expect(said(await book())).toBe('409 This proposal is not offered any more: ask $find for the times that are.');
+    await place('wing-room', 'wing', 'ro');
+    const booked = done(await book());
+    expect(JSON.stringify(found(booked)[0])).toContain('Location/wing-room');
+    done(await staff('POST', `Appointment/${idOf(booked)}/$cancel`));
   });
 });
 

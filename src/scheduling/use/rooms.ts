@@ -7,14 +7,16 @@ import { channelOf } from '../channel.ts';
 import type { Offer } from '../directory.ts';
 import { findStarts } from '../find.ts';
 import { MINUTE } from '../model/dates.ts';
+import type { Interval } from '../model/interval.ts';
 import type { SchedulingParts } from '../parts.ts';
+import { roomsLeft } from '../rooms-left.ts';
 import { ANYTHING } from '../select.ts';
 
 /**
  * Those that are free when a visit of the offer may start; none: it may not, or needs no room.
  * @param ignoring an appointment that is not in its own way
  */
-export async function freeRooms(
+async function freeRooms(
   parts: SchedulingParts,
   ctx: RequestContext,
   offer: Offer,
@@ -36,6 +38,27 @@ export async function freeRooms(
     ...(ignoring !== undefined && { ignoring }),
   });
   return found.page(0, found.total).find((s) => s.start === start)?.pool ?? [];
+}
+
+/**
+ * Rooms that a new visit may take, one after the other until one is won. Where its time is not offered, one that nobody has; when there is none, the
+ * database says so of the first.
+ * @param replaced an appointment that the new one takes the place of
+ * @param leaving others that make room for it
+ */
+export async function roomsToTry(
+  parts: SchedulingParts,
+  ctx: RequestContext,
+  offer: Offer,
+  time: Interval,
+  replaced: string | undefined,
+  leaving: readonly string[],
+): Promise<readonly Actor[]> {
+  const free = await freeRooms(parts, ctx, offer, time.start, replaced);
+  if (free.length > 0) return free;
+  const gone = replaced === undefined ? leaving : [...leaving, replaced];
+  const [left] = await roomsLeft(parts.engine.repository, offer, time, gone);
+  return left ? [left] : offer.pool.slice(0, 1);
 }
 
 const isOf = ({ actor }: AppointmentParticipant, rooms: readonly Actor[], baseUrl: string): boolean =>

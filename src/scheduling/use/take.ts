@@ -14,15 +14,16 @@ import { channelOf } from '../channel.ts';
 import type { Offer } from '../directory.ts';
 import { asExtensions, withoutExtensions } from '../extension.ts';
 import { MINUTE } from '../model/dates.ts';
+import type { Interval } from '../model/interval.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { participantsOf, visitOf, written } from '../proposed.ts';
 import { TimeTaken } from '../refusal.ts';
-import { endOwnHolds } from '../slot-holds.ts';
+import { endOwnHolds, ownHolds } from '../slot-holds.ts';
 import { slotId } from '../slot-id.ts';
 import { slotsOf } from '../slots.ts';
 import { changedBy, prepared, type Changed } from './change.ts';
 import { AWAITING_APPROVAL, HOLD_EXPIRES, OF_HOLDS, OVERRIDE, PROMISED_TIME } from '../urls.ts';
-import { freeRooms } from './rooms.ts';
+import { roomsToTry } from './rooms.ts';
 import {
   basedOn,
   cancelOld,
@@ -141,18 +142,23 @@ async function create(
   return changedBy(parts, await retryOnChange(ctx.ifMatch !== undefined, attempt));
 }
 
-/** @param room undefined: any that is free, where one is needed */
+interface WithRoom extends Interval {
+  readonly offer: Offer;
+  /** undefined: any that is free, where one is needed. */
+  readonly room: Actor | undefined;
+  /** Ids of appointments that make room for this one. */
+  readonly leaving: readonly string[];
+}
+
 async function createWithRoom(
   parts: SchedulingParts,
   ctx: RequestContext,
   take: Take,
-  { offer, start, room }: Pick<Target & { kind: 'proposal' }, 'offer' | 'start' | 'room'>,
+  { offer, start, end, room, leaving }: WithRoom,
   make: (chosen: readonly Actor[]) => Appointment,
 ): Promise<Changed> {
-  const ignoring = take.cancels?.reference.slice('Appointment/'.length);
-  const free = room ? [room] : await freeRooms(parts, ctx, offer, start, ignoring);
-  // When none is, the database says what is against any.
-  const rooms = free.length > 0 ? free : offer.pool.slice(0, 1);
+  const replaced = take.cancels?.reference.slice('Appointment/'.length);
+  const rooms = room ? [room] : await roomsToTry(parts, ctx, offer, { start, end }, replaced, leaving);
   for (const each of rooms.slice(0, -1)) {
     try {
       return await create(parts, ctx, take, make([each]), offer);
@@ -185,7 +191,8 @@ async function takeProposal(
         ...(said.patientInstruction === undefined ? {} : { patientInstruction: said.patientInstruction }),
       }
     : {};
-  return createWithRoom(parts, ctx, take, target, (chosen) =>
+  const end = start + offer.parameters.duration * MINUTE;
+  return createWithRoom(parts, ctx, take, { ...target, end, leaving: [] }, (chosen) =>
     newAppointment(
       parts,
       ctx,
@@ -225,7 +232,11 @@ async function takeDescribed(
     newAppointment(parts, ctx, take, timed, offer, patients, others(chosen), said.slot);
   if (!offer || said.start === undefined || offer.pool.some((r) => here.has(r.reference)))
     return create(parts, ctx, take, make([]), offer);
-  return createWithRoom(parts, ctx, take, { offer, start: Date.parse(said.start), room: undefined }, make);
+  const slots = channelOf(ctx.access.principal) === 'staff' ? slotsOf(said, baseUrl) : [];
+  const held = slots.length > 0 ? await ownHolds(parts.engine.repository, slots, ctx.access.principal) : [];
+  const time = { start: Date.parse(said.start), end: Date.parse(timed.end ?? said.start) };
+  const leaving = held.flatMap((h) => h.id ?? []);
+  return createWithRoom(parts, ctx, take, { offer, ...time, room: undefined, leaving }, make);
 }
 
 /**

@@ -17,6 +17,7 @@ import { alternativesTo } from '../alternatives.ts';
 import { channelOf } from '../channel.ts';
 import { freshDirectory } from '../fresh-directory.ts';
 import type { SchedulingParts } from '../parts.ts';
+import { mayBeIn } from '../select.ts';
 import { settledOffer } from '../settled-offer.ts';
 import { readSlots, slotsOf } from '../slots.ts';
 import { visitOfAppointment } from '../visit.ts';
@@ -39,6 +40,14 @@ const gone = (): TimeTaken =>
     () => Promise.resolve([]),
     'appointment-reference',
   );
+
+/** A room that was asked for. @throws FhirError 409 when it is none of the offer's any more */
+async function roomOf(parts: SchedulingParts, { entry, serviceReference }: Offer, room: string): Promise<Actor> {
+  const known = await freshDirectory(parts);
+  const offer = known.entry(entry.reference)?.offers.find((o) => o.serviceReference === serviceReference);
+  if (!offer || !mayBeIn(known, offer, room)) throw gone();
+  return actorOf(room, known.location(room)?.name);
+}
 
 /** One that is described may leave out its status: it is what the operation makes of it. */
 const withStatus = (resource: Resource): object =>
@@ -72,9 +81,13 @@ export async function targetOf(
     const read = proposals.read(await directory.current(), id);
     const found = read ?? proposals.read(await directory.renewed((await directory.current()).revision), id);
     if (!found) throw gone();
-    const { room: named, ...proposal } = found;
-    const room = named === undefined ? undefined : actorOf(named, (await directory.current()).location(named)?.name);
-    return { kind: 'proposal', ...proposal, room, said };
+    const { room, ...proposal } = found;
+    return {
+      kind: 'proposal',
+      ...proposal,
+      room: room === undefined ? undefined : await roomOf(parts, found.offer, room),
+      said,
+    };
   }
   if (id !== undefined) return { kind: 'stored', id, said };
   if (!said)
