@@ -263,23 +263,26 @@ describe('to each as much as is theirs to know', () => {
 });
 
 describe('no room is free', () => {
-  const start = at(nextDay(), '10:00');
+  const [start, other] = [at(nextDay(), '10:00'), at(nextDay(), '10:00')];
+  const pool = ['Location/room', 'Location/room-2', 'Device/scanner'];
+  const occupy = async (when: string, rooms: readonly string[]): Promise<void> => {
+    for (const [i, room] of rooms.entries()) {
+      const more = { participant: [taking('Patient/bob'), taking(room)], end: later(when, 10 * (i + 1)) };
+      done(await clinic.staff('POST', 'Appointment', visit({ start: when }, more)));
+    }
+  };
   const none = 'room: none of the rooms or devices that it needs is free';
   beforeAll(async () => {
-    const { system, staff } = clinic;
+    const { system } = clinic;
     await put(system, { resourceType: 'Device', id: 'scanner', status: 'active' });
-    const pool = ['Location/room', 'Location/room-2', 'Device/scanner'];
     await put(
       system,
       service('roomy', ...pool.map((reference) => ({ url: 'resource', valueReference: { reference } }))),
     );
     const actor = ['Practitioner/house', 'Location/site', 'HealthcareService/roomy'];
     await put(system, schedule('roomy', 'house', { actor: actor.map((reference) => ({ reference })) }));
-    for (const [i, room] of pool.entries()) {
-      expect(await text(staff, start, of('roomy'))).toEqual([]);
-      const more = { participant: [taking('Patient/bob'), taking(room)], end: later(start, 10 * (i + 1)) };
-      done(await staff('POST', 'Appointment', visit({ start }, more)));
-    }
+    await occupy(start, pool);
+    await occupy(other, pool.slice(0, 2));
   });
 
   test('staff: which are taken, and until when', async () => {
@@ -289,6 +292,7 @@ describe('no room is free', () => {
     expect(await text(clinic.staff, start, of('roomy', '&location=Location/room-2'))).toEqual([
       `${none} (Room 2, Location/room-2, 10:00 to 10:20)`,
     ]);
+    expect(await text(clinic.staff, other, of('roomy'))).toEqual([]);
   });
 
   test.each(['ann', 'bob', 'nobody'] as const)('%s: that it is so, and no more', async (who) => {
