@@ -4,12 +4,14 @@ import type { Answer } from '../http/client.ts';
 import {
   appointmentOf,
   at,
+  availability,
   bookProposal,
   done,
   find,
   found,
   idOf,
   openClinic,
+  parameters,
   params,
   put,
   said,
@@ -18,6 +20,8 @@ import {
   starts,
   taking,
   visit,
+  referring,
+  weekly,
   workday,
   type Clinic,
 } from './clinic.ts';
@@ -104,6 +108,29 @@ test('a visit that moves keeps its room, or takes one that is free', async () =>
   expect(said(await move('14:00'))).toContain('409 This time is taken');
   await occupy('15:00', 'room-2');
   expect(roomsOf(done(await move('15:00', { name: 'mode', valueCode: 'replace' })))).toEqual(['Location/room']);
+});
+
+test('a visit that moves to somebody with other rooms takes one of those', async () => {
+  const { system } = clinic;
+  const room = { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/location-physical-type', code: 'ro' }] };
+  await put(system, {
+    resourceType: 'Location',
+    id: 'room-3',
+    partOf: { reference: 'Location/site' },
+    physicalType: room,
+  });
+  await put(system, { resourceType: 'Practitioner', id: 'cuddy', name: [{ family: 'cuddy' }] });
+  const actor = ['Practitioner/cuddy', 'Location/site', EXAM].map((reference) => ({ reference }));
+  const own = parameters({ url: 'resource', valueReference: { reference: 'Location/room-3' } });
+  const hours = availability(weekly('09:00:00', '17:00:00'));
+  await put(system, schedule('cuddy', 'cuddy', { actor, extension: [hours, own] }));
+  const id = idOf(done(await book('09:00')));
+  const moved = await clinic.ann(
+    'POST',
+    `Appointment/${id}/$reschedule`,
+    params({ name: 'start', valueDateTime: at(day, '09:00') }, referring('practitioner', 'Practitioner/cuddy')),
+  );
+  expect(roomsOf(done(moved))).toEqual(['Location/room-3']);
 });
 
 test('whose own room is one of them needs no other', async () => {

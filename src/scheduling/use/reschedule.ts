@@ -176,7 +176,7 @@ async function moved(
     participant: participants(appointment, directory, engine.baseUrl, before, offer),
   };
   if (!offer) return [next, offer];
-  return [{ ...next, participant: await withFreeRoom(parts, ctx, next, offer, start) }, offer];
+  return [{ ...next, participant: await withFreeRoom(parts, ctx, next, offer, start, offer !== before) }, offer];
 }
 
 /** Of what is cancelled, another may still be booked in its place. @throws FhirError 422 */

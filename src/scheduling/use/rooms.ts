@@ -9,6 +9,7 @@ import { findStarts } from '../find.ts';
 import { MINUTE } from '../model/dates.ts';
 import type { Interval } from '../model/interval.ts';
 import type { SchedulingParts } from '../parts.ts';
+import { participantsOf } from '../proposed.ts';
 import { roomsLeft } from '../rooms-left.ts';
 import { ANYTHING } from '../select.ts';
 
@@ -64,20 +65,29 @@ export async function roomsToTry(
 const isOf = ({ actor }: AppointmentParticipant, rooms: readonly Actor[], baseUrl: string): boolean =>
   rooms.some((r) => r.reference === localReference(actor?.reference ?? '', baseUrl));
 
-/** Those who take part at another time: the room of the visit stays while it is free, else another takes its place. */
+/**
+ * Those who take part at another time: the room of the visit stays while it is free, else another takes its place.
+ * @param comes whether it comes from an offer that needed none of these rooms: then it takes one
+ */
 export async function withFreeRoom(
   parts: SchedulingParts,
   ctx: RequestContext,
   { id, participant }: Appointment,
   offer: Offer,
   start: number,
+  comes: boolean,
 ): Promise<AppointmentParticipant[]> {
   const { baseUrl } = parts.engine;
+  if (offer.pool.length === 0) return participant;
   const index = participant.findIndex((p) => isOf(p, offer.pool, baseUrl));
   const old = participant[index];
-  if (!old) return participant;
+  if (!old && !comes) return participant;
   const free = await freeRooms(parts, ctx, offer, start, id);
   const [room] = free;
+  if (!old) {
+    const chosen = room ? [room] : offer.pool.slice(0, 1);
+    return [...participant, ...participantsOf(offer, chosen, 'accepted').filter((p) => isOf(p, chosen, baseUrl))];
+  }
   if (!room || isOf(old, free, baseUrl)) return participant;
   const { reference, display } = room;
   const actor = { reference, ...(display === undefined ? {} : { display }) };
