@@ -1,4 +1,5 @@
 /** What stands is confirmed, cancelled, moved, written anew. */
+import { OVER } from '../../../src/scheduling/model/status.ts';
 import type { Answer, Json } from '../../http/client.ts';
 import { bundle, done, params } from '../clinic.ts';
 import {
@@ -92,7 +93,12 @@ export function reschedule(context: Context): Command | undefined {
       ),
     );
   const text = `moves to ${clock(start)} ${room ?? ''}${reason ? ' with a reason' : ''}`;
-  if (!replaces) return changing(context, who, before, moved, text, send, { offeredOnly: true, reason });
+  if (!replaces) {
+    const command = changing(context, who, before, moved, text, send, { offeredOnly: true, reason });
+    // What is over does not move, not even to where it is.
+    const isLate = OVER.has(before.status) && !isForeign(who, before);
+    return isLate ? { ...command, verdicts: ['rule'] } : command;
+  }
   const asks = who !== 'staff' && before.offer.mode === 'pending';
   const fresh: Visit = {
     ...moved,

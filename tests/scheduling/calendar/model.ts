@@ -147,6 +147,14 @@ const sketch = (offer: Offer, start: number, room?: string): Visit => ({
   ofSlot: false,
 });
 
+/** Rooms that nobody has at a time, whatever else stands against a visit then. */
+export const roomsLeft = (
+  model: CalendarModel,
+  offer: Offer,
+  start: number,
+  but: readonly Visit[] = [],
+): readonly string[] => offer.rooms.filter((room) => !isFull(model, room, sketch(offer, start, room), but));
+
 /** Rooms that a visit could have at a time, when all else is free. @param but visits that are not in the way */
 export function freeRooms(
   model: CalendarModel,
@@ -156,7 +164,7 @@ export function freeRooms(
 ): readonly string[] {
   const visit = sketch(offer, start);
   if (!isOnGrid(model, visit) || isBlocked(model, visit) || isFull(model, offer.practitioner, visit, but)) return [];
-  return offer.rooms.filter((room) => !isFull(model, room, sketch(offer, start, room), but));
+  return roomsLeft(model, offer, start, but);
 }
 
 /** What `$find` should offer. */

@@ -22,7 +22,7 @@ import {
   type Context,
   type Who,
 } from './command.ts';
-import { freeRooms, type Reply, type Visit } from './model.ts';
+import { freeRooms, roomsLeft, type Reply, type Visit } from './model.ts';
 import { OFFERS, VISIT } from './world.ts';
 
 type Door = 'proposal' | 'described' | 'post' | 'bundle';
@@ -43,7 +43,7 @@ export function take(context: Context): Command {
   const times = offer === group ? model.starts.slice(0, 2) : model.starts;
   const start = random.pick(times as [number]) + early;
   const waits = !isHold && who !== 'staff' && offer.mode === 'pending';
-  const [free] = freeRooms(model, offer, start);
+  const [free] = [...freeRooms(model, offer, start), ...roomsLeft(model, offer, start)];
   const room = isOperation ? (free ?? offer.rooms[0]) : random.pick([...offer.rooms, offer.rooms[0]] as [string]);
   const others: Reply = waits && !isOperation ? 'needs-action' : isHold || waits ? 'tentative' : 'accepted';
   const visit: Visit = {
