@@ -1,7 +1,7 @@
 /** A planned meeting of actors at a time. @see https://hl7.org/fhir/R4/appointment.html */
 import { defineResource } from '../fhir/resource.ts';
 import type { UseContext } from '../operation-context.ts';
-import { repeatedIssues } from '../scheduling/participant.ts';
+import { repeatedIssues, serviceIssues } from '../scheduling/participant.ts';
 import { overrides } from '../scheduling/private-texts.ts';
 
 export default (use: UseContext) =>
@@ -30,7 +30,11 @@ export default (use: UseContext) =>
     defaultSort: ['date'],
     // IHE Scheduling: Bundle.total shall be present.
     total: 'accurate',
-    check: (r) => (r.resourceType === 'Appointment' ? repeatedIssues(r, use().scheduling.parts.engine.baseUrl) : []),
+    check(r) {
+      if (r.resourceType !== 'Appointment') return [];
+      const { baseUrl } = use().scheduling.parts.engine;
+      return [...repeatedIssues(r, baseUrl), ...serviceIssues(r, baseUrl)];
+    },
     complete: (reader, resource, before, by) => use().scheduling.complete(reader, resource, before, by),
     withheld: overrides,
     missing: (resource, targets) => use().scheduling.missing(resource, targets),

@@ -1,13 +1,9 @@
 /** A time that may be booked. @see https://hl7.org/fhir/R4/slot.html */
 import type { Resource } from '@medplum/fhirtypes';
 import { defineResource } from '../fhir/resource.ts';
-import { element, type Withheld } from '../fhir/store/withheld.ts';
 import type { UseContext } from '../operation-context.ts';
-import { channelOf } from '../scheduling/channel.ts';
 import { beyondHorizon } from '../scheduling/horizon.ts';
-
-const NOTHING: readonly Withheld[] = [];
-const COMMENT = [element('comment')];
+import { slotTexts } from '../scheduling/private-texts.ts';
 
 const isHeld = (slot: Resource): boolean => slot.resourceType === 'Slot' && slot.status === 'busy-tentative';
 
@@ -21,8 +17,7 @@ export default (use: UseContext) =>
     // To hold a time, and to let it go.
     needsMatch: (before, after) => isHeld(before) !== isHeld(after),
     advise: (query, now) => beyondHorizon(query, now, use().scheduling.parts.slotHorizonDays),
-    // What is said in it is said to those who work here.
-    withheld: (principal) => (channelOf(principal) === 'staff' ? NOTHING : COMMENT),
+    withheld: slotTexts,
     lock: (tx, entries) => use().scheduling.lockSlots(tx, entries),
     project: (tx, changes, by) => use().scheduling.slots(tx, changes, by),
   });

@@ -13,6 +13,7 @@ import { extensionOf } from './extension.ts';
 import { freshDirectory } from './fresh-directory.ts';
 import type { Channel } from './model/rules.ts';
 import { theirs } from './own-part.ts';
+import { isOptional } from './participant.ts';
 import type { SchedulingParts } from './parts.ts';
 import { isForged, isWrittenIn, needsPromise, promiseOf, whereIs, withPromise, type PromiseChange } from './promise.ts';
 import { participantsOf } from './proposed.ts';
@@ -37,28 +38,40 @@ export const usualReason = (channel: Channel): CodeableConcept => ({
 const replyIn = (status: string): AppointmentParticipant['status'] =>
   ACCEPTED.has(status) ? 'accepted' : status === 'pending' ? 'tentative' : 'needs-action';
 
-/** Whose time its Slots are, takes part. */
-function withActorsOfSlots(
+/**
+ * Whose time its Slots are, takes part; and of which service a visit is, is said: caps and rules go by it, whatever is left out later.
+ * @param isNew whether it is written for the first time
+ */
+function withThoseMeant(
   known: Directory,
   baseUrl: string,
   appointment: Appointment,
   slots: ReadonlyMap<string, NamedSlot>,
+  isNew: boolean,
 ): Appointment {
   const { status = '', participant } = appointment;
-  if (!LIVE.has(status) || slotsOf(appointment, baseUrl).length === 0) return appointment;
-  const { offer, actors } = visitOfAppointment(known, baseUrl, appointment, slots);
+  const hasSlots = slotsOf(appointment, baseUrl).length > 0;
+  if (!LIVE.has(status) || !(hasSlots || isNew)) return appointment;
+  const { offer, actors, possible } = visitOfAppointment(known, baseUrl, appointment, slots);
   const there = new Set(participant.map((p) => known.resolve(localReference(p.actor?.reference ?? '', baseUrl))));
-  const missing = actors.filter((a) => !there.has(a.reference));
-  if (missing.length === 0) return appointment;
+  const missing = hasSlots ? actors.filter((a) => !there.has(a.reference)) : [];
   const reply = replyIn(status);
   const others = missing.map(({ reference, display }): AppointmentParticipant => ({
     actor: { reference, ...(display === undefined ? {} : { display }) },
     required: 'required',
     status: reply,
   }));
-  const place = offer ? participantsOf(offer, [], reply).filter((p) => p.required === 'information-only') : [];
-  const told = place.filter((p) => !there.has(p.actor?.reference ?? ''));
-  return { ...appointment, participant: [...participant, ...others, ...told] };
+  const isOf = ({ actor }: AppointmentParticipant, type: string): boolean =>
+    actor?.reference?.startsWith(type) === true && !there.has(actor.reference);
+  const isServed = [...there].some((who) => who.startsWith('HealthcareService/'));
+  // Of several offers it is not settled here which one it is.
+  const told = (offer && possible.length === 0 ? participantsOf(offer, [], reply) : []).filter(
+    (p) =>
+      (!isServed && isOf(p, 'HealthcareService/')) || (missing.length > 0 && isOf(p, 'Location/') && isOptional(p)),
+  );
+  return others.length + told.length === 0
+    ? appointment
+    : { ...appointment, participant: [...participant, ...others, ...told] };
 }
 
 /** To patients overrides are not shown: what they send back has them again. */
@@ -109,7 +122,7 @@ export async function completeAppointment(
     ...(promised ? slotsOf(before, baseUrl) : []),
   ];
   const [known, slots] = await Promise.all([parts.directory.current(), readSlots(reader.query, named)]);
-  const attended = withActorsOfSlots(known, baseUrl, whole, slots);
+  const attended = withThoseMeant(known, baseUrl, whole, slots, before === undefined);
   if (!promised) return attended;
   const change = await promiseChange(parts, reader, attended, before, slots);
   if (channel === 'patient' && isForged(attended, change)) throw theirs('extension');

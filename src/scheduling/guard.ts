@@ -106,6 +106,16 @@ function demandStays({ before, was, is, isSystem }: Guarded): void {
     );
 }
 
+/** Who books anew names the Slots of the visit, and no others. */
+function demandOwnSlots({ before, is, isSystem }: Guarded): void {
+  const [strange] = is.strange;
+  if (before || isSystem || !is.holds || strange === undefined) return;
+  throw ruleBroken(
+    `${strange} is of another service or time than the appointment: name the Slots of its time, or none.`,
+    'Appointment.slot',
+  );
+}
+
 function demandTime({ is, channel, now }: Guarded): void {
   if (!is.holds || is.start === undefined || is.end === undefined) return;
   if (is.end <= is.start) throw ruleBroken('The appointment must end after it starts.', 'Appointment.end');
@@ -228,6 +238,7 @@ export function guard(change: Guarded): boolean {
   demandMove(change);
   demandStays(change);
   demandTime(change);
+  demandOwnSlots(change);
   demandAccepted(change);
   const { was, is, channel } = change;
   if (channel === 'patient') demandOwnPart(change);

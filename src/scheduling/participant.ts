@@ -4,8 +4,26 @@ import { errorIssue, type Issue } from '../fhir/outcome.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
 
 /** Whether it may be without them. Of whom nothing is said, they are needed. */
-export const isOptional = ({ required }: Pick<AppointmentParticipant, 'required'>): boolean =>
-  required === 'optional' || required === 'information-only';
+export const isOptional = ({
+  required,
+}: {
+  readonly required?: AppointmentParticipant['required'] | undefined;
+}): boolean => required === 'optional' || required === 'information-only';
+
+/** A visit is of one service: its rules are those that the visit goes by. */
+export function serviceIssues({ participant }: Appointment, baseUrl: string): readonly Issue[] {
+  const services = participant.map(({ actor }) => localReference(actor?.reference ?? '', baseUrl));
+  const first = services.find((s) => s.startsWith('HealthcareService/'));
+  const index = services.findIndex((s) => s.startsWith('HealthcareService/') && s !== first);
+  if (index < 0) return [];
+  return [
+    errorIssue(
+      'invariant',
+      `An appointment is of one service, ${first ?? ''}: leave ${services[index] ?? ''} out, or book another appointment for it.`,
+      `Appointment.participant[${index}]`,
+    ),
+  ];
+}
 
 /** A patient or practitioner takes part once: of two replies nobody would know which one counts. */
 export function repeatedIssues({ participant }: Appointment, baseUrl: string): readonly Issue[] {

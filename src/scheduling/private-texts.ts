@@ -1,9 +1,9 @@
 /** What staff writes down for staff: why somebody is away, and why a visit was booked over the rules. @see https://hl7.org/fhir/R4/security.html#access */
 import type { Extension } from '@medplum/fhirtypes';
 import type { Principal } from '../fhir/access.ts';
-import type { Withheld } from '../fhir/store/withheld.ts';
+import { element, type Withheld } from '../fhir/store/withheld.ts';
 import { channelOf } from './channel.ts';
-import { AVAILABILITY, OVERRIDE } from './urls.ts';
+import { AVAILABILITY, OVERRIDE, SLOT_BLOCK } from './urls.ts';
 
 type Extended = Partial<Pick<Extension, 'extension'>>;
 
@@ -27,6 +27,7 @@ const inExtension = (url: string, shown: (extension: Extension) => readonly Exte
 });
 
 const AWAY = [inExtension(AVAILABILITY, (e) => without(e, ['description', 'reason', 'name']))];
+const COMMENTS = [element('comment'), inExtension(SLOT_BLOCK, (e) => without(e, ['reason']))];
 const OVERRIDES = [inExtension(OVERRIDE, () => [])];
 
 /** Of a Schedule: why its physician is not there. */
@@ -36,3 +37,7 @@ export const awayReasons = (principal: Principal): readonly Withheld[] =>
 /** Of an Appointment: that it was booked over the rules, and why. */
 export const overrides = (principal: Principal): readonly Withheld[] =>
   channelOf(principal) === 'staff' ? NOTHING : OVERRIDES;
+
+/** Of a Slot: what was said when it was written, and why it was blocked. */
+export const slotTexts = (principal: Principal): readonly Withheld[] =>
+  channelOf(principal) === 'staff' ? NOTHING : COMMENTS;

@@ -221,7 +221,7 @@ export async function projectResponses(
     const next = answered(answer, engine.baseUrl, channelOf(by));
     const who = appointment.participant[index];
     const declines = after.participantStatus === 'declined' && who?.status !== 'declined';
-    if (declines && next.status !== 'cancelled' && who?.required === 'required')
+    if (declines && next.status !== 'cancelled' && who && !isOptional(who))
       await add(
         taskOf(
           `Appointment/${stored.id}`,

@@ -14,7 +14,7 @@ import { freshDirectory } from './fresh-directory.ts';
 import { extensionOf, extensionsOf } from './extension.ts';
 import type { SchedulingParts } from './parts.ts';
 import { ruleBroken } from './refusal.ts';
-import { holdSlot, lacksRoom, namedBy, releaseSlot } from './slot-holds.ts';
+import { demandUnused, holdSlot, lacksRoom, namedBy, releaseSlot } from './slot-holds.ts';
 import { spansIn, type Span } from './spans.ts';
 import { lockTime } from './time-lock.ts';
 import { GENERATED, SLOT_BLOCK, SLOT_ORIGIN, SLOT_SERVICE } from './urls.ts';
@@ -47,12 +47,13 @@ function demandNext(before: Slot | undefined, after: Slot, by: Principal): void 
 export const isGenerated = (slot: Slot): boolean =>
   slot.meta?.tag?.some((t) => t.system === SLOT_ORIGIN && t.code === GENERATED) === true;
 
-const servicesOf = (slot: Slot): string[] | null => {
+/** Nobody is in two places: busy time is so for all services, unless it says for which. */
+const servicesOf = (slot: Slot, kind: Kind): string[] | null => {
   const block = extensionsOf(extensionOf(slot, SLOT_BLOCK), 'service').flatMap(
     (e) => e.valueReference?.reference ?? [],
   );
   const own = extensionOf(slot, SLOT_SERVICE)?.valueReference?.reference;
-  const all = own === undefined ? block : [...block, own];
+  const all = own === undefined || kind !== 'opening' ? block : [...block, own];
   return all.length > 0 ? all : null;
 };
 
@@ -69,6 +70,16 @@ interface TimeRow {
 
 const slotOf = (resource: Change['after']): Slot | undefined =>
   resource?.resourceType === 'Slot' ? resource : undefined;
+
+const TAKEN: ReadonlySet<SlotStatus> = new Set(['busy', 'busy-tentative']);
+
+/** Whether it is no longer that of whoever has it. */
+const isTakenAway = (before: Slot, after: Slot): boolean =>
+  TAKEN.has(before.status) &&
+  (!(TAKEN.has(after.status) || after.status === 'free') ||
+    Date.parse(before.start) !== Date.parse(after.start) ||
+    Date.parse(before.end) !== Date.parse(after.end) ||
+    before.schedule.reference !== after.schedule.reference);
 
 /** What a Slot that somebody wrote means; undefined: nothing beyond itself. */
 function kindOf(after: Slot, before: Slot | undefined): Kind | undefined | 'same' {
@@ -91,7 +102,7 @@ function timeRow(slot: Slot, id: string, kind: Kind, baseUrl: string): TimeRow {
     slot: id,
     schedule: localReference(slot.schedule.reference ?? '', baseUrl),
     kind,
-    services: servicesOf(slot),
+    services: servicesOf(slot, kind),
     start: new Date(slot.start).toISOString(),
     end: new Date(slot.end).toISOString(),
   };
@@ -135,6 +146,7 @@ export async function projectSlots(
       continue;
     }
     if (freed) await releaseSlot(parts, tx, { ...after, id }, entry, by, now);
+    if (before && isTakenAway(before, after)) await demandUnused(tx, { ...before, id });
     const kind = kindOf(after, before);
     if (kind === 'same') continue;
     if (kind) rows.push(timeRow(after, id, kind, engine.baseUrl));

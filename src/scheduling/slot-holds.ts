@@ -148,6 +148,21 @@ async function isTaken(tx: Transaction, slot: Slot, { reference, offers, actors 
   return rows.length > 0;
 }
 
+const isAt =
+  (slot: Slot) =>
+  ({ start = '', end = '' }: Appointment): boolean =>
+    Date.parse(start) < Date.parse(slot.end) && Date.parse(slot.start) < Date.parse(end);
+
+/** @throws FhirError 422 when an appointment that names the Slot is at its time */
+export async function demandUnused(tx: Transaction, slot: Slot): Promise<void> {
+  for (const [id, status, version, content] of await namedBy(tx, [`Slot/${slot.id ?? ''}`])) {
+    const text = tx.decode('Appointment', String(id), Number(version), String(content));
+    const named = JSON.parse(text) as Appointment;
+    const isHold = status === 'pending' && extensionOf(named, HOLD_EXPIRES) !== undefined;
+    if (!isHold && isAt(slot)(named)) throw taken();
+  }
+}
+
 /** @throws FhirError 422 when the Slot is taken by more than a hold */
 export async function releaseSlot(
   parts: SchedulingParts,
@@ -157,8 +172,7 @@ export async function releaseSlot(
   by: Principal,
   now: number,
 ): Promise<void> {
-  const isThen = ({ start = '', end = '' }: Appointment): boolean =>
-    Date.parse(start) < Date.parse(slot.end) && Date.parse(slot.start) < Date.parse(end);
+  const isThen = isAt(slot);
   for (const [id, status] of await namedBy(tx, [`Slot/${slot.id ?? ''}`])) {
     const stored = await tx.read('Appointment', String(id), grantAll(by).to('update'));
     const appointment = JSON.parse(stored?.content ?? '{}') as Appointment;

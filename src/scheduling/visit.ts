@@ -38,6 +38,8 @@ export interface Visit {
   /** Where it may be of several offers: all of them, as of a practitioner with two Schedules. */
   readonly possible: readonly Offer[];
   readonly service: string | undefined;
+  /** Slots that it names although they are of another service, or of another time. */
+  readonly strange: readonly string[];
   readonly expires: number | undefined;
   readonly awaitsApproval: boolean;
   readonly overrideReason: string | undefined;
@@ -111,6 +113,21 @@ function entriesAt(
   return here.length > 0 || !places.every((place) => directory.isScarce(place)) ? here : entries;
 }
 
+function strangeSlots(
+  named: readonly string[],
+  slots: ReadonlyMap<string, NamedSlot>,
+  service: string | undefined,
+  start = Number.NaN,
+  end = Number.NaN,
+): readonly string[] {
+  return named.filter((reference) => {
+    const slot = slots.get(reference);
+    if (!slot) return false;
+    const isOther = slot.service !== undefined && service !== undefined && slot.service !== service;
+    return isOther || slot.start >= end || slot.end <= start;
+  });
+}
+
 /**
  * @param slots what is known of the Slots that it names
  * @param known the offer, where it is known
@@ -172,6 +189,7 @@ export function visitOfAppointment(
     offer,
     possible: chosen || bySlot.length > 0 || offers.length < 2 ? [] : offers,
     service: service ?? offer?.serviceReference,
+    strange: strangeSlots(slotsOf(appointment, baseUrl), slots, service, start, end),
     expires: status === 'pending' ? instant(extensionOf(appointment, HOLD_EXPIRES)?.valueInstant) : undefined,
     awaitsApproval: extensionOf(appointment, AWAITING_APPROVAL)?.valueBoolean === true,
     overrideReason: reasonIn(override),

@@ -326,10 +326,22 @@ describe('a new visit in its place', () => {
   test('staff books anew what was cancelled', async () => {
     const stands = await booked();
     done(await clinic.ann('POST', `Appointment/${String(stands['id'])}/$cancel`));
-    expect((await move(clinic.ann, stands, to(next()), { name: 'mode', valueCode: 'replace' })).status).toBeLessThan(
-      500,
-    );
-    expect(said(await move(clinic.staff, stands, to(next()), { name: 'mode', valueCode: 'replace' }))).toBe('200 ');
+    const replace = (): Promise<Answer> =>
+      move(clinic.staff, stands, to(next()), { name: 'mode', valueCode: 'replace' });
+    const made = done(await replace());
+    expect(said(await replace())).toMatch(/^409 .* has been replaced already/);
+    done(await clinic.staff('POST', `Appointment/${String(made.body['id'])}/$cancel`));
+    expect(said(await replace())).toBe('200 ');
+  });
+
+  test('once, however many ask at the same time', async () => {
+    const stands = await booked();
+    const replace = (): Promise<Answer> =>
+      move(clinic.staff, stands, to(next()), { name: 'mode', valueCode: 'replace' });
+    const answers = await Promise.all([replace(), replace(), replace(), replace()]);
+    expect(answers.map((a) => a.status).sort()).toEqual([200, 409, 409, 409]);
+    const query = `Appointment?supporting-info=Appointment/${String(stands['id'])}&status=booked`;
+    expect(done(await clinic.staff('GET', query)).body['total']).toBe(1);
   });
 });
 

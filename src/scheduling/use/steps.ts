@@ -14,6 +14,7 @@ import { freshDirectory } from '../fresh-directory.ts';
 import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
 import type { Status } from '../model/status.ts';
 import type { SchedulingParts } from '../parts.ts';
+import { isOptional } from '../participant.ts';
 import { ruleBroken } from '../refusal.ts';
 import { latestCancel } from '../model/policy.ts';
 import { readSlots, slotsOf } from '../slots.ts';
@@ -118,10 +119,10 @@ export async function confirm(
     const mine = ({ actor, required }: AppointmentParticipant): boolean => {
       const who = localReference(actor?.reference ?? '', engine.baseUrl);
       if (byPatient) return own.has(who);
-      return actors.length > 0 ? actors.includes(who) : required === 'required' || who.startsWith('Patient/');
+      return actors.length > 0 ? actors.includes(who) : !isOptional({ required }) || who.startsWith('Patient/');
     };
     const participant = appointment.participant.map((p) => (mine(p) ? { ...p, status: 'accepted' as const } : p));
-    const agreed = participant.every((p) => p.required !== 'required' || p.status === 'accepted');
+    const agreed = participant.every((p) => isOptional(p) || p.status === 'accepted');
     const held = extensionOf(appointment, HOLD_EXPIRES) !== undefined;
     const waits = ['pending', 'proposed', 'waitlist'].includes(appointment.status ?? '');
     const books = waits && agreed && appointment.start !== undefined && (!byPatient || held);

@@ -8,6 +8,7 @@ import { usualReason } from '../complete.ts';
 import type { Offer } from '../directory.ts';
 import type { SchedulingParts } from '../parts.ts';
 import { promiseIn } from '../promise.ts';
+import { sql } from '../../platform/database/sql.ts';
 import { OVERRIDE, PREVIOUS_APPOINTMENT, REPLACES } from '../urls.ts';
 import { prepared, readToChange } from './change.ts';
 import type { Target } from './target.ts';
@@ -117,6 +118,19 @@ export function cancelled(
   };
 }
 
+/** @throws FhirError 409 when another appointment stands in its place already */
+async function demandNotReplaced(tx: Transaction, reference: string): Promise<void> {
+  // Two who replace it at the same time come one after the other.
+  await tx.execute(sql`select from appointment where id = ${reference.slice('Appointment/'.length)} for update`);
+  const rows = await tx.execute(
+    sql`select from appointment where supporting_info && ${[reference]}::text[] and status in ('pending', 'booked', 'arrived', 'checked-in', 'fulfilled')`,
+  );
+  if (rows.length > 0)
+    throw new FhirError(409, [
+      errorIssue('conflict', `${reference} has been replaced already: move the appointment that has its place.`),
+    ]);
+}
+
 /** The old one ends in the same transaction in which the new one begins. */
 export async function cancelOld(
   parts: SchedulingParts,
@@ -126,7 +140,10 @@ export async function cancelOld(
 ): Promise<void> {
   const id = reference.slice('Appointment/'.length);
   const { stored, appointment } = await readToChange(parts, ctx, id);
-  if (appointment.status === 'cancelled') return;
+  if (appointment.status === 'cancelled') {
+    await demandNotReplaced(tx, reference);
+    return;
+  }
   const write = prepared(parts, ctx, cancelled(appointment, reason, ctx), stored, id);
   await tx.update([write], new Map([[reference, appointment]]), ctx.access.to('update'));
 }

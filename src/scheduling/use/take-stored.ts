@@ -10,6 +10,7 @@ import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
 import { freshDirectory } from '../fresh-directory.ts';
 import { MINUTE } from '../model/dates.ts';
 import type { SchedulingParts } from '../parts.ts';
+import { isOptional } from '../participant.ts';
 import { ruleBroken } from '../refusal.ts';
 import { settledOffer } from '../settled-offer.ts';
 import { readSlots, slotsOf } from '../slots.ts';
@@ -109,7 +110,7 @@ async function bookStored(
         status: 'accepted' as const,
       })),
       ...appointment.participant.map((p) => {
-        if (p.required !== 'required') return p;
+        if (isOptional(p)) return p;
         const isPatient = localReference(p.actor?.reference ?? '', engine.baseUrl).startsWith('Patient/');
         return { ...p, status: isPatient ? ('accepted' as const) : replyOf(status) };
       }),

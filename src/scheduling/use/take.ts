@@ -11,7 +11,7 @@ import type { PreparedWrite } from '../../fhir/store/repository.ts';
 import { newId } from '../../platform/id.ts';
 import type { Actor } from '../actor.ts';
 import { channelOf } from '../channel.ts';
-import type { Offer } from '../directory.ts';
+import type { Directory, Offer } from '../directory.ts';
 import { asExtensions, withoutExtensions } from '../extension.ts';
 import { MINUTE } from '../model/dates.ts';
 import type { Interval } from '../model/interval.ts';
@@ -206,6 +206,14 @@ async function takeProposal(
   );
 }
 
+/** Who does what they are there for; a place and a service answer nobody. */
+function withPart(directory: Directory, baseUrl: string, participant: AppointmentParticipant): AppointmentParticipant {
+  const who = directory.resolve(localReference(participant.actor?.reference ?? '', baseUrl));
+  return /^(?:Location|HealthcareService)\//.test(who) && !directory.isScarce(who)
+    ? { ...participant, required: 'information-only', status: 'accepted' }
+    : { ...participant, required: 'required' };
+}
+
 async function takeDescribed(
   parts: SchedulingParts,
   ctx: RequestContext,
@@ -218,16 +226,19 @@ async function takeDescribed(
     throw badRequest('required', 'A hold needs a time: add start, or name the Slots.', 'Appointment.start');
   const patients = patientsOf(parts, ctx, take, said);
   await demandKnown(parts, ctx, take, patients, undefined);
-  const named = said.participant.filter((p) => !isPatient(p, baseUrl));
+  const directory = await parts.directory.current();
+  const named = said.participant
+    .filter((p) => !isPatient(p, baseUrl))
+    .map((p) => (p.required === undefined ? withPart(directory, baseUrl, p) : p));
   const here = new Set(named.map((p) => localReference(p.actor?.reference ?? '', baseUrl)));
   const others = (chosen: readonly Actor[]): readonly AppointmentParticipant[] =>
     offer
       ? [...named, ...participantsOf(offer, chosen, 'accepted').filter((p) => !here.has(p.actor?.reference ?? ''))]
       : named;
+  const start = Date.parse(said.start ?? '');
+  const end = said.end === undefined ? start + (offer?.parameters.duration ?? 0) * MINUTE : Date.parse(said.end);
   const timed =
-    offer && said.start !== undefined && said.end === undefined
-      ? { ...said, end: written(offer, Date.parse(said.start) + offer.parameters.duration * MINUTE) }
-      : said;
+    offer && Number.isFinite(start) ? { ...said, start: written(offer, start), end: written(offer, end) } : said;
   const make = (chosen: readonly Actor[]): Appointment =>
     newAppointment(parts, ctx, take, timed, offer, patients, others(chosen), said.slot);
   if (!offer || said.start === undefined || offer.pool.some((r) => here.has(r.reference)))

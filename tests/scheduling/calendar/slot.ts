@@ -24,7 +24,14 @@ export function block(context: Context): Command {
         model.blocks.splice(
           0,
           Infinity,
-          ...model.blocks.filter((b) => b.schedule !== schedule || b.start < start || b.end > end),
+          ...model.blocks.flatMap((b) =>
+            b.schedule === schedule
+              ? [
+                  { ...b, end: Math.min(b.end, start) },
+                  { ...b, start: Math.max(b.start, end) },
+                ].filter((left) => left.start < left.end)
+              : [b],
+          ),
         );
       return [];
     },
