@@ -122,12 +122,14 @@ export class Migration20261127000000_scheduling extends Migration {
       select o.* from unnest(of_actors) a join "occupancy" o on o."actor" = a and o."during" && span where not o."override"
       union all select o.* from unnest(of_actors) a join "occupancy" o on o."actor" = a and o."during" && span where o."override" $$`);
 
-    // Lanes that one more visit may take: those that are free, less the highest of them for visits that are there beside the lanes. `held`: what is only
-    // held counts, too.
+    // Lanes that one more visit may take: those that are free, less the highest of them for visits that are there beside the lanes, or in lanes that one of
+    // these does not tolerate. `held`: what is only held counts, too.
     this.addSql(`create function "scheduling_open"("of_actor" uuid, "span" tstzrange, "tolerated" int, "held" boolean = true) returns int[] language sql stable as $$
-      with o as (select r.* from "scheduling_rows"(array[of_actor], span) r where (held or not r."tentative") and (r."expires" is null or r."expires" > now()))
-      select coalesce((array_agg(l order by l))[1:count(*)::int - (select count(*)::int from o where o."override")], '{}')
-        from generate_series(1, least("tolerated", (select min(o."capacity") from o where o."override"))) l
+      with o as (select r.* from "scheduling_rows"(array[of_actor], span) r where (held or not r."tentative") and (r."expires" is null or r."expires" > now())),
+        beside as (select min(o."capacity") as most, count(*)::int as n from o where o."override")
+      select coalesce((array_agg(l order by l))[1:count(*)::int
+          - (select case when beside.n = 0 then 0 else beside.n + (select count(*)::int from o where not o."override" and o."lane" > least("tolerated", beside.most)) end from beside)], '{}')
+        from generate_series(1, least("tolerated", (select beside.most from beside))) l
         where not exists (select from o where not o."override" and o."lanes" && "scheduling_lanes"(l, "tolerated")) $$`);
 
     // Whether one of several rooms has a lane for the whole span, beside what is booked there and, if it counts, what is only held.

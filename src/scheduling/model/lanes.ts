@@ -44,7 +44,8 @@ export function freeLane(taken: readonly Lane[], capacity: number): number | und
   const inLanes = taken.filter((other) => other.override !== true);
   if (inLanes.some(({ lane }) => lane === 0 || lane > capacity)) return undefined;
   const most = taken.reduce((least, other) => Math.min(least, other.capacity), capacity);
-  const free: number[] = [];
-  for (let lane = 1; lane <= most; lane++) if (inLanes.every((other) => other.lane !== lane)) free.push(lane);
-  return free.length > taken.length - inLanes.length ? free[0] : undefined;
+  // Those in no lane, and in lanes that an overbooked one does not tolerate, are there, too.
+  if (taken.length > inLanes.length && taken.length >= most) return undefined;
+  for (let lane = 1; lane <= most; lane++) if (inLanes.every((other) => other.lane !== lane)) return lane;
+  return undefined;
 }
