@@ -440,6 +440,8 @@ describe('signing in', () => {
     const flow = await authorize(one, browser, app, session, { max_age: '3600' });
     const { body } = await exchange(one, app, flow);
     expect(decodeJwt(String(body['id_token']))['auth_time']).toBe(session.authTime);
+    // Within the second in which they signed in they have just done so.
+    await expect.poll(() => Math.floor(Date.now() / 1000), { timeout: 3_000 }).toBeGreaterThan(session.authTime);
     await expect(authorize(one, browser, app, session, { prompt: 'login' })).rejects.toThrow('sign in again');
     expect((await errorOf({ prompt: 'none' })).get('error')).toBe('interaction_required');
     expect((await errorOf({ prompt: 'none', scope: 'user/*.rs' })).get('error')).toBe('consent_required');
