@@ -15,7 +15,7 @@ interface Create {
   readonly access: Rows;
 }
 
-const BATCH = 12;
+const BATCH = 20;
 /** One is written while the next is made ready. */
 const AT_ONCE = 2;
 /** How long whoever holds what one of them needs may hold up the others. */
