@@ -35,7 +35,7 @@ const mostIn = ({ warmUpMs, measureMs }: Span, perSecond: number): number =>
 export const mostSent = ({ rounds, connections, ...each }: Timing): number =>
   mostIn(each, MOST_PER_SECOND) * rounds * connections.length;
 
-/** What was sent once only, and how often in a second: the next time no more than twice as much is made ready. */
+/** What was sent once only, and how often in a second: the next time no more than three times as much is made ready. */
 const known = new WeakMap<object, number>();
 
 /** Some of what is there, again and again; or others each time. */
@@ -46,7 +46,7 @@ async function withSome<T>(
 ): Promise<Costed> {
   if (typeof from !== 'function') return run(from, false);
   const rate = known.get(from);
-  const measured = await run(from(mostIn(span, rate === undefined ? MOST_PER_SECOND : 2 * rate)), true);
+  const measured = await run(from(mostIn(span, rate === undefined ? MOST_PER_SECOND : 3 * rate)), true);
   known.set(from, Math.max(rate ?? 0, measured.perSecond));
   return measured;
 }

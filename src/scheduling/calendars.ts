@@ -15,8 +15,8 @@ import { readState, type Block, type Source, type State } from './state.ts';
 /** As `scheduling_weeks` counts them. */
 const WEEK = 7 * DAY;
 /** Cells and rows that are kept at most; the oldest make room. */
-const MOST_CELLS = 20_000;
-const MOST_ROWS = 100_000;
+const MOST_CELLS = 50_000;
+const MOST_ROWS = 250_000;
 /** Whoever has not asked for so long begins anew: older changes are forgotten, see `forgetChanges`. */
 const STALE_MS = 2 * 60_000;
 /** Questions that share a statement. */
