@@ -122,6 +122,21 @@ describe('why a visit was booked over the rules', () => {
     expect(why(await stored(id))).toContain(SECRET);
   });
 
+  test.each(['copy', 'move', 'test'])('nor does a patch that would %s it reach it', async (op) => {
+    const { id } = await overbooked(11 + ['copy', 'move', 'test'].indexOf(op));
+    const there = '/extension/0/extension/0/valueString';
+    const value = `${SECRET} follow-up`;
+    const reach = op === 'test' ? { op, path: there, value } : { op, from: there, path: '/comment' };
+    const { extension = [] } = await stored(id);
+    expect(JSON.stringify((extension as unknown as Json[])[0])).toContain(SECRET);
+    // Places are those of what they have read: here stands something else, or nothing.
+    const answer = await clinic.ann('PATCH', `Appointment/${id}`, [reach]);
+    if (op === 'test') expect(answer.status).toBe(422);
+    expect(answer.text).not.toContain(SECRET);
+    expect(String((await stored(id))['comment'] ?? '')).not.toContain(SECRET);
+    expect(why(await stored(id))).toContain(SECRET);
+  });
+
   test('and whoever sends it back has changed nothing', async () => {
     const { id } = await overbooked(10);
     const shown = done(await clinic.ann('GET', `Appointment/${id}`)).body;

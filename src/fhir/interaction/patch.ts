@@ -11,6 +11,7 @@ import { parseJson } from '../json.ts';
 import { badRequest, errorIssue, FhirError } from '../outcome.ts';
 import type { PreparedWrite, Reader } from '../store/repository.ts';
 import { onlyMatch } from './criteria.ts';
+import { shownText } from '../store/withheld.ts';
 import { applyPatch, parsePatch } from './json-patch.ts';
 import { nextVersion, put } from './update.ts';
 import { demandLive, type LiveVersion } from './version.ts';
@@ -58,8 +59,15 @@ const TELLING: ReadonlySet<string> = new Set(['copy', 'move', 'test']);
  * The resource after the patch, not yet known to be valid.
  * @throws FhirError 422 where it cannot be applied, 403 where it would tell what the resource holds to those who may write it but not read it
  */
-export function applyTo({ limits }: Engine, { to }: Access, { type, content }: LiveVersion, patch: Patch): unknown {
-  const tree = parseJson(content, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
+export function applyTo(
+  { limits, resources }: Engine,
+  { to }: Access,
+  { type, content }: LiveVersion,
+  patch: Patch,
+): unknown {
+  // What is not shown is not copied, tested or counted either; `complete` puts it back.
+  const shown = shownText(resources, type, content, to('read'));
+  const tree = parseJson(shown, { maxDepth: Number.MAX_SAFE_INTEGER }).value;
   const telling = patch.find(({ op }) => TELLING.has(op));
   if (telling && !to('read').admits(type, tree))
     throw insufficientScope(
