@@ -61,7 +61,7 @@ const isWonAgain = (before: Appointment, is: Visit, channel: Channel): boolean =
   extensionOf(before, HOLD_EXPIRED) !== undefined &&
   (is.status === 'booked' || (channel === 'patient' && is.status === 'pending' && is.expires === undefined));
 
-function demandMove({ before, after, was, is, channel, isSystem, now }: Guarded): void {
+function demandMove({ before, after, was, is, channel, isSystem, made, now }: Guarded): void {
   if (!before && isSystem) return;
   const from = before && isWonAgain(before, is, channel) ? 'pending' : (before?.status as Status | undefined);
   const changedAt = before?.meta?.lastUpdated;
@@ -69,7 +69,8 @@ function demandMove({ before, after, was, is, channel, isSystem, now }: Guarded)
   const judged = judgeMove(from, is.status, {
     channel,
     now,
-    isSystem,
+    // What it writes happened elsewhere; what it has us do happens here.
+    isSystem: isSystem && !made,
     noFrontDesk: offer?.parameters.noFrontDesk ?? false,
     ...(changedAt === undefined ? {} : { changedAt: Date.parse(changedAt) }),
     ...(was?.start === undefined ? {} : { start: was.start }),

@@ -257,14 +257,18 @@ describe('steps back, by staff, within a day', () => {
 });
 
 describe('that somebody did not come', () => {
-  test('is said once the visit has begun, by whichever door; systems say what happened elsewhere', async () => {
+  test('is said once the visit has begun, by whichever door; what systems write happened elsewhere', async () => {
     const stands = await booked();
     const arrived = await booked();
     done(await step(clinic.staff, arrived, 'check-in', status('arrived')));
     for (const each of [stands, arrived]) {
       // A step back from arrived is possible within a day only.
       if (each === stands) minutesFrom(each['start'], -1);
-      for (const answer of [await step(clinic.staff, each, 'no-show'), await set(each, 'noshow')]) {
+      for (const answer of [
+        await step(clinic.staff, each, 'no-show'),
+        await step(clinic.system, each, 'no-show'),
+        await set(each, 'noshow'),
+      ]) {
         expect(said(answer)).toContain(`can be said from ${String(each['start'])} on`);
         expect([answer.status, answer.body['issue']?.[0]?.['expression']]).toEqual([422, ['Appointment.status']]);
       }
