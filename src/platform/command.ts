@@ -26,14 +26,15 @@ export function readArguments<const O extends ParseArgsOptionsConfig>(
   options: O,
   allowPositionals = false,
 ): Arguments<O> {
+  if (process.argv.slice(2).some((argument) => argument === '--help' || argument === '-h')) {
+    console.log(usage);
+    process.exit(0);
+  }
   try {
-    const found = parseArgs({ options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals });
-    if ((found.values as { readonly help?: boolean }).help !== true) return found as unknown as Arguments<O>;
+    return parseArgs({ options, allowPositionals });
   } catch (error) {
     const known = [...Object.keys(options), 'help'].map((name) => `--${name}`).join(', ');
     console.error(`${sentence(error).split('. ', 1)[0] ?? ''}. Options: ${known}.\n${usage}`);
     process.exit(1);
   }
-  console.log(usage);
-  process.exit(0);
 }

@@ -288,62 +288,6 @@ describe('a hold', () => {
   });
 });
 
-describe('by Slot alone', () => {
-  const slotOf = (who: string, start: string): string =>
-    `Slot/${slotId(`Schedule/${who}`, 'HealthcareService/exam', Date.parse(start))}`;
-  const patch = async (slot: string, value: string): Promise<Answer> => {
-    const { headers } = await clinic.staff('GET', slot);
-    const path = [{ op: 'replace', path: '/status', value }];
-    return done(await clinic.staff('PATCH', slot, path, { 'If-Match': headers.get('etag') ?? '' }));
-  };
-  const bySlot = (who: string, start: string): object => {
-    const slot = [{ reference: slotOf(who, start) }];
-    const resource = { ...visit({ start }), status: 'proposed', slot, participant: [taking('Patient/ann')] };
-    return params({ name: 'appointment-resource', resource });
-  };
-
-  test('a Slot that is held has a room as well, until it is let go', async () => {
-    const start = next();
-    await cleaning('Location/room-2', start);
-    await patch(slotOf('wilson', start), 'busy-tentative');
-    expect(await slots(start)).toMatchObject({
-      wilson: 'busy-tentative',
-      cuddy: 'busy-tentative',
-      circle: 'busy-tentative',
-    });
-    const room = {
-      resourceType: 'Appointment',
-      status: 'booked',
-      start,
-      end: later(start, 30),
-      participant: [taking('Location/room')],
-    };
-    expect((await clinic.staff('POST', 'Appointment', room)).status).toBe(409);
-    expect((await clinic.ann('POST', 'Appointment/$book', bySlot('cuddy', start))).status).toBe(409);
-    await patch(slotOf('wilson', start), 'free');
-    expect(await slots(start)).toMatchObject({ wilson: 'free', cuddy: 'free', circle: 'free' });
-  });
-
-  test('who held it books it, with a room', async () => {
-    const start = next();
-    await cleaning('Location/room-2', start);
-    await patch(slotOf('wilson', start), 'busy-tentative');
-    const booked = done(await clinic.staff('POST', 'Appointment/$book', bySlot('wilson', start)));
-    expect(JSON.stringify(found(booked)[0]?.['participant'])).toContain('"Location/room"');
-    expect(await slots(start)).toMatchObject({ wilson: 'busy', cuddy: 'busy' });
-  });
-
-  test('$book and $hold take a room that is free; where none is, other times are told', async () => {
-    const start = next();
-    const held = done(await clinic.ann('POST', 'Appointment/$hold', bySlot('wilson', start)));
-    expect(JSON.stringify(found(held)[0]?.['participant'])).toContain('"Location/room"');
-    const [other] = [next()];
-    for (const room of ['room', 'room-2']) await cleaning(`Location/${room}`, other);
-    const lost = await clinic.ann('POST', 'Appointment/$book', bySlot('wilson', other));
-    expect([lost.status, lost.body['contained']?.length]).toEqual([409, 3]);
-  });
-});
-
 describe('Slots that are generated', () => {
   test('say from the start what is taken', async () => {
     const [booked, held, half] = [next(), next(), next()];
