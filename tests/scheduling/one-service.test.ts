@@ -150,6 +150,16 @@ describe('who is not said to be required is needed, and what answers nobody is n
     expect([idOf(booked), appointmentOf(booked)['status']]).toEqual([idOf(held), 'booked']);
   });
 
+  test('so is one that was written by hand', async () => {
+    const start = next();
+    const url = 'https://kairos.example/fhir/StructureDefinition/hold-expires';
+    const extension = [{ url, valueInstant: new Date(Date.now() + 240_000).toISOString() }];
+    const names = ['Patient/ann', 'Practitioner/wilson', 'HealthcareService/visit'].map((r) => bare(r, 'tentative'));
+    const hold = booking(start, names, { status: 'pending', extension });
+    const id = idOf(done(await clinic.ann('POST', 'Appointment', hold)));
+    expect(appointmentOf(done(await bookProposal(clinic.ann, id)))['status']).toBe('booked');
+  });
+
   test.each([
     ['by $confirm', []],
     ['by $confirm for the physician', [referring('actor', 'Practitioner/wilson')]],
