@@ -10,7 +10,7 @@ import type { StoredVersion, Transaction } from '../fhir/store/repository.ts';
 import { newId } from '../platform/id.ts';
 import { sql } from '../platform/database/sql.ts';
 import type { SchedulingParts } from './parts.ts';
-import type { ProjectedChange } from './project-appointments.ts';
+import type { ProjectedChange } from './judge.ts';
 import type { Status } from './model/status.ts';
 
 const SYSTEM = grantAll({ kind: 'system', name: 'scheduling' });

@@ -10,7 +10,7 @@ import type { Transaction } from '../fhir/store/repository.ts';
 import { sql } from '../platform/database/sql.ts';
 import { extensionOf } from './extension.ts';
 import type { SchedulingParts } from './parts.ts';
-import type { ProjectedChange } from './project-appointments.ts';
+import type { ProjectedChange } from './judge.ts';
 import { ruleBroken } from './refusal.ts';
 import { FOLLOW_UP, HOLD_EXPIRES } from './urls.ts';
 

@@ -1,34 +1,29 @@
 /**
- * Where many want the same times, most come too late. For a while after somebody did, whoever takes what is proposed of the same actors is told so by the calendars in
+ * Where many want the same times, most come too late. For a while after somebody did, whoever wants the time of the same actors is told so by the calendars in
  * memory, without a transaction. They know what is committed, so nobody is refused who could have won.
  * @see https://hl7.org/fhir/R4/appointment.html
  */
 import type { Appointment, Resource } from '@medplum/fhirtypes';
 import type { Principal } from '../fhir/access.ts';
+import { FhirError } from '../fhir/outcome.ts';
+import type { Change } from '../fhir/store/repository.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
 import { actorKey } from './actor.ts';
 import { alternativesTo } from './alternatives.ts';
 import { channelOf } from './channel.ts';
+import { stayContended } from './contention.ts';
 import type { Directory } from './directory.ts';
 import { extensionOf } from './extension.ts';
-import { overlaps } from './model/interval.ts';
+import { judge, projected } from './judge.ts';
+import { DAY } from './model/dates.ts';
+import { overlaps, type Interval } from './model/interval.ts';
+import type { Taken } from './model/starts.ts';
 import { HOLDS_TIME, type Status } from './model/status.ts';
 import type { SchedulingParts } from './parts.ts';
 import { TimeTaken } from './refusal.ts';
+import { readSlots, slotsOf } from './slots.ts';
 import { OVERRIDE } from './urls.ts';
-import { visitOfAppointment } from './visit.ts';
-
-const HOT_MS = 2_000;
-const MOST_HOT = 1_000;
-
-/** Actors whose time somebody came too late for, by key, and until when that matters; ms of `performance.now()`. */
-export type Contended = Map<string, number>;
-
-/** @param reference `Practitioner/1` */
-export function noteContention(contended: Contended, reference: string): void {
-  if (contended.size >= MOST_HOT) contended.clear();
-  contended.set(actorKey(reference), performance.now() + HOT_MS);
-}
+import { visitOfAppointment, type Visit } from './visit.ts';
 
 /** Those who take part besides patients and are contended for. */
 function contendedIn({ contended, engine }: SchedulingParts, directory: Directory, appointment: Appointment): string[] {
@@ -41,27 +36,83 @@ function contendedIn({ contended, engine }: SchedulingParts, directory: Director
   });
 }
 
-/** @throws FhirError 409 when the time is taken for certain */
-export async function foresee(parts: SchedulingParts, resource: Resource, by: Principal): Promise<void> {
+/** Of what a client has written the rules are the first to judge. @returns undefined: they are against it, and shall say so in the usual way */
+async function visitJudged(
+  parts: SchedulingParts,
+  directory: Directory,
+  after: Appointment,
+  before: Appointment | undefined,
+  by: Principal,
+): Promise<Visit | undefined> {
+  const { repository, baseUrl, clock } = parts.engine;
+  const offer = parts.offers.get(after);
+  if (!before && offer && parts.made.has(after)) return visitOfAppointment(directory, baseUrl, after, new Map(), offer);
+  const change: Change = {
+    kind: before ? 'update' : 'create',
+    type: 'Appointment',
+    id: before?.id ?? '',
+    version: 1,
+    after,
+    ...(before ? { before } : {}),
+  };
+  try {
+    const slots = await readSlots(
+      repository.query,
+      [before, after].flatMap((a) => slotsOf(a, baseUrl)),
+    );
+    const all = [await projected(parts, repository, directory, slots, change, channelOf(by))];
+    await judge(parts, repository, all, by, clock.now());
+    return all[0]?.after;
+  } catch (error) {
+    if (error instanceof FhirError) return undefined;
+    throw error;
+  }
+}
+
+const spanOf = ({ start = '', end = '' }: Appointment): Interval => ({
+  start: Date.parse(start),
+  end: Date.parse(end),
+});
+
+/** Nobody is in a hurry for what lies further ahead. */
+const HORIZON_MS = 730 * DAY;
+
+/** With buffers, whatever they are: what holds all of its time may be the visit that is moved. */
+const isOwn = (each: Interval, own: Interval): boolean => each.start <= own.start && each.end >= own.end;
+
+/**
+ * @param before what is moved
+ * @throws FhirError 409 when the time is taken for certain
+ */
+export async function foresee(
+  parts: SchedulingParts,
+  resource: Resource,
+  by: Principal,
+  before?: Appointment,
+): Promise<void> {
   if (parts.contended.size === 0 || resource.resourceType !== 'Appointment') return;
-  // Of what a client has written the rules are the first to judge.
-  if (!parts.offers.has(resource)) return;
-  const { start: from, end: upto, status } = resource;
-  if (from === undefined || upto === undefined || !HOLDS_TIME.has(status as Status)) return;
+  const span = spanOf(resource);
+  const now = parts.engine.clock.now();
+  if (
+    !(span.start > now && span.start < span.end && span.end < now + HORIZON_MS) ||
+    !HOLDS_TIME.has(resource.status as Status)
+  )
+    return;
   if (extensionOf(resource, OVERRIDE)) return;
   const directory = await parts.directory.current();
   const actors = contendedIn(parts, directory, resource);
   if (actors.length === 0) return;
-  const span = { start: Date.parse(from), end: Date.parse(upto) };
   const { taken } = await parts.calendars.read({ actors, schedules: [], ...span });
+  const own = before && spanOf(before);
   // Who tolerates nobody else is in everybody's way. A hold may be the own one, which ends when its time is booked.
-  const isTaken = actors.some((key) =>
-    taken.get(key)?.some((each) => each.capacity === 1 && !each.isHold && overlaps(each, span)),
-  );
+  const isInTheWay = (each: Taken): boolean =>
+    each.capacity === 1 && !each.isHold && overlaps(each, span) && !(own && isOwn(each, own));
+  const isTaken = actors.some((key) => taken.get(key)?.some(isInTheWay));
   if (!isTaken) return;
-  const visit = visitOfAppointment(directory, parts.engine.baseUrl, resource, new Map(), parts.offers.get(resource));
-  for (const key of actors) parts.contended.set(key, performance.now() + HOT_MS);
+  const visit = await visitJudged(parts, directory, resource, before, by);
+  if (!visit) return;
+  for (const key of actors) stayContended(parts.contended, key);
   throw new TimeTaken('This time is taken: somebody else was first.', () =>
-    alternativesTo(parts, visit, channelOf(by)),
+    alternativesTo(parts, visit, channelOf(by), before?.id),
   );
 }

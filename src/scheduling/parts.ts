@@ -5,7 +5,7 @@ import type { Overlap } from './project-appointments.ts';
 import type { Transaction } from '../fhir/store/repository.ts';
 import type { Calendars } from './calendars.ts';
 import type { Directory, DirectorySource, Offer } from './directory.ts';
-import type { Contended } from './foresee.ts';
+import type { Contended } from './contention.ts';
 import type { Proposals } from './proposal.ts';
 
 export interface SchedulingParts {

@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Json } from '../http/client.ts';
 import {
+  appointmentOf,
   bookProposal,
+  bundle,
   done,
   find,
   found,
@@ -11,6 +13,8 @@ import {
   openClinic,
   params,
   referring,
+  said,
+  statuses,
   times,
   visit,
   type Clinic,
@@ -86,4 +90,72 @@ test('what is only held does not keep its holder from booking it', async () => {
     await clinic.staff('POST', 'Appointment', visit({ start, patient: 'ann' }, { slot: [{ reference: 'Slot/held' }] })),
   );
   expect((await bookProposal(clinic.bob, id)).status).toBe(409);
+});
+
+/** A time that somebody has, whose actor is known to be contended for. */
+async function fought(start: string): Promise<{ readonly id: string; readonly proposal: string }> {
+  const proposal = await proposed(start);
+  const id = idOf(done(await bookProposal(clinic.ann, proposal)));
+  expect((await bookProposal(clinic.bob, proposal)).status).toBe(409);
+  return { id, proposal };
+}
+
+const posting = (resource: object): object => ({ resource, request: { method: 'POST', url: 'Appointment' } });
+
+test('what a client writes is judged by the rules first', async () => {
+  const start = next();
+  await fought(start);
+  const tooLong = await clinic.bob('POST', 'Appointment', visit({ start, end: later(start, 45), patient: 'bob' }));
+  expect(tooLong.status).toBe(422);
+  expect(said(tooLong)).toContain('lasts 30 minutes');
+  expect((await clinic.bob('POST', 'Appointment', visit({ start, patient: 'bob' }))).status).toBe(409);
+});
+
+test('of a Bundle the entry that comes too late is named, and a transaction that only adds does nothing', async () => {
+  const [start, free] = [next(), next()];
+  await fought(start);
+  const entries = [posting(visit({ start: free, patient: 'bob' })), posting(visit({ start, patient: 'bob' }))];
+  const whole = await clinic.bob('POST', '', bundle('transaction', ...entries));
+  expect(whole.status).toBe(409);
+  expect(JSON.stringify(whole.body['issue'])).toContain('Bundle.entry[1].resource.start');
+  expect((whole.body['contained'] as unknown as Json[]).length).toBe(3);
+  const each = await clinic.bob('POST', '', bundle('batch', ...entries));
+  expect(statuses(each).map((s) => s.slice(0, 3))).toEqual(['201', '409']);
+});
+
+test('a transaction that gives the time back may take it', async () => {
+  const start = next();
+  const { id } = await fought(start);
+  const { body } = done(await clinic.staff('GET', `Appointment/${id}`));
+  const answer = await clinic.staff(
+    'POST',
+    '',
+    bundle(
+      'transaction',
+      { resource: { ...body, status: 'cancelled' }, request: { method: 'PUT', url: `Appointment/${id}` } },
+      posting(visit({ start, patient: 'bob' })),
+    ),
+  );
+  expect(statuses(done(answer)).map((s) => s.slice(0, 3))).toEqual(['200', '201']);
+});
+
+test('a visit that moves is told, too, but is never in its own way', async () => {
+  const [start, other] = [next(), next()];
+  const { id } = await fought(start);
+  const mine = idOf(done(await clinic.bob('POST', 'Appointment', visit({ start: other, patient: 'bob' }))));
+  for (const mode of ['same', 'replace']) {
+    const late = await clinic.bob(
+      'POST',
+      `Appointment/${mine}/$reschedule`,
+      params({ name: 'start', valueDateTime: start }, { name: 'mode', valueCode: mode }),
+    );
+    expect([mode, late.status, (late.body['contained'] as unknown as Json[]).length]).toEqual([mode, 409, 3]);
+  }
+  const half = later(start, 10);
+  const moved = await clinic.staff(
+    'POST',
+    `Appointment/${id}/$reschedule`,
+    params({ name: 'start', valueDateTime: half }, { name: 'override-reason', valueString: 'comes late' }),
+  );
+  expect(Date.parse(String(appointmentOf(done(moved))['start']))).toBe(Date.parse(half));
 });

@@ -157,18 +157,27 @@ async function parsePieces(engine: Engine, bytes: Uint8Array): Promise<unknown> 
   return array ? { ...bundle, entry: parsed } : bundle;
 }
 
+export interface ReceivedBundle {
+  /** Length of the text in bytes; 0 where it is part of something that was received before. */
+  readonly size: number;
+  /** Reads it as a JSON value, which takes processor time where receiving takes patience. */
+  read(): Promise<unknown>;
+}
+
 /**
- * Receives the Bundle that was sent; what it returns reads it as a JSON value, which takes processor time where receiving takes patience.
+ * Receives the Bundle that was sent.
  * @throws FhirError 400, 408, 413, 415
  */
-export async function receiveBundle(engine: Engine, request: FhirRequest): Promise<() => Promise<unknown>> {
+export async function receiveBundle(engine: Engine, request: FhirRequest): Promise<ReceivedBundle> {
   const { body } = request;
-  if (body.kind !== 'stream') return () => readJson(engine, request);
+  if (body.kind !== 'stream') return { size: 0, read: () => readJson(engine, request) };
   demandJsonBody(body.contentType);
   const bytes = await body.read(engine.limits.bundleBytes);
-  if (bytes.length >= CUT_FROM_BYTES) return () => parsePieces(engine, bytes);
-  if (bytes.length === 0) throw badRequest('required', 'The body is empty: send a Bundle.');
+  const size = bytes.length;
+  if (size >= CUT_FROM_BYTES) return { size, read: () => parsePieces(engine, bytes) };
+  if (size === 0) throw badRequest('required', 'The body is empty: send a Bundle.');
   // So small a Bundle has no more values than one resource may have.
   const { jsonDepth, resourceValues } = engine.limits;
-  return () => Promise.resolve(parseJson(bytes, { maxDepth: jsonDepth, maxValues: resourceValues }).value);
+  const limits = { maxDepth: jsonDepth, maxValues: resourceValues };
+  return { size, read: () => Promise.resolve(parseJson(bytes, limits).value) };
 }

@@ -11,6 +11,8 @@ import { transaction } from './transaction.ts';
 
 /** More at once would only hold more memory: one process has one thread for them, and the database two cores. */
 const AT_ONCE = 6;
+/** A shorter one, of a few resources, asks for no more than a request of its own would: it waits for no turn. */
+const TURN_FROM_BYTES = 16_384;
 
 type ToFhirError = (error: unknown, ctx: RequestContext) => FhirError;
 
@@ -50,10 +52,11 @@ export function createBundleHandler(match: MatchRoute, toFhirError: ToFhirError)
     // Before the Bundle is read: which of the two it is makes no difference to who may send one.
     ctx.access.demand('transaction');
     // Whoever sends slowly waits for himself alone: the turn begins when the Bundle is here.
-    const read = await receiveBundle(engine, request);
+    const { size, read } = await receiveBundle(engine, request);
     const work = async (): Promise<Reply> => run(engine, ctx, request, await read(), match, toFhirError);
     // A Bundle within a Bundle is part of its turn. And one with an Idempotency-Key has had one: waiting here it would hold what others wait for.
     const { body } = request;
-    return body.kind === 'stream' && body.received !== true ? turns(work) : work();
+    const waits = size >= TURN_FROM_BYTES && body.kind === 'stream' && body.received !== true;
+    return waits ? turns(work) : work();
   };
 }

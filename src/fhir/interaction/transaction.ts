@@ -7,7 +7,7 @@ import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import type { Reply } from '../http/request.ts';
 import { FhirError } from '../outcome.ts';
-import type { Reader, Repository, StoredVersion, Transaction } from '../store/repository.ts';
+import type { PreparedWrite, Reader, Repository, StoredVersion, Transaction } from '../store/repository.ts';
 import {
   bundleReply,
   inEntry,
@@ -45,6 +45,22 @@ async function currentVersions(
   return new Map(found.flatMap((v) => (v ? [[`${v.type}/${v.id}`, v] as const] : [])));
 }
 
+/** What only adds frees nothing by itself: what is refused of it at once would be refused in the end. @throws FhirError */
+async function foresee(
+  engine: Engine,
+  ctx: RequestContext,
+  { writes }: TransactionPlan,
+  creates: readonly PreparedWrite[],
+): Promise<void> {
+  for (const [i, { type, resource }] of creates.entries()) {
+    try {
+      await engine.resources.get(type)?.foresee?.(resource, ctx.access.principal);
+    } catch (error) {
+      throw error instanceof FhirError ? inEntry(writes[i]?.index ?? i, await error.complete()) : error;
+    }
+  }
+}
+
 function changeReply(engine: Engine, ctx: RequestContext, entry: WriteEntry, applied: Applied): Reply {
   const done = applied.written.get(entry.index);
   if (!done) throw new Error(`entry ${entry.index} was not written`);
@@ -75,6 +91,7 @@ export async function transaction(
     const current = await currentVersions(engine.repository, ctx, changes);
     // Without conditions all can be made ready before the transaction begins, which then holds its locks for a few statements only.
     const ready = work.conditional ? undefined : await prepareChanges(engine, ctx, work, current);
+    if (ready && changes.every((e) => e.kind === 'create')) await foresee(engine, ctx, work, ready.creates);
     return engine.repository.transaction(work.conditional ? 'serializable' : 'read committed', async (tx) => {
       const applied = ready
         ? await runChanges(tx, ctx.access, ready)

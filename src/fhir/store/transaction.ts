@@ -130,10 +130,17 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
     if (outside) throw notAllowed(outside.type, access.act);
   };
 
+  /** The same of what is being written: judged before the statements, on the resource. */
+  const demandAdmitted = (writes: readonly PreparedWrite[], access: Rows): void => {
+    const outside = writes.find((w) => access.reach(w.type) !== 'all' && !access.admits(w.type, w.resource));
+    if (outside) throw notAllowed(outside.type, access.act);
+  };
+
   const tx: Transaction = {
     ...reader,
 
     async insert(writes, access) {
+      demandAdmitted(writes, access);
       const insertOf = async (type: string, group: readonly PreparedWrite[]): Promise<void> => {
         const statements = parts.statements(type);
         // An id that a client chose may have had versions: the new one must be the next. Asked after the insert, which
@@ -154,14 +161,11 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
         .filter((w) => hooked(w.type))
         .map((w) => ({ kind: 'create', type: w.type, id: w.id, version: w.version, after: w.resource }) as const);
       // All of it is on its way before the first reply is back. What comes first in this list is told first.
-      await inOrder([
-        ...[...grouped(writes)].map(([type, group]) => insertOf(type, group)),
-        demandWithin(writes, access),
-        project(changes, access),
-      ]);
+      await inOrder([...[...grouped(writes)].map(([type, group]) => insertOf(type, group)), project(changes, access)]);
     },
 
     async update(writes, before, access) {
+      demandAdmitted(writes, access);
       const changes: Change[] = [];
       for (const [type, group] of grouped(writes)) {
         const after = group.map(({ id, resource }) => ({ id, after: resource }));
@@ -180,7 +184,6 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
           });
         }
       }
-      await demandWithin(writes, access);
       await project(changes, access);
     },
 

@@ -9,6 +9,7 @@ import { demandUnseen, demandValid, retryOnChange } from '../../fhir/interaction
 import type { PreparedWrite, StoredVersion, Transaction } from '../../fhir/store/repository.ts';
 import { promisedBy } from '../complete.ts';
 import type { Offer } from '../directory.ts';
+import { foresee } from '../foresee.ts';
 import type { SchedulingParts } from '../parts.ts';
 import type { Overlap } from '../project-appointments.ts';
 
@@ -73,14 +74,18 @@ export const changedBy = ({ overlaps }: SchedulingParts, write: PreparedWrite): 
   overlaps: overlaps.get(write.resource) ?? [],
 });
 
+/** What an appointment becomes, and the offer under which its time must be offered, unless overridden. */
+type Step = Appointment | readonly [next: Appointment, offer: Offer | undefined];
+
 /** Writes what `step` makes of an appointment; again when somebody else changed it meanwhile. */
 export async function changeAppointment(
   parts: SchedulingParts,
   ctx: RequestContext,
   id: string,
-  step: (appointment: Appointment) => Appointment | Promise<Appointment>,
+  step: (appointment: Appointment) => Step | Promise<Step>,
   options: {
-    readonly offer?: Offer;
+    /** It may be that somebody has its time already: that is looked for first. */
+    readonly foresees?: boolean;
     /** Changes that the calendar takes as one with this. */
     readonly beside?: (tx: Transaction) => Promise<void>;
     /** What follows from it. */
@@ -89,11 +94,13 @@ export async function changeAppointment(
 ): Promise<Changed> {
   return retryOnChange(ctx.ifMatch !== undefined, async () => {
     const { stored, appointment } = await readToChange(parts, ctx, id);
-    const next = await step(appointment);
+    const done = await step(appointment);
+    const [next, offer] = 'resourceType' in done ? [done, undefined] : done;
     // Asked for again, what is done already is done: a lost answer is no new change.
     if (next === appointment) return { appointment, write: unchanged(stored, appointment), overlaps: [] };
     const promised = await promisedBy(parts, next, appointment);
-    const write = prepared(parts, ctx, promised, stored, id, options);
+    const write = prepared(parts, ctx, promised, stored, id, { offer });
+    if (options.foresees === true) await foresee(parts, write.resource, ctx.access.principal, appointment);
     await parts.engine.repository.transaction('read committed', async (tx) => {
       await tx.together(async () => {
         await tx.update([write], new Map([[`Appointment/${id}`, appointment]]), ctx.access.to('update'));

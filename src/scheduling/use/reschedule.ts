@@ -9,6 +9,7 @@ import { localReference } from '../../fhir/search/type/reference.ts';
 import { demandReasonGiven } from '../cancellation-reason.ts';
 import { channelOf } from '../channel.ts';
 import type { Directory, Offer } from '../directory.ts';
+import { foresee } from '../foresee.ts';
 import { freshDirectory } from '../fresh-directory.ts';
 import { asExtensions, extensionOf, withoutExtensions } from '../extension.ts';
 import { MINUTE } from '../model/dates.ts';
@@ -47,7 +48,9 @@ interface Plan {
   readonly start: number;
   readonly end: number;
   readonly offer: Offer | undefined;
-  readonly slots: readonly string[];
+  /** Whose it is. */
+  readonly before: Offer | undefined;
+  readonly directory: Directory;
 }
 
 async function planMove(
@@ -93,7 +96,7 @@ async function planMove(
   const lasts = (by: Offer | undefined): number => (isUsual ? (by?.parameters.duration ?? 30) * MINUTE : length);
   const offer = free ?? fittest(possible, start, start + lasts(was.offer)) ?? was.offer;
   const end = chosen.length > 1 ? Math.max(...chosen.map((s) => s.end)) : start + lasts(offer);
-  return { start, end, offer, slots: to.slots };
+  return { start, end, offer, before: was.offer, directory };
 }
 
 /** Whose time it may become; the service stays. undefined: whose it is. */
@@ -143,10 +146,8 @@ async function moved(
   to: Reschedule,
 ): Promise<readonly [Appointment, Offer | undefined]> {
   const { engine } = parts;
-  const { start, end, offer, slots } = await planMove(parts, ctx, appointment, to);
-  const directory = await freshDirectory(parts);
-  const named = await readSlots(engine.repository.query, slotsOf(appointment, engine.baseUrl));
-  const before = visitOfAppointment(directory, engine.baseUrl, appointment, named).offer;
+  const { slots } = to;
+  const { start, end, offer, before, directory } = await planMove(parts, ctx, appointment, to);
   const isElsewhere = start !== Date.parse(appointment.start ?? '') || offer !== before;
   const generated = offer && `Slot/${slotId(offer.entry.reference, offer.serviceReference, start)}`;
   const known =
@@ -198,11 +199,12 @@ export async function reschedule(
   demandOverride(ctx, to.overrideReason);
   demandReasonGiven(parts.engine.terminology, to.reason, channelOf(ctx.access.principal));
   if (to.mode === 'replace') return replace(parts, ctx, id, to);
-  const { appointment } = await readToChange(parts, ctx, id);
-  demandAhead(appointment, to.mode);
-  const [, offer] = await moved(parts, ctx, appointment, to);
-  return changeAppointment(parts, ctx, id, async (current) => (await moved(parts, ctx, current, to))[0], {
-    ...(offer ? { offer } : {}),
+  const step = (appointment: Appointment): Promise<readonly [Appointment, Offer | undefined]> => {
+    demandAhead(appointment, to.mode);
+    return moved(parts, ctx, appointment, to);
+  };
+  return changeAppointment(parts, ctx, id, step, {
+    foresees: true,
     also: (tx, write) => recordChange(parts, ctx, tx, [write], to.reason),
   });
 }
@@ -212,6 +214,9 @@ async function replace(parts: SchedulingParts, ctx: RequestContext, id: string, 
   const { appointment } = await readToChange(parts, ctx, id);
   demandAhead(appointment, to.mode);
   const [next, offer] = await moved(parts, ctx, appointment, to);
+  parts.made.add(next);
+  if (offer) parts.offers.set(next, offer);
+  await foresee(parts, next, ctx.access.principal, appointment);
   const { id: _, meta: __, identifier: ___, cancelationReason: ____, extension: _____, ...rest } = next;
   const said: Appointment = { ...rest, ...asExtensions(withoutExtensions(next, RESCHEDULE_COUNT, OVERRIDE)) };
   const target = { kind: 'described', said, offer } as const;

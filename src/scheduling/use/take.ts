@@ -116,7 +116,9 @@ async function create(
   const said = target.kind !== 'stored' && target.said !== undefined;
   const make = (): PreparedWrite =>
     prepared(parts, ctx, appointment, undefined, newId(engine.clock.now()), { offer, isOurs: !said });
-  if (!said && !cancels && registers.length === 0) {
+  // What a client has described may refer to what is not there, or not theirs.
+  if (!cancels && registers.length === 0) {
+    if (said) await demandStorable(engine, ctx.access, engine.repository, 'Appointment', appointment);
     const write = make();
     await engine.repository.create(write, ctx.access.to('create'));
     return changedBy(parts, write);
@@ -128,7 +130,6 @@ async function create(
       if (slots.length > 0 && channelOf(ctx.access.principal) === 'staff')
         await endOwnHolds(parts, tx, slots, ctx.access.principal, engine.clock.now(), old);
       if (registers.length > 0) await tx.insert(registers, ctx.access.to('create'));
-      // What a client has described may refer to what is not there, or not theirs.
       if (said) await demandStorable(engine, ctx.access, tx, 'Appointment', appointment);
       const made = make();
       // Its own time is no obstacle: both are one change.
