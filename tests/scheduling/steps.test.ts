@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Answer, Json, Send } from '../http/client.ts';
 import {
+  appointmentOf,
   done,
   find,
   idOf,
@@ -367,6 +368,20 @@ describe('$confirm', () => {
     });
     const foreign = await step(clinic.ann, waits, 'confirm', referring('actor', 'Practitioner/grey'));
     expect([foreign.status, foreign.body['issue']?.[0]?.['expression']?.[0]]).toEqual([422, 'actor']);
+  });
+  test('books the hold of a patient who confirms it', async () => {
+    const proposed = { ...visit({ start: next() }), status: 'proposed' };
+    const held = appointmentOf(
+      done(await clinic.ann('POST', 'Appointment/$hold', params({ name: 'appointment-resource', resource: proposed }))),
+    );
+    const replies = (appointment: Json): readonly string[] =>
+      (appointment['participant'] as unknown as Json[])
+        .filter((p) => String(p['required']) === 'required')
+        .map((p) => String(p['status']));
+    expect([held['status'], ...replies(held)]).toEqual(['pending', 'tentative', 'tentative']);
+    const confirmed = done(await step(clinic.ann, held, 'confirm')).body;
+    expect([confirmed['status'], ...replies(confirmed)]).toEqual(['booked', 'accepted', 'accepted']);
+    expect(JSON.stringify(confirmed)).not.toContain('hold-expires');
   });
   test('an entry of the waitlist without a time only notes who has accepted', async () => {
     const { start: _, end: __, ...rest } = visit({ start: next() }) as Record<string, unknown>;

@@ -22,6 +22,7 @@ import { HOLD_EXPIRES, LATE_CANCEL, OF_HOLDS } from '../urls.ts';
 import { visitOfAppointment } from '../visit.ts';
 import { asWhole, changeAppointment, type Changed } from './change.ts';
 import { cancelled, demandOverride, overrideExtension } from './take-parts.ts';
+import { bookHeld } from './take-stored.ts';
 
 /** A hold is let go: whoever held it did not decline. */
 export const release = (parts: SchedulingParts, ctx: RequestContext, id: string): Promise<Changed> =>
@@ -99,7 +100,7 @@ export async function cancel(
 }
 
 /**
- * Participants accept; when all who are needed have, what waits is booked.
+ * Participants accept; when all who are needed have, what waits is booked, and a hold once its patients have.
  * @param actors `Practitioner/1`; none: everybody, where staff confirms, or the patient who does
  */
 export async function confirm(
@@ -115,15 +116,18 @@ export async function confirm(
   const { whole, own } = byPatient ? await ownPart(parts, ctx, id) : { whole: ctx, own: new Set<string>() };
   const foreign = actors.find((a) => byPatient && !own.has(a));
   if (foreign !== undefined) throw ruleBroken("Others' replies are theirs to give.", 'actor');
+  const whoOf = ({ actor }: AppointmentParticipant): string => localReference(actor?.reference ?? '', engine.baseUrl);
   return changeAppointment(parts, whole, id, (appointment) => {
-    const mine = ({ actor, required }: AppointmentParticipant): boolean => {
-      const who = localReference(actor?.reference ?? '', engine.baseUrl);
+    const mine = (p: AppointmentParticipant): boolean => {
+      const who = whoOf(p);
       if (byPatient) return own.has(who);
-      return actors.length > 0 ? actors.includes(who) : !isOptional({ required }) || who.startsWith('Patient/');
+      return actors.length > 0 ? actors.includes(who) : !isOptional(p) || who.startsWith('Patient/');
     };
     const participant = appointment.participant.map((p) => (mine(p) ? { ...p, status: 'accepted' as const } : p));
     const agreed = participant.every((p) => isOptional(p) || p.status === 'accepted');
     const held = extensionOf(appointment, HOLD_EXPIRES) !== undefined;
+    const come = participant.every((p) => !whoOf(p).startsWith('Patient/') || isOptional(p) || p.status === 'accepted');
+    if (byPatient && held && come && appointment.status === 'pending') return bookHeld(parts, ctx, appointment);
     const waits = ['pending', 'proposed', 'waitlist'].includes(appointment.status ?? '');
     const books = waits && agreed && appointment.start !== undefined && (!byPatient || held);
     const { extension: _, ...rest } = appointment;

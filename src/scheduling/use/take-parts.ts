@@ -44,7 +44,10 @@ export const replyOf = (status: Appointment['status']): AppointmentParticipant['
   status === 'booked' ? 'accepted' : status === 'pending' ? 'tentative' : 'needs-action';
 
 /** With the order that the visit is for among what it is based on. */
-export function basedOn({ basedOn: order }: Take, said: Appointment['basedOn']): Pick<Appointment, 'basedOn'> {
+export function basedOn(
+  { basedOn: order }: Pick<Take, 'basedOn'>,
+  said: Appointment['basedOn'],
+): Pick<Appointment, 'basedOn'> {
   const all = said ?? [];
   const added = order === undefined || all.some((r) => r.reference === order) ? [] : [{ reference: order }];
   return all.length + added.length > 0 ? { basedOn: [...all, ...added] } : {};

@@ -59,7 +59,9 @@ function timed(appointment: Appointment, { target }: Take): Appointment {
   };
 }
 
-const words = (take: Take, appointment: Appointment): Partial<Appointment> => ({
+type Words = Pick<Take, 'comment' | 'reasons' | 'basedOn' | 'patients' | 'overrideReason'>;
+
+const words = (take: Words, appointment: Appointment): Partial<Appointment> => ({
   ...(take.comment === undefined ? {} : { comment: take.comment }),
   ...(take.reasons.length > 0 ? { reasonCode: [...take.reasons] } : {}),
   ...basedOn(take, appointment.basedOn),
@@ -68,7 +70,7 @@ const words = (take: Take, appointment: Appointment): Partial<Appointment> => ({
 async function bookStored(
   parts: SchedulingParts,
   ctx: RequestContext,
-  take: Take,
+  take: Words,
   appointment: Appointment,
 ): Promise<Appointment> {
   const { engine } = parts;
@@ -118,6 +120,18 @@ async function bookStored(
   };
 }
 
+const AS_IT_IS: Words = {
+  comment: undefined,
+  reasons: [],
+  basedOn: undefined,
+  patients: [],
+  overrideReason: undefined,
+};
+
+/** A hold as its holder books it, who says no more of it. */
+export const bookHeld = (parts: SchedulingParts, ctx: RequestContext, appointment: Appointment): Promise<Appointment> =>
+  bookStored(parts, ctx, AS_IT_IS, appointment);
+
 async function renewed(
   parts: SchedulingParts,
   ctx: RequestContext,
@@ -165,8 +179,11 @@ export async function takeStored(
   if (take.hold !== undefined) return changeAppointment(parts, ctx, id, (a) => renewed(parts, ctx, take, a));
   if (take.patients.length > 0) await demandKnown(parts, ctx, take, take.patients, undefined);
   const offer = await chosenOffer(parts, ctx, take, id);
-  return changeAppointment(parts, ctx, id, (a) => bookStored(parts, ctx, take, timed(a, take)), {
-    ...(offer ? { offer } : {}),
+  const step = async (a: Appointment): Promise<readonly [Appointment, Offer | undefined]> => [
+    await bookStored(parts, ctx, take, timed(a, take)),
+    offer,
+  ];
+  return changeAppointment(parts, ctx, id, step, {
     beside: async (tx) => {
       if (take.registers.length > 0) await tx.insert(take.registers, ctx.access.to('create'));
       if (cancels) await cancelOld(parts, ctx, tx, cancels);
