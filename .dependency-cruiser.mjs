@@ -63,9 +63,9 @@ export default {
     ),
     layer(
       'bullmq-stays-in-the-queue',
-      '^src/(?!platform/queue|worker)',
+      '^src/(?!platform/queue|platform/rate-store|worker)',
       'node_modules/(bullmq|ioredis|@bull-board)',
-      'BullMQ: queue only.',
+      'BullMQ: queue only; Redis: there, and where requests are counted.',
     ),
     layer('no-barrels', '^src', '/index\\.ts$', 'No index re-exports.'),
   ],

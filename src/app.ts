@@ -1,4 +1,5 @@
 /** The HTTP application: FHIR under its base, a page for people, health and metrics. */
+import type { IncomingMessage } from 'node:http';
 import { Hono } from 'hono';
 import type { Bindings } from './compose-auth.ts';
 import { anonymousAccess } from './auth/access/anonymous.ts';
@@ -22,6 +23,8 @@ export interface AppParts {
   readonly observers?: readonly Observer[];
   /** Who is asking; unless told, nobody is known. @param inUse whether this is activity of their session */
   readonly accessOf?: (header: (name: string) => string | undefined, inUse?: boolean) => Access | Promise<Access>;
+  /** Counts a request of whoever asks. @throws FhirError 429, 503 */
+  readonly admit?: (access: Access | undefined, incoming: IncomingMessage | undefined) => void;
   /** Of identity: before everything else. */
   readonly pages?: Hono<{ Bindings: Bindings }>;
   /** Streams of changes, under `/events`. */
@@ -74,6 +77,7 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
     log: parts.log,
     observers: [measure(metrics), ...observers],
     accessOf: (header) => accessOf(header),
+    ...(parts.admit ? { admit: parts.admit } : {}),
     basePath: BASE_PATH,
     maxInFlight: parts.maxInFlight ?? MAX_IN_FLIGHT,
     bodyTimeoutMs: parts.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
@@ -87,11 +91,29 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
     '/metrics': async () =>
       new Response(await metrics.text(), { headers: { 'Content-Type': CONTENT_TYPE, 'Cache-Control': 'no-store' } }),
   };
+  const { admit } = parts;
+  // Health and metrics are always told.
+  if (admit)
+    app.use(async (c, next) => {
+      if (pages[c.req.path] || c.req.path === '/events') return next();
+      try {
+        admit(undefined, c.env?.incoming);
+      } catch (error) {
+        if (error instanceof FhirError) return refuse(error, c.req.method);
+        throw error;
+      }
+      return next();
+    });
   if (parts.pages) app.route('/', parts.pages);
   app.all(`${BASE_PATH}/*`, (c) => edge.handle(c.req.raw, c.env?.incoming));
   const { events: hub } = parts;
   if (hub) {
-    const events = createEventsEdge(engine, { hub, observers, accessOf });
+    const events = createEventsEdge(engine, {
+      hub,
+      observers,
+      accessOf,
+      ...(parts.admit ? { admit: parts.admit } : {}),
+    });
     metrics.gauge('event_streams_open', 'Streams of events that are open.', () => [[{}, hub.size()]]);
     app.all('/events', (c) => events(c.req.raw, c.env));
   }

@@ -6,6 +6,19 @@ import { getRequestListener, RequestError, type HttpBindings } from '@hono/node-
 import type { IssueCode } from './fhir/outcome.ts';
 import { StartError } from './platform/start-error.ts';
 
+/**
+ * What browsers are told of every answer: nothing of it is guessed, run, framed, or used by other sites; pages that need more say so.
+ * @param publicUrl by https: then by nothing else any more
+ * @see https://owasp.org/www-project-secure-headers/
+ */
+export const safeHeaders = (publicUrl: string): Readonly<Record<string, string>> => ({
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'same-origin',
+  ...(publicUrl.startsWith('https:') ? { 'Strict-Transport-Security': 'max-age=31536000' } : {}),
+});
+
 /** Answers a request below the issuer. */
 export interface Authorize {
   /** Where the server is known to be, `https://kairos.example.org/oauth`. */
@@ -18,8 +31,13 @@ export interface Listener {
   /**
    * From now on answers with this instead of 503.
    * @param authorize for requests of the authorization server
+   * @param headers of every answer that does not say otherwise
    */
-  serve(fetch: (request: Request, env: HttpBindings) => Response | Promise<Response>, authorize?: Authorize): void;
+  serve(
+    fetch: (request: Request, env: HttpBindings) => Response | Promise<Response>,
+    authorize?: Authorize,
+    headers?: Readonly<Record<string, string>>,
+  ): void;
   /** Accepts nothing more and waits for the requests that run, `limitMs` at most. */
   drain(limitMs: number): Promise<void>;
   /** Ends every connection. */
@@ -151,12 +169,14 @@ export async function listen(host: string, port: number): Promise<Listener> {
   await bind(server, host, port);
   return {
     port: (server.address() as AddressInfo).port,
-    serve(fetch, authorize) {
+    serve(fetch, authorize, headers = {}) {
+      const always = Object.entries(headers);
       const issuer = authorize && new URL(authorize.issuer);
       const listener = getRequestListener((request, env) => fetch(request, env as HttpBindings), {
         errorHandler: refuseRequest,
       });
       handle = (request, response) => {
+        for (const [name, value] of always) response.setHeader(name, value);
         const url = request.url ?? '';
         if (hasDotSegment(url))
           return answer(

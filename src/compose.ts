@@ -6,7 +6,9 @@ import { createPasswords } from './auth/accounts/password.ts';
 import type { AuthParts } from './auth/parts.ts';
 import { oauthUris } from './auth/smart/oauth-uris.ts';
 import { openIdentity, type Identity, type IdentityOptions } from './compose-auth.ts';
+import type { Authorize } from './compose-http.ts';
 import { createJobs, type Jobs } from './compose-jobs.ts';
+import { createLimits, type Limits } from './compose-limits.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
 import type { Engine } from './fhir/engine.ts';
@@ -59,6 +61,9 @@ export interface Kairos {
   readonly scheduling: Scheduling;
   /** The authorization server and its pages. */
   readonly auth: Identity;
+  readonly limits: Limits;
+  /** The authorization server, for the listener: it comes before the application. */
+  readonly oauth: Authorize['handle'];
   readonly jobs: Jobs;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -157,7 +162,9 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const jobs = createJobs({ config, roles: database.roles, pool, log });
   let auth: Identity | undefined;
   let events: Hub | undefined;
+  let limits: Limits | undefined;
   const close = async (): Promise<void> => {
+    await limits?.close();
     await events?.close();
     await jobs.close();
     await auth?.close();
@@ -221,6 +228,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     });
     const hub = createHub(engine, { log, key: keys.derive('event positions'), maxStreams: config.eventStreams });
     events = hub;
+    limits = createLimits({ config, pool, keys, log });
     const http = buildApp(engine, {
       log,
       events: hub,
@@ -229,6 +237,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       pages: auth.pages,
       notFound: auth.notFound,
       accessOf: options.accessOf ?? auth.accessOf,
+      admit: limits.admit,
     });
     const unready = (): void => {
       stopping = true;
@@ -246,6 +255,8 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       identity,
       scheduling,
       auth,
+      limits,
+      oauth: limits.guarded(auth.oauth),
       jobs,
       log,
       metrics,

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { openKairos, type Kairos } from './compose.ts';
 import { demoGreeting } from './compose-demo.ts';
-import { listen, type Listener } from './compose-http.ts';
+import { listen, safeHeaders, type Listener } from './compose-http.ts';
 import { isPrepared, prepareApart } from './compose-prepare.ts';
 import { keepStarting, type RunningWorker } from './compose-worker.ts';
 import { loadProcessConfig, type Config } from './platform/config.ts';
@@ -60,10 +60,11 @@ async function start(running: Running): Promise<void> {
   observeProcess(kairos.metrics);
   // Reads the compiled validators now, so that no request waits for them.
   kairos.engine.validator.validate({ resourceType: 'Patient' });
-  running.listener.serve((request, env) => kairos.app.fetch(request, env), {
-    issuer: kairos.identity.issuer,
-    handle: kairos.auth.oauth,
-  });
+  running.listener.serve(
+    (request, env) => kairos.app.fetch(request, env),
+    { issuer: kairos.identity.issuer, handle: kairos.oauth },
+    safeHeaders(kairos.identity.publicUrl),
+  );
   await greet(kairos, process.uptime());
   // Jobs start after the server: what they load takes a moment, and nobody waits for them or their queue.
   if (config.worker) running.worker = keepStarting(kairos, interrupt.signal);

@@ -70,6 +70,7 @@ export async function startServer(
         DEMO: 'off',
         // People come from addresses of their own, which the load generator tells.
         TRUSTED_PROXIES: '127.0.0.1',
+        RATE_LIMIT: 'off',
         ...BENCH_CLIENT,
         ...env,
       },

@@ -46,11 +46,18 @@ interface Door {
 async function withDoor(dataDir: string, cost: number, work: (door: Door) => Promise<void>): Promise<void> {
   const listener = await listen('127.0.0.1', 0);
   const origin = `http://127.0.0.1:${listener.port}`;
-  const env = { DATA_DIR: dataDir, DEMO: 'off', LOG_LEVEL: 'error', TRUSTED_PROXIES: '127.0.0.1', PUBLIC_URL: origin };
+  const env = {
+    DATA_DIR: dataDir,
+    DEMO: 'off',
+    LOG_LEVEL: 'error',
+    RATE_LIMIT: 'off',
+    TRUSTED_PROXIES: '127.0.0.1',
+    PUBLIC_URL: origin,
+  };
   const kairos = await openKairos(loadConfig({ ...env, PORT: String(listener.port) }), { passwordCost: cost });
   listener.serve((incoming, bindings) => kairos.app.fetch(incoming, bindings), {
     issuer: kairos.identity.issuer,
-    handle: kairos.auth.oauth,
+    handle: kairos.oauth,
   });
   const agent = new Agent({ keepAlive: true });
   const send = (

@@ -178,6 +178,18 @@ const SETTINGS = {
     '1000',
     'Most streams of `/events` that a process has open at once.',
   ),
+  RATE_LIMIT: setting(
+    onOff,
+    'on',
+    'Refuse with 429 who sends more than the three settings below: `off` for measurements.',
+  ),
+  RATE_LIMIT_ADDRESS: setting(
+    integer(60, 1_000_000),
+    '1200',
+    'Requests a minute from one address by those who are not signed in.',
+  ),
+  RATE_LIMIT_ACCOUNT: setting(integer(60, 1_000_000), '6000', 'Requests a minute of one person, by all of their apps.'),
+  RATE_LIMIT_SYSTEM: setting(integer(60, 10_000_000), '60000', 'Requests a minute of one backend service.'),
   STATEMENT_TIMEOUT_MS: setting(integer(100, 600_000), '5000', 'Longest run of one SQL statement, in milliseconds.'),
 } as const;
 
@@ -200,6 +212,16 @@ interface Limits {
   readonly candidates: number;
 }
 
+/** Requests a minute from one source. */
+interface Rates {
+  readonly isOn: boolean;
+  /** Of those who are not signed in. */
+  readonly address: number;
+  readonly account: number;
+  /** A backend service. */
+  readonly system: number;
+}
+
 export interface Config {
   readonly host: string;
   /** 0: any free port. */
@@ -219,6 +241,7 @@ export interface Config {
   readonly worker: boolean;
   readonly slotHorizonDays: number;
   readonly limits: Limits;
+  readonly rates: Rates;
   /** Streams of events open at once. */
   readonly eventStreams: number;
   readonly statementTimeoutMs: number;
@@ -297,6 +320,12 @@ export function loadConfig(env: Environment): Config {
       searchValues: values.LIMIT_SEARCH_VALUES,
       includes: values.LIMIT_INCLUDES,
       candidates: values.LIMIT_CANDIDATES,
+    },
+    rates: {
+      isOn: values.RATE_LIMIT,
+      address: values.RATE_LIMIT_ADDRESS,
+      account: values.RATE_LIMIT_ACCOUNT,
+      system: values.RATE_LIMIT_SYSTEM,
     },
     eventStreams: values.LIMIT_EVENT_STREAMS,
     statementTimeoutMs: values.STATEMENT_TIMEOUT_MS,

@@ -1,5 +1,5 @@
 /** Whole Kairos servers on sockets, in this process: as many as wanted on one database. */
-import { listen, type Listener } from '../../src/compose-http.ts';
+import { listen, safeHeaders, type Listener } from '../../src/compose-http.ts';
 import { openKairos, type Kairos, type OpenOptions } from '../../src/compose.ts';
 import { loadConfig, type Environment } from '../../src/platform/config.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
@@ -38,6 +38,7 @@ export async function startIdentityServer(options: IdentityServerOptions = {}): 
       PUBLIC_URL: origin,
       PORT: String(listener.port),
       OUTBOUND_PRIVATE: 'on',
+      RATE_LIMIT: 'off',
       ...options.env,
     }),
     {
@@ -54,10 +55,11 @@ export async function startIdentityServer(options: IdentityServerOptions = {}): 
       },
     },
   );
-  listener.serve((request, env) => kairos.app.fetch(request, env), {
-    issuer: kairos.identity.issuer,
-    handle: kairos.auth.oauth,
-  });
+  listener.serve(
+    (request, env) => kairos.app.fetch(request, env),
+    { issuer: kairos.identity.issuer, handle: kairos.oauth },
+    safeHeaders(kairos.identity.publicUrl),
+  );
   return {
     kairos,
     listens: origin,

@@ -24,7 +24,7 @@ export interface TestKairos extends Kairos {
 export async function openTestKairos(options: TestKairosOptions = {}): Promise<TestKairos> {
   const roles = options.roles ?? (await createTestDatabase());
   const kairos = await openKairos(
-    loadConfig({ LOG_LEVEL: 'error', DEMO: 'off', ROOT_KEY: TEST_ROOT_KEY, ...options.env }),
+    loadConfig({ LOG_LEVEL: 'error', DEMO: 'off', ROOT_KEY: TEST_ROOT_KEY, RATE_LIMIT: 'off', ...options.env }),
     {
       ...(options.clock ? { clock: options.clock } : {}),
       ...(options.accessOf ? { accessOf: options.accessOf } : {}),

@@ -36,6 +36,8 @@ const TOKEN_BYTES = 57_344;
 const REQUESTS = { limit: 3_000, seconds: 900 } as const;
 
 // `script-src` must stand there: the library adds the hash of its own script, which submits a form, to it.
+/** What is for programs shows and runs nothing. */
+const NOTHING_RUNS = "default-src 'none'; frame-ancestors 'none'";
 const PAGE_POLICY =
   "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action ";
 
@@ -249,7 +251,7 @@ function createAnswer(parts: AuthParts, observe: ObserveAuth): Middleware {
       return;
     }
     if (answersPrograms(oidc.route) || oidc.route.startsWith('cors.')) {
-      ctx.remove('content-security-policy');
+      ctx.set('content-security-policy', NOTHING_RUNS);
       if (oidc.route !== 'jwks' && oidc.route !== 'discovery') {
         ctx.set('cache-control', 'no-store');
         ctx.set('pragma', 'no-cache');

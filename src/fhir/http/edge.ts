@@ -41,6 +41,8 @@ export interface EdgeOptions {
   readonly observers: readonly Observer[];
   /** Who is asking. @throws FhirError 401 */
   readonly accessOf: (header: (name: string) => string | undefined) => Access | Promise<Access>;
+  /** Counts a request of whoever asks; undefined: it is not known who. @throws FhirError 429, 503 */
+  readonly admit?: (access: Access | undefined, incoming: IncomingMessage | undefined) => void;
   /** Path of the base, `/fhir/R4`. */
   readonly basePath: string;
   /** Requests under way at once; more are answered 503. */
@@ -143,13 +145,19 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
       if (inFlight > options.maxInFlight) throw busy();
       const { path, search } = splitUrl(request.url);
       let access: Access = NOBODY;
+      let known: Access | undefined;
       try {
         const granted = options.accessOf(header);
-        access = granted instanceof Promise ? await granted : granted;
+        access = known = granted instanceof Promise ? await granted : granted;
+      } catch (error) {
+        // Who guesses at tokens is counted as well.
+        options.admit?.(undefined, incoming);
+        throw error;
       } finally {
         // Whoever is refused is observed as well.
         ctx = new Context(requestId, access, engine.clock, engine.baseUrl);
       }
+      options.admit?.(known, incoming);
       if (!METHODS.has(method)) {
         throw new FhirError(405, [errorIssue('not-supported', `${method.slice(0, 20)} is not served.`)], {
           Allow: [...METHODS].join(', '),

@@ -21,6 +21,8 @@ export interface EventsEdgeOptions {
   readonly hub: Hub;
   /** Who is asking. @param inUse whether this is activity of their session @throws FhirError 401; 503 */
   readonly accessOf: (header: Header, inUse?: boolean) => Access | Promise<Access>;
+  /** Counts an opening. @throws FhirError 429, 503 */
+  readonly admit?: (access: Access | undefined, incoming: IncomingMessage | undefined) => void;
   /** Accept every opening before it is answered. */
   readonly observers: readonly Observer[];
 }
@@ -60,7 +62,7 @@ const headerOf = (request: Request, incoming: IncomingMessage | undefined): Head
 
 export function createEventsEdge(
   engine: Pick<Engine, 'baseUrl' | 'limits'>,
-  { hub, accessOf, observers }: EventsEdgeOptions,
+  { hub, accessOf, observers, admit }: EventsEdgeOptions,
 ): (request: Request, sockets?: Sockets) => Promise<Response> {
   return async (request, sockets) => {
     const { method } = request;
@@ -90,7 +92,13 @@ export function createEventsEdge(
     };
 
     try {
-      access = await ask(true);
+      try {
+        access = await ask(true);
+      } catch (error) {
+        admit?.(undefined, sockets?.incoming);
+        throw error;
+      }
+      admit?.(access, sockets?.incoming);
       demandStream(method, header('accept'));
       filter = parseFilter(parseQuery(search), engine);
       demandEvents({ access, filter });
