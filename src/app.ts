@@ -1,4 +1,5 @@
 /** The HTTP application: FHIR under its base, a page for people, health and metrics. */
+import type { IncomingMessage } from 'node:http';
 import { Hono } from 'hono';
 import type { Bindings } from './compose-auth.ts';
 import { anonymousAccess } from './auth/access/anonymous.ts';
@@ -22,6 +23,8 @@ export interface AppParts {
   readonly observers?: readonly Observer[];
   /** Who is asking; unless told, nobody is known. @param inUse whether this is activity of their session */
   readonly accessOf?: (header: (name: string) => string | undefined, inUse?: boolean) => Access | Promise<Access>;
+  /** The client's network; the peer's unless told. */
+  readonly addressOf?: (incoming: IncomingMessage) => string;
   /** Of identity: before everything else. */
   readonly pages?: Hono<{ Bindings: Bindings }>;
   /** Streams of changes, under `/events`. */
@@ -70,10 +73,12 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
   const { metrics } = parts;
   const anonymous = anonymousAccess(engine);
   const { observers = [], accessOf = (): Access => anonymous } = parts;
+  const { addressOf = (incoming: IncomingMessage): string => incoming.socket.remoteAddress ?? '' } = parts;
   const edge = createEdge(engine, {
     log: parts.log,
     observers: [measure(metrics), ...observers],
     accessOf: (header) => accessOf(header),
+    addressOf,
     basePath: BASE_PATH,
     maxInFlight: parts.maxInFlight ?? MAX_IN_FLIGHT,
     bodyTimeoutMs: parts.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
@@ -91,7 +96,7 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
   app.all(`${BASE_PATH}/*`, (c) => edge.handle(c.req.raw, c.env?.incoming));
   const { events: hub } = parts;
   if (hub) {
-    const events = createEventsEdge(engine, { hub, observers, accessOf });
+    const events = createEventsEdge(engine, { hub, observers, accessOf, addressOf });
     metrics.gauge('event_streams_open', 'Streams of events that are open.', () => [[{}, hub.size()]]);
     app.all('/events', (c) => events(c.req.raw, c.env));
   }

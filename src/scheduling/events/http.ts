@@ -21,6 +21,8 @@ export interface EventsEdgeOptions {
   readonly hub: Hub;
   /** Who is asking. @param inUse whether this is activity of their session @throws FhirError 401; 503 */
   readonly accessOf: (header: Header, inUse?: boolean) => Access | Promise<Access>;
+  /** The client's network, for the record. */
+  readonly addressOf: (incoming: IncomingMessage) => string;
   /** Accept every opening before it is answered. */
   readonly observers: readonly Observer[];
 }
@@ -60,7 +62,7 @@ const headerOf = (request: Request, incoming: IncomingMessage | undefined): Head
 
 export function createEventsEdge(
   engine: Pick<Engine, 'baseUrl' | 'limits'>,
-  { hub, accessOf, observers }: EventsEdgeOptions,
+  { hub, accessOf, observers, addressOf }: EventsEdgeOptions,
 ): (request: Request, sockets?: Sockets) => Promise<Response> {
   return async (request, sockets) => {
     const { method } = request;
@@ -85,7 +87,11 @@ export function createEventsEdge(
       const events = types.length === 0 ? [event] : types.map((type) => ({ ...event, type }));
       const durationMs = performance.now() - started;
       const type = types.length === 1 ? types[0] : undefined;
-      const exchange = { requestId, access, interaction: event.interaction, type, method, status, durationMs, events };
+      const address = sockets?.incoming && addressOf(sockets.incoming);
+      const exchange = {
+        ...{ requestId, access, address, interaction: event.interaction, type, target: undefined },
+        ...{ method, status, durationMs, events },
+      };
       for (const observer of observers) await observer(exchange);
     };
 
