@@ -85,7 +85,8 @@ async function publish({ pool, rootsFile }: SealParts, known: number): Promise<v
     `select n::text, encode(hash, 'hex') as hash from audit_seal where n > $1 order by n`,
     [known],
   );
-  if (rows.length > 0) await appendFile(rootsFile, rows.map(({ n, hash }) => `${n} ${hash}\n`).join(''), { mode: 0o600 });
+  if (rows.length > 0)
+    await appendFile(rootsFile, rows.map(({ n, hash }) => `${n} ${hash}\n`).join(''), { mode: 0o600 });
 }
 
 /** Seals what is there. @returns undefined: nothing new, or another process is at it */

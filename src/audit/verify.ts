@@ -91,7 +91,8 @@ class SealedRows {
       const before = i === 0 ? 'at the beginning' : `after row ${this.#rows[i - 1]?.id}`;
       if (row === undefined) return `a row of seal ${n} is missing ${before}`;
       if (hash === undefined) return `row ${row.id} was inserted into seal ${n}`;
-      if (known.has(row.hash)) return there.has(hash) ? `row ${row.id} of seal ${n} was moved` : `a row of seal ${n} is missing ${before}`;
+      if (known.has(row.hash))
+        return there.has(hash) ? `row ${row.id} of seal ${n} was moved` : `a row of seal ${n} is missing ${before}`;
       if (there.has(hash)) return `row ${row.id} was inserted into seal ${n}`;
       return this.#rows.length < this.#hashes.length
         ? `a row of seal ${n} is missing, or was edited, ${before}`
@@ -121,7 +122,7 @@ export async function verifyAudit(
   const hashes = new Map<string, string>();
   let [before, rows]: [StoredSeal | undefined, number] = [undefined, 0];
   let wrong: string | undefined;
-  for (let n = 0; wrong === undefined; ) {
+  for (let n = 0; wrong === undefined;) {
     const page: readonly Row[] = await read(`select ${SEAL} from audit_seal where n > $1 order by n limit 100`, [n]);
     for (const row of page) {
       const stored = toSeal(row);

@@ -62,7 +62,12 @@ async function rowsOf(n: number): Promise<string[]> {
 
 test('what nobody touched is well, and the role of the server cannot touch it', async () => {
   const { seals, rows, wrong, root } = await check(await publishedRoots(rootsFile));
-  expect([seals, rows >= 15, wrong, root]).toEqual([3, true, undefined, (await publishedRoots(rootsFile)).at(-1)?.hash]);
+  expect([seals, rows >= 15, wrong, root]).toEqual([
+    3,
+    true,
+    undefined,
+    (await publishedRoots(rootsFile)).at(-1)?.hash,
+  ]);
   await expect(server.kairos.pool.query(`update audit_log set kind = 'read'`)).rejects.toThrow('permission denied');
   await expect(server.kairos.pool.query(`delete from audit_seal`)).rejects.toThrow('permission denied');
 });
@@ -117,9 +122,13 @@ test('reorder: two rows change places', async () => {
 test('seals: edited, signed by somebody else, exchanged', async () => {
   await owner.query(`update audit_seal set count = count + 1 where n = 2`);
   expect((await check()).wrong).toBe('seal 2 was edited');
-  await owner.query(`update audit_seal set count = count - 1, signature = (select signature from audit_seal where n = 1) where n = 2`);
+  await owner.query(
+    `update audit_seal set count = count - 1, signature = (select signature from audit_seal where n = 1) where n = 2`,
+  );
   expect((await check()).wrong).toBe('seal 2 has no signature of this installation');
-  await owner.query(`update audit_seal set signature = k.signature, leaves = (select leaves from audit_seal where n = 1) from kept_audit_seal k where audit_seal.n = 2 and k.n = 2`);
+  await owner.query(
+    `update audit_seal set signature = k.signature, leaves = (select leaves from audit_seal where n = 1) from kept_audit_seal k where audit_seal.n = 2 and k.n = 2`,
+  );
   expect((await check()).wrong).toBe('the hashes of seal 2 were edited');
 });
 
@@ -137,7 +146,9 @@ test('a transaction that is still open holds back its rows, and theirs alone in 
   const open = new pg.Client(server.kairos.roles.app);
   await open.connect();
   await open.query('begin');
-  await open.query(`insert into audit_log (id, recorded, kind, outcome, about) values ('late', now(), 'read', 0, false)`);
+  await open.query(
+    `insert into audit_log (id, recorded, kind, outcome, about) values ('late', now(), 'read', 0, false)`,
+  );
   await client(server)('GET', 'Patient/none');
   expect(await sealNow()).toBe(undefined);
   await open.query('commit');
