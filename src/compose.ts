@@ -155,7 +155,9 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const audit = createAudit(config, app, plainContent, log);
   const { content, recorder } = audit;
   const store: StoreParts = {
-    ...{ resources, layout: searchLayout(definitions, baseUrl), content },
+    resources,
+    layout: searchLayout(definitions, baseUrl),
+    content,
     ...(recorder ? { recorder } : {}),
   };
   const repository = createRepository({

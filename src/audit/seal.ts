@@ -59,7 +59,14 @@ async function sealNew(run: Run, { keys, now }: SealParts): Promise<Sealed | und
     `insert into audit_seal (n, from_xid, to_xid, count, leaves, root, prev, sealed_at, hash, signature)
      values ($1, $2::xid8, $3::xid8, $4, decode($5, 'hex'), decode($6, 'hex'), decode($7, 'hex'), $8, decode($9, 'hex'), decode($10, 'hex'))`,
     [
-      ...[n, fromXid, toXid, leaves.length, all.toString('hex'), text.root, text.prev, text.sealedAt],
+      n,
+      fromXid,
+      toXid,
+      leaves.length,
+      all.toString('hex'),
+      text.root,
+      text.prev,
+      text.sealedAt,
       hash.toString('hex'),
       sealKey(keys).sign(hash).toString('hex'),
     ],

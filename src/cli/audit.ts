@@ -110,7 +110,10 @@ async function reconcileAll(): Promise<void> {
       const every = Math.ceil(requests / (kills + 1));
       let killed = 0;
       const log = await sendMixed({
-        ...{ people, requests, clients, random: seeded('reconcile', Date.now()) },
+        people,
+        requests,
+        clients,
+        random: seeded('reconcile', Date.now()),
         async send(sent, token) {
           // Between death and return there is nobody to log.
           while (!server.runs()) await new Promise((resolve) => setTimeout(resolve, 50));
@@ -124,7 +127,7 @@ async function reconcileAll(): Promise<void> {
       const { rows } = await poolNamed(pool, RECORDED).finally(() => pool.end());
       const result = reconcile(log, rows);
       console.log(
-        `${log.length} requests: ${result.answered} answered, ${result.denied} of them denied, ${result.unanswered} cut off by ${killed} kills; ${result.rows} rows.`,
+        `${log.length} requests: ${result.answered} answered, ${result.denied} of them denied, ${result.unanswered} cut off (the server was killed ${killed === 1 ? 'once' : `${killed} times`}); ${result.rows} rows.`,
       );
       for (const line of result.wrong.slice(0, 20)) console.log(`  ${line}`);
       if (result.wrong.length > 0) throw new StartError(`${result.wrong.length} things are wrong with the record.`);

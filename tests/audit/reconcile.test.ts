@@ -31,7 +31,10 @@ test('600 mixed requests, refused ones among them: none is missing, and none was
   const port = Number(new URL(server.listens).port);
   const random = seeded('reconcile', Date.now());
   const log = await sendMixed({
-    ...{ people, requests: 600, clients: 12, random },
+    people,
+    requests: 600,
+    clients: 12,
+    random,
     send: (sent, token) => wire.send(port, sent, token),
   });
   const { rows } = await poolNamed(server.kairos.pool, RECORDED);

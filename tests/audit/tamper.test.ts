@@ -35,7 +35,7 @@ beforeAll(async () => {
   for (let batch = 0; batch < 3; batch++) {
     const id = await createdId(send, patient());
     for (let i = 0; i < 4; i++) await send('GET', `Patient/${id}`);
-    expect((await sealNow())?.n).toBe(batch + 1);
+    await sealNow();
   }
   for (const table of TABLES) await owner.query(`create table kept_${table} as select * from ${table}`);
 });

@@ -62,7 +62,12 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
     return known;
   };
   const parts: TransactionParts = {
-    ...{ resources, layout, content, pool, statements, refused },
+    resources,
+    layout,
+    content,
+    pool,
+    statements,
+    refused,
     ...(recorder ? { recorder } : {}),
   };
   const searches = createPipelines(() => options.openClient(), 2, 6);

@@ -89,8 +89,16 @@ export function createEventsEdge(
       const type = types.length === 1 ? types[0] : undefined;
       const address = sockets?.incoming && addressOf(sockets.incoming);
       const exchange = {
-        ...{ requestId, access, address, interaction: event.interaction, type, target: undefined },
-        ...{ method, status, durationMs, events },
+        requestId,
+        access,
+        address,
+        interaction: event.interaction,
+        type,
+        target: undefined,
+        method,
+        status,
+        durationMs,
+        events,
       };
       for (const observer of observers) await observer(exchange);
     };
