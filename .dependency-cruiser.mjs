@@ -33,7 +33,7 @@ export default {
     ),
     layer(
       'domains-keep-apart',
-      '^src/(auth|scheduling)/',
+      '^src/(audit|auth|scheduling)/',
       '^src/(?!$1/|fhir/|platform/)',
       'A domain knows the core and the platform, not another domain, nor who composes it.',
     ),

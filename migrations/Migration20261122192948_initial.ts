@@ -708,29 +708,5 @@ export class Migration20261122192948_initial extends Migration {
     this.addSql(`create table "value_set_history" ("id" text collate "C" not null, "version" int not null, "last_updated" timestamptz(3) not null, "method" text not null, "content" text null, primary key ("id", "version"))`);
     this.addSql(`create index "value_set_history_last_updated" on "value_set_history" ("last_updated", "id")`);
     this.addSql(`alter table "outbox" add constraint "outbox_status_check" check ("status" in ('pending', 'done', 'dead'))`);
-    this.addSql(`create table "audit_event" ("id" text collate "C" not null, "version" integer not null, "last_updated" timestamptz(3) not null, "method" text collate "C" not null, "content" text collate "C" not null, "_profile" text[] collate "C" null, "_security" text[] collate "C" null, "_source" text collate "C" null, "_tag" text[] collate "C" null, "action" text collate "C" null, "address" text collate "C" null, "agent" text[] collate "C" null, "agent_name" text collate "C" null, "agent_role" text[] collate "C" null, "altid" text[] collate "C" null, "date" timestamptz null, "entity" text[] collate "C" null, "entity_name" text collate "C" null, "entity_role" text[] collate "C" null, "entity_type" text[] collate "C" null, "outcome" text collate "C" null, "patient" text[] collate "C" null, "policy" text[] collate "C" null, "site" text[] collate "C" null, "source" text collate "C" null, "subtype" text[] collate "C" null, "type" text[] collate "C" null, "reference_identifier" text[] collate "C" null, primary key ("id", "last_updated")) partition by range ("last_updated")`);
-    this.addSql(`create table "audit_event_default" partition of "audit_event" default`);
-    this.addSql(`create index "audit_event_last_updated" on "audit_event" ("last_updated", "id")`);
-    this.addSql(`create index "audit_event__profile_gin" on "audit_event" using gin ("_profile") with (gin_pending_list_limit = 1024) where "_profile" is not null`);
-    this.addSql(`create index "audit_event__security_gin" on "audit_event" using gin ("_security") with (gin_pending_list_limit = 1024) where "_security" is not null`);
-    this.addSql(`create index "audit_event__source_btree" on "audit_event" ("_source") where "_source" is not null`);
-    this.addSql(`create index "audit_event__tag_gin" on "audit_event" using gin ("_tag") with (gin_pending_list_limit = 1024) where "_tag" is not null`);
-    this.addSql(`create index "audit_event_address_trgm" on "audit_event" using gin ("address" gin_trgm_ops) with (gin_pending_list_limit = 1024) where "address" is not null`);
-    this.addSql(`create index "audit_event_agent_gin" on "audit_event" using gin ("agent") with (gin_pending_list_limit = 1024) where "agent" is not null`);
-    this.addSql(`create index "audit_event_agent_name_trgm" on "audit_event" using gin ("agent_name" gin_trgm_ops) with (gin_pending_list_limit = 1024) where "agent_name" is not null`);
-    this.addSql(`create index "audit_event_agent_role_gin" on "audit_event" using gin ("agent_role") with (gin_pending_list_limit = 1024) where "agent_role" is not null`);
-    this.addSql(`create index "audit_event_altid_gin" on "audit_event" using gin ("altid") with (gin_pending_list_limit = 1024) where "altid" is not null`);
-    this.addSql(`create index "audit_event_date_btree" on "audit_event" ("date") where "date" is not null`);
-    this.addSql(`create index "audit_event_entity_gin" on "audit_event" using gin ("entity") with (gin_pending_list_limit = 1024) where "entity" is not null`);
-    this.addSql(`create index "audit_event_entity_name_trgm" on "audit_event" using gin ("entity_name" gin_trgm_ops) with (gin_pending_list_limit = 1024) where "entity_name" is not null`);
-    this.addSql(`create index "audit_event_entity_role_gin" on "audit_event" using gin ("entity_role") with (gin_pending_list_limit = 1024) where "entity_role" is not null`);
-    this.addSql(`create index "audit_event_entity_type_gin" on "audit_event" using gin ("entity_type") with (gin_pending_list_limit = 1024) where "entity_type" is not null`);
-    this.addSql(`create index "audit_event_patient_gin" on "audit_event" using gin ("patient") with (gin_pending_list_limit = 1024) where "patient" is not null`);
-    this.addSql(`create index "audit_event_policy_gin" on "audit_event" using gin ("policy") with (gin_pending_list_limit = 1024) where "policy" is not null`);
-    this.addSql(`create index "audit_event_site_gin" on "audit_event" using gin ("site") with (gin_pending_list_limit = 1024) where "site" is not null`);
-    this.addSql(`create index "audit_event_source_btree" on "audit_event" ("source") where "source" is not null`);
-    this.addSql(`create index "audit_event_subtype_gin" on "audit_event" using gin ("subtype") with (gin_pending_list_limit = 1024) where "subtype" is not null`);
-    this.addSql(`create index "audit_event_type_gin" on "audit_event" using gin ("type") with (gin_pending_list_limit = 1024) where "type" is not null`);
-    this.addSql(`create index "audit_event_reference_identifier_gin" on "audit_event" using gin ("reference_identifier") with (gin_pending_list_limit = 1024) where "reference_identifier" is not null`);
   }
 }

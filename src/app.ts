@@ -25,6 +25,8 @@ export interface AppParts {
   readonly accessOf?: (header: (name: string) => string | undefined, inUse?: boolean) => Access | Promise<Access>;
   /** Counts a request of whoever asks. @throws FhirError 429, 503 */
   readonly admit?: (access: Access | undefined, incoming: IncomingMessage | undefined) => void;
+  /** The client's network; the peer's unless told. */
+  readonly addressOf?: (incoming: IncomingMessage) => string;
   /** Of identity: before everything else. */
   readonly pages?: Hono<{ Bindings: Bindings }>;
   /** Streams of changes, under `/events`. */
@@ -73,11 +75,13 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
   const { metrics } = parts;
   const anonymous = anonymousAccess(engine);
   const { observers = [], accessOf = (): Access => anonymous } = parts;
+  const { addressOf = (incoming: IncomingMessage): string => incoming.socket.remoteAddress ?? '' } = parts;
   const edge = createEdge(engine, {
     log: parts.log,
     observers: [measure(metrics), ...observers],
     accessOf: (header) => accessOf(header),
     ...(parts.admit ? { admit: parts.admit } : {}),
+    addressOf,
     basePath: BASE_PATH,
     maxInFlight: parts.maxInFlight ?? MAX_IN_FLIGHT,
     bodyTimeoutMs: parts.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
@@ -112,6 +116,7 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
       hub,
       observers,
       accessOf,
+      addressOf,
       ...(parts.admit ? { admit: parts.admit } : {}),
     });
     metrics.gauge('event_streams_open', 'Streams of events that are open.', () => [[{}, hub.size()]]);

@@ -44,7 +44,7 @@ export interface Bindings {
 }
 
 export interface IdentityOptions {
-  /** What happens is handed to it. */
+  /** What happens is handed to it, instead of being recorded. */
   readonly observe?: ObserveAuth;
   /** Of the job queue, for administrators. */
   readonly openBoard?: OpenBoard;
@@ -135,7 +135,7 @@ export async function openIdentity(
   openClient: () => Promise<pg.Client>,
   options: IdentityOptions = {},
 ): Promise<Identity> {
-  const observe: ObserveAuth = options.observe ?? (() => undefined);
+  const { observe } = parts;
   const outbound = createOutboundFetch(parts.settings);
   await Promise.all([bootstrapClient(parts), ensureSigningKey(parts)]);
   const server = await createAuthorizationServer({

@@ -31,9 +31,23 @@ export async function startWorker(kairos: Kairos, options: StartOptions = {}): P
     database: pool,
     enqueue: queue.enqueue,
     relay: queue.relay,
+    auditRootsFile: kairos.config.auditRootsFile,
     jobNames: new Set(declared.map((j) => j.name)),
   };
-  const worker = await queue.work(declared, context, options);
+  const recorded = (job: JobDeclaration<JobContext>): JobDeclaration<JobContext> => ({
+    ...job,
+    async run(...of) {
+      try {
+        await job.run(...of);
+      } catch (error) {
+        await kairos.audit.job(job.name, 8);
+        throw error;
+      }
+      await kairos.audit.job(job.name, 0);
+    },
+  });
+  const watched = declared.map((job) => (job.personal ? recorded(job) : job));
+  const worker = await queue.work(watched, context, options);
   return { jobs: declared, idle: worker.idle, close: worker.close };
 }
 

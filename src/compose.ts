@@ -2,7 +2,9 @@
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import { buildApp, type AppParts } from './app.ts';
+import { createAudit, type Audit } from './compose-audit.ts';
 import { createPasswords } from './auth/accounts/password.ts';
+import { clientAddress } from './auth/client-address.ts';
 import type { AuthParts } from './auth/parts.ts';
 import { oauthUris } from './auth/smart/oauth-uris.ts';
 import { openIdentity, type Identity, type IdentityOptions } from './compose-auth.ts';
@@ -64,6 +66,8 @@ export interface Kairos {
   readonly limits: Limits;
   /** The authorization server, for the listener: it comes before the application. */
   readonly oauth: Authorize['handle'];
+  /** Who saw and did what. */
+  readonly audit: Audit;
   readonly jobs: Jobs;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -152,13 +156,20 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const { app } = database.roles;
   const { statementTimeoutMs } = config;
   const pool = openPool(app, { max: POOL, name: 'kairos', statementTimeoutMs });
-  const store: StoreParts = { resources, layout: searchLayout(definitions, baseUrl), content: plainContent };
+  const log = createLog(config.logLevel);
+  const audit = createAudit(config, app, plainContent, log);
+  const { content, recorder } = audit;
+  const store: StoreParts = {
+    resources,
+    layout: searchLayout(definitions, baseUrl),
+    content,
+    ...(recorder ? { recorder } : {}),
+  };
   const repository = createRepository({
     ...store,
     pool,
     openClient: () => openClient(app, 'kairos lane', statementTimeoutMs),
   });
-  const log = createLog(config.logLevel);
   const jobs = createJobs({ config, roles: database.roles, pool, log });
   let auth: Identity | undefined;
   let events: Hub | undefined;
@@ -168,6 +179,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     await events?.close();
     await jobs.close();
     await auth?.close();
+    await audit.writer.close();
     await repository.close();
     await pool.end();
     await database.close();
@@ -198,6 +210,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       keptReplies: createKeptReplies(keys),
       cursorKey: keys.derive('page links'),
     };
+    const observers = audit.join(engine, keys);
     await loadConformance(engine);
     const identity: AuthParts = {
       pool,
@@ -214,6 +227,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       issuer,
       fhirBase: baseUrl,
       engine,
+      observe: options.auth?.observe ?? audit.observeAuth,
     };
     const scheduling = createScheduling(engine, { keys, log, slotHorizonDays: config.slotHorizonDays });
     joined.context = { identity, scheduling };
@@ -236,6 +250,8 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       ready,
       pages: auth.pages,
       notFound: auth.notFound,
+      observers,
+      addressOf: (incoming) => clientAddress(identity, incoming),
       accessOf: options.accessOf ?? auth.accessOf,
       admit: limits.admit,
     });
@@ -257,6 +273,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       auth,
       limits,
       oauth: limits.guarded(auth.oauth),
+      audit,
       jobs,
       log,
       metrics,

@@ -17,5 +17,7 @@ export interface JobContext {
   readonly enqueue: Enqueue;
   /** Makes the jobs that outbox rows ask for. */
   readonly relay: (rows: readonly OutboxRow[]) => Promise<void>;
+  /** Where roots of the record are published. */
+  readonly auditRootsFile: string;
   readonly jobNames: ReadonlySet<string>;
 }

@@ -122,6 +122,7 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
         name: account ?? '',
         account: account ?? '',
         roles: person.roles,
+        ...(person.profiles[0] === undefined ? {} : { person: person.profiles[0] }),
         client: client ?? '',
         ...(launched === undefined ? {} : { patient: `Patient/${launched}` }),
       };

@@ -1,4 +1,5 @@
-/** What happens at the authorization server, for whoever records it (the audit domain, later). Ids only: no names, addresses, secrets. */
+/** What happens at the authorization server and on its pages, for whoever records it. Ids only: no names, mail addresses, secrets. */
+import type { Role } from './accounts/account.ts';
 
 export type AuthEvent =
   | {
@@ -22,9 +23,28 @@ export type AuthEvent =
       readonly kind: 'client-changed';
       readonly clientId: string;
       readonly change: 'registered' | 'disabled' | 'enabled' | 'secret-rotated';
+    }
+  | {
+      readonly kind: 'signed-in';
+      readonly accountId: string;
+      readonly roles: readonly Role[];
+      /** How, as in the session; without `mfa` what is missing comes next. */
+      readonly amr: readonly string[];
+      readonly address: string;
+    }
+  | {
+      /** A form that was sent, or a page that shows other people's data. */
+      readonly kind: 'page';
+      readonly method: string;
+      /** Route with the ids that it names. */
+      readonly path: string;
+      readonly status: number;
+      readonly accountId?: string;
+      readonly roles?: readonly Role[];
+      readonly address: string;
     };
 
 export type RevokeReason = 'client' | 'person' | 'replay' | 'session-end' | 'client-disabled' | 'account';
 
-/** Must not throw, and is not waited for. */
-export type ObserveAuth = (event: AuthEvent) => void;
+/** What is given to whoever asked waits for it, where it can: a token, a page. Its rejection need not be seen to by those who do not wait. */
+export type ObserveAuth = (event: AuthEvent) => void | Promise<void>;

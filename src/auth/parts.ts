@@ -6,6 +6,7 @@ import type { Keys } from '../platform/keys.ts';
 import type { Log } from '../platform/log.ts';
 import type { IdentitySettings } from '../platform/identity-settings.ts';
 import type { Passwords } from './accounts/password.ts';
+import type { ObserveAuth } from './events.ts';
 
 export interface AuthParts {
   /** Connections as the application role. */
@@ -23,4 +24,6 @@ export interface AuthParts {
   /** `<publicUrl>/fhir/R4`. */
   readonly fhirBase: string;
   readonly engine: Engine;
+  /** Records what happens. */
+  readonly observe: ObserveAuth;
 }

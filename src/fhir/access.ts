@@ -17,6 +17,21 @@ export interface Principal {
   readonly client?: string;
   /** `Patient/1` that the launch is about. */
   readonly patient?: string;
+  /** `Practitioner/1`: the resource that the person is. */
+  readonly person?: string;
+  /** The request by which they act; none where nobody waits for a reply. */
+  readonly origin?: Origin;
+}
+
+/** A request that may change something, for the record of what it changes. */
+export interface Origin {
+  readonly requestId: string;
+  /** The client's network. */
+  readonly address?: string;
+  /** Code of the operation that makes the changes. */
+  readonly operation?: string;
+  /** `Type/id` of changes whose record went with them. */
+  readonly recorded: Set<string>;
 }
 
 export type Interaction =
@@ -118,6 +133,22 @@ const byAct = (rows: (act: Act, principal: Principal) => Rows, principal: Princi
 export function grantAll(principal: Principal): Access {
   const rows = byAct(everything, principal);
   return { principal, key: 'all', demand: () => undefined, to: (act) => rows[act] };
+}
+
+/** The same access, by a certain request: what is written under it is recorded as that request's. */
+export function actingBy(access: Access, origin: Origin): Access {
+  const principal: Principal = { ...access.principal, origin };
+  const acts = new Map<Act, Rows>();
+  return {
+    principal,
+    key: access.key,
+    demand: (...of) => access.demand(...of),
+    to(act) {
+      let rows = acts.get(act);
+      if (!rows) acts.set(act, (rows = { ...access.to(act), principal }));
+      return rows;
+    },
+  };
 }
 
 const STRANGER: Principal = { kind: 'anonymous', name: 'nobody' };

@@ -1,6 +1,10 @@
 /** What accompanies one request through the house: who asks, when, and what must be recorded of it. */
 import type { Clock } from '../platform/clock.ts';
 import type { Access, Interaction } from './access.ts';
+import type { StoredVersion } from './store/repository.ts';
+
+/** A version that was shown, as it was shown. */
+export type Shown = Pick<StoredVersion, 'type' | 'id' | 'content'>;
 
 /** Something that happened to resources; the audit domain makes AuditEvents of these. */
 export interface ContextEvent {
@@ -9,6 +13,10 @@ export interface ContextEvent {
   readonly type?: string;
   /** `Type/id` of every resource that was shown or changed. */
   readonly resources?: readonly string[];
+  /** The same with their text, where it is at hand: whom they are about is read from it. */
+  readonly shown?: readonly Shown[];
+  /** `Type/id` that was asked for, where it came to nothing. */
+  readonly target?: string;
   /** Raw query of a search. */
   readonly query?: string;
   readonly outcome: 'success' | 'denied' | 'failure';

@@ -32,6 +32,7 @@ export default {
   name: 'reindex',
   description: 'recomputes search columns on demand; nightly, reports whether a sample differs',
   schedule: { cron: '40 3 * * *', zone: 'UTC', payload: { sample: true } },
+  personal: true,
   retries: 3,
   backoffMs: 10_000,
   // Millions of rows.

@@ -7,6 +7,7 @@ export default {
   name: 'send-mail',
   description: 'sends letters through SMTP_URL; without it they are kept',
   schedule: { everyMs: 30_000 },
+  personal: true,
   retries: 5,
   backoffMs: 5_000,
   async run({ identity }, { payload, log, signal }) {

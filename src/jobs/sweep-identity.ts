@@ -7,6 +7,7 @@ export default {
   name: 'sweep-identity',
   description: 'deletes expired tokens, launches, sessions and old mail',
   schedule: { cron: '*/5 * * * *', zone: 'UTC' },
+  personal: true,
   retries: 2,
   backoffMs: 60_000,
   async run({ identity }, { log, signal }) {

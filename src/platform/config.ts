@@ -1,4 +1,5 @@
 /** Configuration from the environment: one table of settings, each with its type, default and description. */
+import path from 'node:path';
 import { existsSync } from 'node:fs';
 import { parseEhrs, parseUpstreams, type IdentitySettings } from './identity-settings.ts';
 import {
@@ -85,6 +86,15 @@ const SETTINGS = {
   ROOT_KEY: optional(
     text('32 random bytes in base64', /^[A-Za-z0-9+/]{43}=$/),
     'Key that every other key is derived from: 32 random bytes in base64, the same in every process. Unset: made at the first start, in `DATA_DIR/keys`. Without it what is sealed cannot be read again: keep a copy.',
+  ),
+  AUDIT: setting(
+    onOff,
+    'on',
+    'Record every access. `off`: only to measure what that costs; nothing tells later who saw what meanwhile.',
+  ),
+  AUDIT_ROOTS_FILE: optional(
+    folder,
+    'File that the signed roots of the record are appended to: on another machine or medium it shows that an old copy was put in place. Unset: `audit-roots.txt` in `DATA_DIR`.',
   ),
   PASSWORD_HASHER: setting(
     oneOf('bcrypt', 'argon2id'),
@@ -247,6 +257,9 @@ export interface Config {
   readonly statementTimeoutMs: number;
   /** 32 bytes in base64; undefined: a file of the data folder. */
   readonly rootKey: string | undefined;
+  readonly audit: boolean;
+  /** Absolute path. */
+  readonly auditRootsFile: string;
   readonly identity: IdentitySettings;
 }
 
@@ -330,6 +343,8 @@ export function loadConfig(env: Environment): Config {
     eventStreams: values.LIMIT_EVENT_STREAMS,
     statementTimeoutMs: values.STATEMENT_TIMEOUT_MS,
     rootKey: values.ROOT_KEY,
+    audit: values.AUDIT,
+    auditRootsFile: values.AUDIT_ROOTS_FILE ?? path.join(values.DATA_DIR, 'audit-roots.txt'),
     identity: {
       hasher: values.PASSWORD_HASHER,
       mfaRoles: values.MFA_ROLES.filter((role) => role !== 'none'),

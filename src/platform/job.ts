@@ -35,6 +35,8 @@ export interface JobDeclaration<Context> {
   readonly backoffMs: number;
   /** When a run counts as failed, whether it ends or not; a quarter of an hour unless told. */
   readonly timeoutMs?: number;
+  /** It goes through people's data: each run is recorded. */
+  readonly personal?: true;
   run(context: Context, run: JobRun): Promise<void>;
 }
 

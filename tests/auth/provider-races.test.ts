@@ -31,7 +31,7 @@ let session: Session;
 const events: AuthEvent[] = [];
 
 beforeAll(async () => {
-  [one, two] = await startTwoIdentityServers({ auth: { observe: (event) => events.push(event) } });
+  [one, two] = await startTwoIdentityServers({ auth: { observe: (event) => void events.push(event) } });
   account = await makeAccount(one, ['patient'], ['Patient/1']);
   app = await makeApp(one);
   confidential = await makeApp(one, { auth: 'client_secret_basic' });

@@ -31,6 +31,8 @@ async function finish(
   if (!started) throw refuse('session');
   const { session, cookie } = started;
   const mfa = await mfaSatisfied(parts, account, session);
+  const { id: accountId, roles } = account;
+  await parts.observe({ kind: 'signed-in', accountId, roles, amr: session.amr, address: browser.source });
   if (mfa !== 'ok') return { session, account, mfa, cookies: [cookie] };
   const remembered = await rememberDevice(parts, account.id, browser.cookieHeader);
   if (remembered.isNew) {

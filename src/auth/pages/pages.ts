@@ -1,5 +1,6 @@
 /** The pages of identity: one table of routes, joined as a Hono application. */
 import { Hono } from 'hono';
+import { clientAddress } from '../client-address.ts';
 import type { AuthParts } from '../parts.ts';
 import { assetReply, loadAssets } from './assets.ts';
 import { errorPage, missing, PageError } from './errors.ts';
@@ -14,6 +15,9 @@ export interface Pages {
   /** The reply to a request that nothing else answers. */
   notFound(request: Request, env: PageBindings | undefined): Promise<Response>;
 }
+
+/** Pages that list or show people other than the visitor. */
+const SHOWS_PEOPLE = /^\/admin\/people|\/patient$/;
 
 const METHODS = ['GET', 'POST', 'PUT'] as const;
 
@@ -51,6 +55,27 @@ export function createPages(parts: AuthParts, identity: PagesIdentity, more: rea
     return reply;
   };
 
+  /** Before the reply leaves. */
+  const tell = (
+    route: Route,
+    { request, env, params, account, pending }: Visit,
+    status: number,
+  ): Promise<void> | undefined => {
+    const { method } = request;
+    if (method !== 'POST' && method !== 'PUT' && !SHOWS_PEOPLE.test(route.path)) return undefined;
+    if (!route.touches) return undefined;
+    const whose = account ?? pending?.account;
+    const told = parts.observe({
+      kind: 'page',
+      method,
+      path: route.path.replaceAll(/:(id|act)\b/g, (_, name: string) => params[name] ?? ''),
+      status,
+      ...(whose ? { accountId: whose.id, roles: whose.roles } : {}),
+      address: clientAddress(parts, env.incoming),
+    });
+    return told ?? undefined;
+  };
+
   const serve = async (
     route: Route,
     request: Request,
@@ -66,9 +91,14 @@ export function createPages(parts: AuthParts, identity: PagesIdentity, more: rea
       const elsewhere = method === 'GET' && wantsHtml(request) ? sameMachine(parts, request) : undefined;
       if (elsewhere !== undefined) return redirect(elsewhere, { status: 307 });
       visit = await openVisit(request, { parts, identity, env, params, touches: route.touches, isOwn: route.isOwn });
-      return guarded(await handler(visit));
+      const reply = await handler(visit);
+      await tell(route, visit, reply.status);
+      return guarded(reply);
     } catch (error) {
-      return guarded(await errorPage(error, request, { parts, identity, env }, visit));
+      const reply = await errorPage(error, request, { parts, identity, env }, visit);
+      // Already refused: that it could not be recorded changes nothing.
+      if (visit) await tell(route, visit, reply.status)?.catch(() => undefined);
+      return guarded(reply);
     }
   };
 

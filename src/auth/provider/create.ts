@@ -46,13 +46,13 @@ function createProvider(server: ServerParts, keys: SigningKeys): Provider {
     failures.set(ctx.req, error);
     if (!isAway(error)) parts.log.error('unexpected error of the authorization server', errorFields(error));
   });
-  provider.on('grant.revoked', (ctx, grantId) =>
-    observe({ kind: 'grant-revoked', grantId, reason: ctx.oidc.route === 'revocation' ? 'client' : 'replay' }),
-  );
+  provider.on('grant.revoked', (ctx, grantId) => {
+    void observe({ kind: 'grant-revoked', grantId, reason: ctx.oidc.route === 'revocation' ? 'client' : 'replay' });
+  });
   const refused =
     (endpoint: 'authorization' | 'token' | 'introspection' | 'revocation') =>
     (ctx: KoaContextWithOIDC, error: Error): void =>
-      observe({
+      void observe({
         kind: 'refused',
         endpoint,
         ...(ctx.oidc.client ? { clientId: ctx.oidc.client.clientId } : {}),

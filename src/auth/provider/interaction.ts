@@ -244,7 +244,7 @@ export async function grantConsent(
     sessionUid: isOffline ? undefined : session.uid,
     context: contextOf(server, scopes, patient, launch?.context, fhirUser),
   });
-  server.observe({ kind: 'consent', clientId: client.clientId, accountId: session.accountId, grantId });
+  await server.observe({ kind: 'consent', clientId: client.clientId, accountId: session.accountId, grantId });
   return submit(server, request, response, { consent: { grantId } });
 }
 

@@ -12,6 +12,7 @@ import { spend } from '../attempts.ts';
 import { clientAddress } from '../client-address.ts';
 import { Refusal } from '../refusal.ts';
 import { isRegisteredOrigin } from '../clients/registry.ts';
+import { FhirError } from '../../fhir/outcome.ts';
 import type { ObserveAuth } from '../events.ts';
 import type { AuthParts } from '../parts.ts';
 import { formTarget } from '../form-target.ts';
@@ -148,10 +149,10 @@ async function noteRefresh(parts: AuthParts, ctx: KoaContextWithOIDC): Promise<v
   );
 }
 
-function observeToken(observe: ObserveAuth, ctx: KoaContextWithOIDC): void {
+async function observeToken(observe: ObserveAuth, ctx: KoaContextWithOIDC): Promise<void> {
   const { AccessToken, ClientCredentials } = ctx.oidc.entities;
   const token = AccessToken ?? ClientCredentials;
-  observe({
+  await observe({
     kind: 'token-issued',
     clientId: ctx.oidc.client?.clientId ?? '',
     grantType: String(ctx.oidc.params?.['grant_type'] ?? ''),
@@ -206,15 +207,18 @@ export function createMiddleware(
   return async (ctx, next) => {
     const { req } = ctx;
     let failure: unknown;
+    let recorded = true;
     try {
       await answer(ctx, next);
       // The token endpoint may have been given the request with another body.
       failure = failures.get(ctx.req) ?? failures.get(req);
     } catch (error) {
-      if (!isAway(error)) throw error;
+      // What cannot be recorded is not given.
+      recorded = !(error instanceof FhirError && error.status === 503);
+      if (recorded && !isAway(error)) throw error;
       failure = error;
     }
-    if (failure === undefined || !isAway(failure)) return;
+    if (recorded && (failure === undefined || !isAway(failure))) return;
     parts.log.warn('The authorization server has no database', errorFields(failure));
     pages.unavailable(ctx);
   };
@@ -269,7 +273,7 @@ function createAnswer(parts: AuthParts, observe: ObserveAuth): Middleware {
     if (oidc.route === 'token' && ctx.status === 200) {
       addContext(ctx);
       await noteRefresh(parts, ctx);
-      observeToken(observe, ctx);
+      await observeToken(observe, ctx);
     }
     if (oidc.route === 'end_session_confirm') await endOwnSession(parts, ctx);
   };

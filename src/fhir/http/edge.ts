@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../platform/clock.ts';
 import { newId } from '../../platform/id.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
-import { NOBODY, type Access, type Interaction } from '../access.ts';
+import { actingBy, NOBODY, type Access, type Interaction } from '../access.ts';
 import type { ContextEvent, RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
@@ -25,8 +25,12 @@ import { parseQuery, splitPath, splitUrl } from './url.ts';
 export interface Exchange {
   readonly requestId: string;
   readonly access: Access;
+  /** The client's network, where it is known. */
+  readonly address: string | undefined;
   readonly interaction: Interaction | undefined;
   readonly type: string | undefined;
+  /** `Type/id` of the address, where there is one. */
+  readonly target: string | undefined;
   readonly method: string;
   readonly status: number;
   readonly durationMs: number;
@@ -43,6 +47,8 @@ export interface EdgeOptions {
   readonly accessOf: (header: (name: string) => string | undefined) => Access | Promise<Access>;
   /** Counts a request of whoever asks; undefined: it is not known who. @throws FhirError 429, 503 */
   readonly admit?: (access: Access | undefined, incoming: IncomingMessage | undefined) => void;
+  /** The client's network, for the record. */
+  readonly addressOf: (incoming: IncomingMessage) => string;
   /** Path of the base, `/fhir/R4`. */
   readonly basePath: string;
   /** Requests under way at once; more are answered 503. */
@@ -139,6 +145,9 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
     let ctx: Context | undefined;
     let interaction: Interaction | undefined;
     let type: string | undefined;
+    let resource: string | undefined;
+    const address = incoming && options.addressOf(incoming);
+    const mayChange = method !== 'GET' && method !== 'HEAD';
     let pretty = false;
     let reply: Reply;
     try {
@@ -155,7 +164,10 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
         throw error;
       } finally {
         // Whoever is refused is observed as well.
-        ctx = new Context(requestId, access, engine.clock, engine.baseUrl);
+        const asked = mayChange
+          ? actingBy(access, { requestId, ...(address === undefined ? {} : { address }), recorded: new Set() })
+          : access;
+        ctx = new Context(requestId, asked, engine.clock, engine.baseUrl);
       }
       options.admit?.(known, incoming);
       if (!METHODS.has(method)) {
@@ -166,6 +178,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
       const { route, target } = match(method as Method, splitPath(path.slice(basePath.length)));
       interaction = route.interaction;
       type = target.type;
+      if (type !== undefined && target.id !== undefined) resource = `${type}/${target.id}`;
       const query = parseQuery(search);
       demandNoToken(query);
       if (!route.negotiates) demandJson(header('accept'), query);
@@ -187,6 +200,7 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
         ctx.emit({
           interaction,
           ...(type === undefined ? {} : { type }),
+          ...(resource === undefined ? {} : { target: resource }),
           outcome: failure.status === 401 || failure.status === 403 ? 'denied' : 'failure',
         });
       }
@@ -198,8 +212,10 @@ export function createEdge(engine: Engine, options: EdgeOptions): Edge {
         await observe({
           requestId,
           access: ctx.access,
+          address,
           interaction,
           type,
+          target: resource,
           method,
           status: reply.status,
           durationMs: performance.now() - started,

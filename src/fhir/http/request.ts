@@ -40,6 +40,12 @@ export interface FhirRequest {
   readonly body: Body;
 }
 
+/** What a request that came to nothing was about, for its event. */
+export const targetOf = ({ type, id }: Pick<FhirRequest, 'type' | 'id'>): { type?: string; target?: string } => ({
+  ...(type === undefined ? {} : { type }),
+  ...(type === undefined || id === undefined ? {} : { target: `${type}/${id}` }),
+});
+
 export interface Reply {
   readonly status: number;
   /** The version that the reply is about: becomes ETag and Last-Modified. */

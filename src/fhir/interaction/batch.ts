@@ -2,7 +2,7 @@
 import { breather } from '../breathe.ts';
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
-import type { Reply } from '../http/request.ts';
+import { targetOf, type Reply } from '../http/request.ts';
 import { badRequest, type FhirError } from '../outcome.ts';
 import {
   bundleReply,
@@ -66,7 +66,11 @@ export async function batch(
     } catch (error) {
       const failure = await toFhirError(error, ctx).complete();
       if (entry.route)
-        ctx.emit({ interaction: entry.route.interaction, outcome: failure.status === 403 ? 'denied' : 'failure' });
+        ctx.emit({
+          interaction: entry.route.interaction,
+          ...('method' in entry.request ? targetOf(entry.request) : {}),
+          outcome: failure.status === 403 ? 'denied' : 'failure',
+        });
       answers[entry.index] = errorEntry(inEntry(entry.index, failure));
     }
   };

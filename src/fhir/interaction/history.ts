@@ -183,6 +183,7 @@ async function show(
       target.id !== undefined ? 'history-instance' : target.type !== undefined ? 'history-type' : 'history-system',
     ...(target.type === undefined ? {} : { type: target.type }),
     resources: page.map((v) => `${v.type}/${v.id}/_history/${v.version}`),
+    shown: page,
     outcome: 'success',
   });
   const entries = page.length === 0 ? '' : `,"entry":[${page.map((v) => entryOf(engine, v)).join(',')}]`;

@@ -1,5 +1,6 @@
 /** `$operation` on system, type and instance level. @see https://hl7.org/fhir/R4/operations.html */
 import type { Parameters, ParametersParameter, Resource } from '@medplum/fhirtypes';
+import { actingBy } from '../access.ts';
 import { readJson } from '../http/body.ts';
 import type { RequestContext } from '../context.ts';
 import type { FhirRequest, Handler } from '../http/request.ts';
@@ -66,6 +67,19 @@ async function parametersOf(engine: Engine, request: FhirRequest, bare = 'resour
   return { resourceType: 'Parameters', parameter: [{ name: bare, resource: sent as Resource }] };
 }
 
+/** What it changes is recorded as its doing. */
+function changing(ctx: RequestContext, code: string): RequestContext {
+  const { origin } = ctx.access.principal;
+  if (!origin) return ctx;
+  return {
+    requestId: ctx.requestId,
+    access: actingBy(ctx.access, { ...origin, operation: code }),
+    clock: ctx.clock,
+    baseUrl: ctx.baseUrl,
+    emit: (event) => ctx.emit(event),
+  };
+}
+
 /** What is changed must be at a version that the caller knows. */
 const matching = (ctx: RequestContext, ifMatch: string): RequestContext => ({
   requestId: ctx.requestId,
@@ -81,7 +95,8 @@ export const operation: Handler = async (engine, ctx, request) => {
   if (declaration.open !== true) ctx.access.demand('operation', request.type, declaration.needs);
   const parameters = await parametersOf(engine, request, declaration.bare);
   const ifMatch = request.id === undefined ? undefined : request.header('if-match');
-  const reply = await declaration.handle(engine, ifMatch === undefined ? ctx : matching(ctx, ifMatch), {
+  const acting = declaration.affectsState ? changing(ctx, declaration.code) : ctx;
+  const reply = await declaration.handle(engine, ifMatch === undefined ? acting : matching(acting, ifMatch), {
     ...(request.type === undefined ? {} : { type: request.type }),
     ...(request.id === undefined ? {} : { id: request.id }),
     parameters,

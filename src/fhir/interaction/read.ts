@@ -9,7 +9,7 @@ export const read: Handler = async (engine, ctx, request) => {
   const id = request.id ?? '';
   ctx.access.demand('read', type, [], id);
   const version = demandLive(await engine.repository.read(type, id, ctx.access.to('get')), type, id);
-  ctx.emit({ interaction: 'read', type, resources: [`${type}/${id}`], outcome: 'success' });
+  ctx.emit({ interaction: 'read', type, resources: [`${type}/${id}`], shown: [version], outcome: 'success' });
   if (notModified(request, version)) return { status: 304, version };
   return subsetOf(engine, request.query, type, showVersion(version));
 };

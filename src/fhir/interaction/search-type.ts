@@ -32,6 +32,7 @@ async function run(engine: Engine, ctx: RequestContext, request: FhirRequest, ta
     interaction: target.type === undefined ? 'search-system' : 'search-type',
     ...(target.type === undefined ? {} : { type: target.type }),
     resources: found.resources,
+    shown: found.shown,
     query: written(query),
     outcome: 'success',
   });

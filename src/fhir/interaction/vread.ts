@@ -26,7 +26,13 @@ export const vread: Handler = async (engine, ctx, request) => {
     ]);
   }
   const version = demandLive(found, type, id);
-  ctx.emit({ interaction: 'vread', type, resources: [`${type}/${id}/_history/${number}`], outcome: 'success' });
+  ctx.emit({
+    interaction: 'vread',
+    type,
+    resources: [`${type}/${id}/_history/${number}`],
+    shown: [version],
+    outcome: 'success',
+  });
   if (notModified(request, version)) return { status: 304, version };
   return subsetOf(engine, request.query, type, showVersion(version));
 };

@@ -1,5 +1,5 @@
 /** What the rest of the core asks of search. */
-import type { RequestContext } from '../context.ts';
+import type { RequestContext, Shown } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import type { Reader, StoredVersion } from '../store/repository.ts';
 
@@ -18,6 +18,8 @@ export interface SearchReply {
   readonly body: string;
   /** `Type/id` of everything shown, for audit. */
   readonly resources: readonly string[];
+  /** The same with their text. */
+  readonly shown: readonly Shown[];
 }
 
 /** Runs a search and writes the Bundle. `strict`: `Prefer: handling=strict`. @throws FhirError 400 */

@@ -162,6 +162,7 @@ export const search: Search = async (engine, ctx, target, query, options) => {
         issues: issuesOf(parsed, false, 0, advice),
       }),
       resources: [],
+      shown: [],
     };
   }
   // A page link is good for one search by those who see the same, whatever the page size.
@@ -202,5 +203,5 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   const resources: string[] = [];
   for (const row of rows) resources.push(`${row.type}/${row.id}`);
   for (const row of included.rows) resources.push(`${row.type}/${row.id}`);
-  return { body, resources };
+  return { body, resources, shown: included.rows.length === 0 ? rows : [...rows, ...included.rows] };
 };

@@ -6,9 +6,16 @@ import type pg from 'pg';
 import { createLanes, Failure } from '../../platform/database/lane.ts';
 import { poolNamed } from '../../platform/database/pool.ts';
 import type { StoreParts } from './reader.ts';
+import type { Principal } from '../access.ts';
 import type { PreparedWrite } from './repository.ts';
+import { recordedCreate } from './transaction.ts';
 import { clientError, isBroken } from './sqlstate.ts';
 import { writeRows, type WriteStatements } from './statement.ts';
+
+interface Create {
+  readonly write: PreparedWrite;
+  readonly by: Principal;
+}
 
 const BATCH = 100;
 /** Characters of content in one batch. */
@@ -19,42 +26,52 @@ export function createCreateLanes(
   pool: pg.Pool,
   statements: (type: string) => WriteStatements,
   refused: (write: PreparedWrite, error: unknown) => unknown,
-): (write: PreparedWrite) => Promise<void> {
-  const lanes = createLanes<PreparedWrite, undefined>({
+): (create: Create) => Promise<void> {
+  const lanes = createLanes<Create, undefined>({
     cap: BATCH,
-    key: (write) => write.id,
-    weight: (write) => write.content.length / BATCH_CONTENT,
+    key: ({ write }) => write.id,
+    weight: ({ write }) => write.content.length / BATCH_CONTENT,
   });
 
-  const insert = async (type: string, writes: readonly PreparedWrite[]): Promise<void> => {
-    await poolNamed(pool, statements(type).insert, [writeRows(writes, parts.content)]);
+  const { recorder } = parts;
+  const insert = async (type: string, creates: readonly Create[]): Promise<void> => {
+    const rows = writeRows(
+      creates.map((c) => c.write),
+      parts.content,
+    );
+    const { insert: text } = statements(type);
+    if (!recorder) return void (await poolNamed(pool, text, [rows]));
+    const changes = creates.map(({ write, by }) => recordedCreate(write, by));
+    await poolNamed(pool, recorder.prefix('$2') + text, [rows, recorder.rows(changes)]);
   };
 
-  const alone = async (write: PreparedWrite): Promise<Failure | undefined> => {
+  const alone = async (create: Create): Promise<Failure | undefined> => {
+    const { write } = create;
     try {
-      await insert(write.type, [write]);
+      await insert(write.type, [create]);
       return undefined;
     } catch (error) {
       return new Failure(refused(write, error));
     }
   };
 
-  const batch = async (type: string, writes: readonly PreparedWrite[]): Promise<readonly (Failure | undefined)[]> => {
+  const batch = async (type: string, creates: readonly Create[]): Promise<readonly (Failure | undefined)[]> => {
     try {
-      await insert(type, writes);
+      await insert(type, creates);
       return [];
     } catch (error) {
-      const [first] = writes;
+      const [first] = creates;
       // After a lost connection nobody knows whether the batch was committed, so it must not be sent again.
       if (isBroken(error)) throw clientError(error);
-      if (first && writes.length === 1) return [new Failure(refused(first, error))];
+      if (first && creates.length === 1) return [new Failure(refused(first.write, error))];
     }
     const outcomes: (Failure | undefined)[] = [];
-    for (const write of writes) outcomes.push(await alone(write));
+    for (const create of creates) outcomes.push(await alone(create));
     return outcomes;
   };
 
-  return async (write) => {
-    await lanes(write.type, (writes) => batch(write.type, writes))(write);
+  return async (create) => {
+    const { type } = create.write;
+    await lanes(type, (creates) => batch(type, creates))(create);
   };
 }

@@ -8,7 +8,7 @@ import { createCreateLanes } from './create-lane.ts';
 import type { Layout } from './layout.ts';
 import { createReadLanes } from './read-lane.ts';
 import { createReader, type Run } from './reader.ts';
-import { ConcurrentChange, type PreparedWrite, type Repository } from './repository.ts';
+import { ConcurrentChange, type PreparedWrite, type Recorder, type Repository } from './repository.ts';
 import { clientError, takenId } from './sqlstate.ts';
 import { writeStatements, type WriteStatements } from './statement.ts';
 import { createTurns } from '../../platform/database/turns.ts';
@@ -23,6 +23,7 @@ export interface RepositoryOptions {
   readonly resources: ReadonlyMap<string, ResourceDeclaration>;
   readonly layout: Layout;
   readonly content?: ContentCodec;
+  readonly recorder?: Recorder;
 }
 
 export interface PostgresRepository extends Repository {
@@ -49,7 +50,7 @@ function refused(writes: readonly PreparedWrite[], error: unknown): unknown {
 const SERIALIZABLE_AT_ONCE = 1;
 
 export function createRepository(options: RepositoryOptions): PostgresRepository {
-  const { pool, resources, layout, content = plainContent } = options;
+  const { pool, resources, layout, content = plainContent, recorder } = options;
   const prepared = new Map<string, WriteStatements>();
   const statements = (type: string): WriteStatements => {
     let known = prepared.get(type);
@@ -60,7 +61,15 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
     }
     return known;
   };
-  const parts: TransactionParts = { resources, layout, content, pool, statements, refused };
+  const parts: TransactionParts = {
+    resources,
+    layout,
+    content,
+    pool,
+    statements,
+    refused,
+    ...(recorder ? { recorder } : {}),
+  };
   const searches = createPipelines(() => options.openClient(), 2, 6);
   const run: Run = async (text, values) => {
     try {
@@ -83,7 +92,7 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
     async create(write, access) {
       const { project, foresee, sharesWith } = resources.get(write.type) ?? {};
       const isPlain = write.method === 'POST' && access.reach(write.type) === 'all';
-      if (isPlain && !project) return create(write);
+      if (isPlain && !project) return create({ write, by: access.principal });
       await foresee?.(write.resource, access.principal);
       const key = isPlain ? sharesWith?.(write.resource, access.principal) : undefined;
       return key === undefined

@@ -6,7 +6,7 @@ import type { ResourceDeclaration } from '../resource.ts';
 import type { ContentCodec } from './content.ts';
 import { historyStatement, historyTotalStatement, type HistorySource } from './history.ts';
 import { historyTableOf, tableOf, type Layout } from './layout.ts';
-import type { HistoryQuery, Reader, StoredVersion } from './repository.ts';
+import type { HistoryQuery, Reader, Recorder, StoredVersion } from './repository.ts';
 import { storedVersion, versionColumns } from './statement.ts';
 import { currentVisible, historyVisible, versionVisible } from './visible.ts';
 import { shown } from './withheld.ts';
@@ -17,6 +17,8 @@ export interface StoreParts {
   readonly resources: ReadonlyMap<string, ResourceDeclaration>;
   readonly layout: Layout;
   readonly content: ContentCodec;
+  /** Keeps the record of changes; none: nobody asks for one. */
+  readonly recorder?: Recorder;
 }
 
 /** The largest `integer`. */

@@ -1,7 +1,7 @@
 /** The store's contract: versioned resources as bytes, written and read under an access. */
 import type { Resource } from '@medplum/fhirtypes';
 import type { Sql } from '../../platform/database/sql.ts';
-import type { Rows } from '../access.ts';
+import type { Principal, Rows } from '../access.ts';
 
 /** A stored version. `content` is the JSON exactly as it is served; a deletion has none. */
 export interface StoredVersion {
@@ -25,6 +25,8 @@ export interface PreparedWrite {
   readonly columns: readonly unknown[];
   readonly method: 'POST' | 'PUT' | 'PATCH';
   readonly resource: Resource;
+  /** Whose it is, where it is written together with those of others. */
+  readonly by?: Principal;
 }
 
 /** One change inside a transaction, as hooks see it. */
@@ -35,6 +37,23 @@ export interface Change {
   readonly version: number;
   readonly before?: Resource;
   readonly after?: Resource;
+}
+
+/** A change for the record: by whom, and the resource before and after as far as they are known. */
+export interface RecordedChange extends Change {
+  readonly method: StoredVersion['method'];
+  readonly by: Principal;
+}
+
+/** Keeps the record of changes, in the transaction that makes them. */
+export interface Recorder {
+  /** One statement that adds it. It is sent with those of the change: when it fails, nothing of the change remains. */
+  statement(
+    changes: readonly RecordedChange[],
+  ): { readonly text: string; readonly values: readonly unknown[] } | undefined;
+  /** The same as the beginning of the statement that makes the change, whose last parameter it is: `with …`. */
+  readonly prefix: (parameter: string) => string;
+  rows(changes: readonly RecordedChange[]): string;
 }
 
 /** A side effect to run after commit: a worker takes it from the outbox table. */

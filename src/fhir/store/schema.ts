@@ -7,8 +7,7 @@ import type pg from 'pg';
 import { openOrm } from '../../platform/database/orm.ts';
 import type { ResourceDeclaration } from '../resource.ts';
 import { entitiesOf } from './entity.ts';
-import { BASE_COLUMNS, tableOf, type Layout } from './layout.ts';
-import { indexesOf } from './table-index.ts';
+import { tableOf, type Layout } from './layout.ts';
 
 export interface SchemaSource {
   readonly resources: readonly ResourceDeclaration[];
@@ -19,36 +18,16 @@ const relations = (source: SchemaSource): ResourceDeclaration[] =>
   source.resources.filter((r) => r.storage === 'relation');
 
 /** Tables of the domains, of kept replies, and of what is known of jobs have migrations written by hand. */
-const HAND_MADE_TABLES = /^(?:(?:auth|mail|scheduling)_|(?:idempotency|occupancy|job_run)$)/;
+const HAND_MADE_TABLES = /^(?:(?:audit|auth|mail|scheduling)_|(?:idempotency|occupancy|job_run)$)/;
 
 /** Triggers are written by hand too, on the types' tables as well. */
-const HAND_MADE = /^drop (?:trigger|function) /;
+const HAND_MADE = /^drop (?:trigger|function|view) /;
 
-/** Hand-made relations and their partitions; the comparison leaves them alone. */
+/** Hand-made relations have migrations of their own; the comparison leaves them alone. */
 const skipped = (source: SchemaSource): RegExp[] => [
   HAND_MADE_TABLES,
   ...relations(source).map((r) => new RegExp(`^${tableOf(r.type)}(_|$)`)),
 ];
-
-/**
- * A relation partitioned by month of `last_updated`, with the columns that search asks for. Months are attached by whoever
- * keeps the rows; until then they fall into the default partition.
- */
-function relationStatements(declaration: ResourceDeclaration, layout: Layout): string[] {
-  const table = tableOf(declaration.type);
-  const columns = layout.columns(declaration.type);
-  const collated = (type: string): string => (type === 'text' || type === 'text[]' ? `${type} collate "C"` : type);
-  const lines = [
-    ...BASE_COLUMNS.map(([name, type]) => `"${name}" ${collated(type)} not null`),
-    ...columns.map((c) => `"${c.name}" ${collated(c.sqlType)} null`),
-    'primary key ("id", "last_updated")',
-  ];
-  return [
-    `create table "${table}" (${lines.join(', ')}) partition by range ("last_updated")`,
-    `create table "${table}_default" partition of "${table}" default`,
-    ...indexesOf(declaration, columns).map((i) => i.statement),
-  ];
-}
 
 /**
  * Statements that bring a database to the declarations; none when it is there already.
@@ -62,19 +41,11 @@ export async function schemaDifference(connection: pg.ClientConfig, source: Sche
       .split(';\n')
       .map((s) => s.trim().replace(/;$/, ''))
       .filter((s) => s !== '' && !HAND_MADE.test(s));
-    const there = await orm.em
-      .getConnection()
-      .execute<{ name: string }[]>(`select relname as name from pg_class where relkind = 'p'`);
-    const missing = relations(source).filter((r) => !there.some((t) => t.name === tableOf(r.type)));
     const extensions = await orm.em
       .getConnection()
       .execute<{ name: string }[]>('select extname as name from pg_extension');
     const needed = ['pg_trgm', 'btree_gist'].filter((name) => !extensions.some((e) => e.name === name));
-    return [
-      ...needed.map((name) => `create extension if not exists ${name}`),
-      ...generated,
-      ...missing.flatMap((r) => relationStatements(r, source.layout)),
-    ];
+    return [...needed.map((name) => `create extension if not exists ${name}`), ...generated];
   } finally {
     await orm.close();
   }

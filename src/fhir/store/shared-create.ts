@@ -45,7 +45,7 @@ export function createSharedCreates(parts: TransactionParts): (key: string, crea
 
   /** @returns whether all are done; else none is */
   const together = async (creates: readonly Create[], { access }: Create): Promise<boolean> => {
-    const writes = creates.map((c) => c.write);
+    const writes = creates.map((c) => ({ ...c.write, by: c.access.principal }));
     const done = await tryTransaction(parts, async (tx) => {
       await Promise.all([
         tx.execute(sql`select set_config('lock_timeout', ${`${PATIENCE_MS}ms`}, true)`),

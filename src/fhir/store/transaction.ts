@@ -9,7 +9,14 @@ import type { Reply } from '../../platform/database/named-query.ts';
 import { runNamed } from '../../platform/database/pool.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { createReader, type StoreParts } from './reader.ts';
-import { ConcurrentChange, type Change, type Isolation, type PreparedWrite, type Transaction } from './repository.ts';
+import {
+  ConcurrentChange,
+  type Change,
+  type Isolation,
+  type PreparedWrite,
+  type RecordedChange,
+  type Transaction,
+} from './repository.ts';
 import { notAllowed, type Principal, type Rows } from '../access.ts';
 import { clientError, isBroken, isRetryable } from './sqlstate.ts';
 import { keyRows, replaced, writeRows, type WriteStatements } from './statement.ts';
@@ -21,7 +28,14 @@ export interface TransactionParts extends StoreParts {
   refused(writes: readonly PreparedWrite[], error: unknown): unknown;
 }
 
+/** A create as it is recorded. */
+export const recordedCreate = (
+  { type, id, version, method, resource }: PreparedWrite,
+  by: Principal,
+): RecordedChange => ({ kind: 'create', type, id, version, method, after: resource, by });
+
 const RETRIES = 5;
+const DONE = Promise.resolve();
 
 /** Rows of each type, sorted by id: transactions that meet lock in the same order. */
 function grouped<T extends { readonly type: string; readonly id: string }>(entries: readonly T[]): Map<string, T[]> {
@@ -83,6 +97,11 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       throw clientError(error);
     }
   };
+  /** The record goes with the change: what it is about may wait for nothing. */
+  const record = (changes: readonly RecordedChange[]): Promise<void> => {
+    const statement = parts.recorder?.statement(changes);
+    return statement ? runForClient(statement.text, statement.values).then(() => undefined) : DONE;
+  };
   const reader = createReader(parts, runForClient);
   const hooked = (type: string): boolean => parts.resources.get(type)?.project !== undefined;
 
@@ -115,7 +134,9 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       const missed = entries.find((e) => !changed.has(e.id)) ?? entries[0];
       throw new ConcurrentChange(`${type}/${missed?.id} was changed by another request`);
     }
-    return new Map(hooked(type) ? done.map((row) => [row[0] ?? '', replaced(parts.content, type, row)]) : []);
+    return new Map(
+      hooked(type) || parts.recorder ? done.map((row) => [row[0] ?? '', replaced(parts.content, type, row)]) : [],
+    );
   };
 
   /** Whoever may not write everything may write only what is, as it stands now, within the access. */
@@ -161,45 +182,53 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
         .filter((w) => hooked(w.type))
         .map((w) => ({ kind: 'create', type: w.type, id: w.id, version: w.version, after: w.resource }) as const);
       // All of it is on its way before the first reply is back. What comes first in this list is told first.
-      await inOrder([...[...grouped(writes)].map(([type, group]) => insertOf(type, group)), project(changes, access)]);
+      await inOrder([
+        ...[...grouped(writes)].map(([type, group]) => insertOf(type, group)),
+        record(writes.map((w) => recordedCreate(w, w.by ?? access.principal))),
+        project(changes, access),
+      ]);
     },
 
     async update(writes, before, access) {
       demandAdmitted(writes, access);
       const changes: Change[] = [];
+      const recorded: RecordedChange[] = [];
       for (const [type, group] of grouped(writes)) {
         const after = group.map(({ id, resource }) => ({ id, after: resource }));
         await parts.resources.get(type)?.lock?.(tx, after);
         const old = await replace(type, parts.statements(type).update, writeRows(group, parts.content), group);
-        if (!hooked(type)) continue;
-        for (const w of group) {
-          const was = before.get(`${type}/${w.id}`) ?? old.get(w.id);
-          changes.push({
+        for (const { id, version, method, resource } of group) {
+          const was = before.get(`${type}/${id}`) ?? old.get(id);
+          const change = {
             kind: 'update',
             type,
-            id: w.id,
-            version: w.version,
-            after: w.resource,
+            id,
+            version,
+            after: resource,
             ...(was ? { before: was } : {}),
-          });
+          } as const;
+          recorded.push({ ...change, method, by: access.principal });
+          if (hooked(type)) changes.push(change);
         }
       }
-      await project(changes, access);
+      await inOrder([record(recorded), project(changes, access)]);
     },
 
     async delete(entries, access) {
       await demandWithin(entries, access);
       const changes: Change[] = [];
+      const recorded: RecordedChange[] = [];
       for (const [type, group] of grouped(entries)) {
         await parts.resources.get(type)?.lock?.(tx, group);
         const old = await replace(type, parts.statements(type).delete, keyRows(group), group);
-        if (!hooked(type)) continue;
         for (const { id, version } of group) {
           const was = old.get(id);
-          changes.push({ kind: 'delete', type, id, version, ...(was ? { before: was } : {}) });
+          const change = { kind: 'delete', type, id, version, ...(was ? { before: was } : {}) } as const;
+          recorded.push({ ...change, method: 'DELETE', by: access.principal });
+          if (hooked(type)) changes.push(change);
         }
       }
-      await project(changes, access);
+      await inOrder([record(recorded), project(changes, access)]);
     },
 
     async together(work) {

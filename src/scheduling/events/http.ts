@@ -23,6 +23,8 @@ export interface EventsEdgeOptions {
   readonly accessOf: (header: Header, inUse?: boolean) => Access | Promise<Access>;
   /** Counts an opening. @throws FhirError 429, 503 */
   readonly admit?: (access: Access | undefined, incoming: IncomingMessage | undefined) => void;
+  /** The client's network, for the record. */
+  readonly addressOf: (incoming: IncomingMessage) => string;
   /** Accept every opening before it is answered. */
   readonly observers: readonly Observer[];
 }
@@ -62,7 +64,7 @@ const headerOf = (request: Request, incoming: IncomingMessage | undefined): Head
 
 export function createEventsEdge(
   engine: Pick<Engine, 'baseUrl' | 'limits'>,
-  { hub, accessOf, observers, admit }: EventsEdgeOptions,
+  { hub, accessOf, observers, addressOf, admit }: EventsEdgeOptions,
 ): (request: Request, sockets?: Sockets) => Promise<Response> {
   return async (request, sockets) => {
     const { method } = request;
@@ -87,7 +89,19 @@ export function createEventsEdge(
       const events = types.length === 0 ? [event] : types.map((type) => ({ ...event, type }));
       const durationMs = performance.now() - started;
       const type = types.length === 1 ? types[0] : undefined;
-      const exchange = { requestId, access, interaction: event.interaction, type, method, status, durationMs, events };
+      const address = sockets?.incoming && addressOf(sockets.incoming);
+      const exchange = {
+        requestId,
+        access,
+        address,
+        interaction: event.interaction,
+        type,
+        target: undefined,
+        method,
+        status,
+        durationMs,
+        events,
+      };
       for (const observer of observers) await observer(exchange);
     };
 
