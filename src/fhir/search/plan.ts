@@ -102,6 +102,7 @@ const urlColumn = (context: PlanContext, scope: Scope): Sql => {
 
 function chainSql(context: PlanContext, scope: Scope, condition: ChainCondition, aliases: Aliases): SqlCondition {
   const { param } = condition;
+  if (context.access.veil(scope.type)?.hides(param) === 'all') return NONE;
   const columns = columnsFor(context.meaning.definitions, scope, param);
   const canonical = isCanonical(param);
   let exact = true;
@@ -120,6 +121,7 @@ function chainSql(context: PlanContext, scope: Scope, condition: ChainCondition,
 
 function hasSql(context: PlanContext, scope: Scope, condition: HasCondition, aliases: Aliases): SqlCondition {
   const { param } = condition;
+  if (context.access.veil(condition.type)?.hides(param) === 'all') return NONE;
   const inner = scopeOf(context.access, condition.type, `a${aliases.next++}`);
   const found = conditionSql(context, inner, condition.condition, aliases);
   const scalar = isScalar(param);
@@ -161,10 +163,23 @@ function resolvedSql(context: PlanContext, scope: Scope, { param, references }: 
   return { sql: sql`(${text} = any(${references}::text[])${own})`, exact: true, fenced: true };
 }
 
+/**
+ * Of what may be hidden from whoever searches, columns only narrow: each candidate is tested on what is shown of it, so that a search tells no more
+ * than a read. What is shown is a part of what is there: of what it holds the columns let nothing through too little, of what it lacks they would.
+ */
+function shownSql(context: PlanContext, scope: Scope, condition: ParamCondition): SqlCondition {
+  const found = paramSql(context.meaning, scope, condition);
+  const hides = context.access.veil(scope.type)?.hides(condition.param) ?? 'none';
+  if (hides === 'none') return found;
+  const { modifier } = condition;
+  const lacks = modifier === 'missing' || modifier === 'not' || modifier === 'not-in';
+  return { ...found, ...(lacks ? { sql: raw('true') } : {}), exact: false };
+}
+
 function conditionSql(context: PlanContext, scope: Scope, condition: PlannedCondition, aliases: Aliases): SqlCondition {
   switch (condition.kind) {
     case 'param':
-      return paramSql(context.meaning, scope, condition);
+      return shownSql(context, scope, condition);
     case 'chain':
       return chainSql(context, scope, condition, aliases);
     case 'has':
