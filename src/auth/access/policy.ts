@@ -55,10 +55,11 @@ const EQUIPMENT = 'ChargeItemDefinition Device Endpoint';
 const OPEN = `${DEFINED} ${PLACES} ${TIMES}`;
 const VISITS = 'Appointment AppointmentResponse';
 const MONEY = 'Account ChargeItem Coverage Invoice PaymentNotice PaymentReconciliation';
-const CARE = 'Basic Communication CommunicationRequest Consent Encounter ServiceRequest Task';
+const CARE = 'Basic Communication CommunicationRequest Consent Encounter ServiceRequest';
 const PEOPLE = 'Patient RelatedPerson';
-const RECORD = `${VISITS} ${CARE} Coverage Provenance ${PEOPLE}`;
-const COMPARTMENT = `${RECORD} Account AuditEvent ChargeItem Invoice Schedule`;
+const OF_PATIENTS = `${VISITS} ${CARE} Coverage Provenance ${PEOPLE}`;
+const RECORD = `${OF_PATIENTS} Task`;
+const COMPARTMENT = `${OF_PATIENTS} Account AuditEvent ChargeItem Invoice Schedule`;
 const DEMOGRAPHICS =
   'active identifier name telecom gender birthDate address patient relationship managingOrganization';
 const IDENTITY = 'active identifier name birthDate patient relationship';
@@ -81,7 +82,7 @@ export const POLICY: readonly Rule[] = [
   rule('front-desk',      `${OPEN} ${EQUIPMENT}`,                              'rs',    'all'),
   rule('front-desk',      TIMES,                                               'cud',   'all'),
   rule('front-desk',      `${RECORD} ${MONEY} Binary Group`,                   'rs',    'all'),
-  rule('front-desk',      `${VISITS} ${CARE} ${PEOPLE} Coverage Group`,        'cud',   'all'),
+  rule('front-desk',      `${VISITS} ${CARE} ${PEOPLE} Coverage Group Task`,        'cud',   'all'),
   rule('front-desk',      'Account Binary ChargeItem Invoice PaymentNotice',   'cu',    'all'),
 
   rule('billing',         `${DEFINED} ${PLACES} ${EQUIPMENT}`,                 'rs',    'all'),
