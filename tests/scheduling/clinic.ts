@@ -67,7 +67,7 @@ export function accessOfTests(engine: () => Engine): (header: (name: string) => 
     return tokenAccess(
       engine(),
       {
-        rights: served ? person(['patient'], { patients: [...served.acts] }) : person(['front-desk']),
+        rights: served ? person(['patient'], { patients: [...served.acts] }) : person(['front-desk', 'admin']),
         scopes: resourceScopes(launch === undefined ? 'user/*.cruds' : 'patient/*.cruds'),
         patient: launch,
         self: undefined,
