@@ -7,16 +7,16 @@ import type { SearchParam } from '../definitions/registry.ts';
 import type { Engine } from '../engine.ts';
 import { grantAll } from '../access.ts';
 import { FhirError } from '../outcome.ts';
-import type { ParamCondition, ReferenceValue } from './criteria.ts';
+import type { ParamCondition } from './criteria.ts';
 import type { Query } from './contract.ts';
 import { compartmentParams } from './compartment.ts';
 import type { Meaning } from './kind.ts';
 import { parseSearch } from './parse.ts';
 import { ownSql, type CompartmentCondition } from './plan.ts';
-import { meetsAll } from './recheck.ts';
+import { isMember, meetsAll } from './recheck.ts';
 import { columnsFor, scopeOf, selectFrom, type Place } from './sql.ts';
 import { localReference } from './type/reference.ts';
-import { asObject, asString, eachValue, isScalar, listValues } from './values.ts';
+import { asObject, asString, eachValue, isScalar } from './values.ts';
 
 /** The row is in nobody's compartment of these codes, but for those excepted. */
 export interface ImpersonalCondition {
@@ -189,12 +189,6 @@ function isOfKnown(meaning: Meaning, { owner, code, known }: KnownByCondition, r
     found ||= known.has(localReference(asString(asObject(value)?.['reference']) ?? '', meaning.baseUrl));
   });
   return found;
-}
-
-function isMember(meaning: Meaning, { params, self, code, id }: CompartmentCondition, resource: unknown): boolean {
-  if (self && asObject(resource)?.['id'] === id) return true;
-  const value: ReferenceValue = { kind: 'reference', type: code, id, version: undefined, url: undefined };
-  return params.some((p) => meaning.kindOf(p).matches(p, listValues(resource, p), undefined, [value], meaning));
 }
 
 function isImpersonal(meaning: Meaning, { params, codes, except }: ImpersonalCondition, resource: unknown): boolean {

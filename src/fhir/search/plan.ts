@@ -45,7 +45,7 @@ export interface Plan {
   readonly scope: Scope;
   readonly where: readonly Sql[];
   /** Conditions that SQL only narrows: to be tested on each row's resource. */
-  readonly recheck: readonly ParamCondition[];
+  readonly recheck: readonly (ParamCondition | CompartmentCondition)[];
   /** Chains and `_has` that SQL only narrows: to be resolved before the plan is made again. */
   readonly unresolved: readonly (ChainCondition | HasCondition)[];
   /** Find all matching rows first, then sort: an index serves the conditions better than walking in order would. */
@@ -184,8 +184,11 @@ function conditionSql(context: PlanContext, scope: Scope, condition: PlannedCond
       return chainSql(context, scope, condition, aliases);
     case 'has':
       return hasSql(context, scope, condition, aliases);
-    case 'compartment':
-      return compartmentSql(context.meaning, scope, condition);
+    case 'compartment': {
+      const found = compartmentSql(context.meaning, scope, condition);
+      const veil = context.access.veil(scope.type);
+      return { ...found, exact: condition.params.every((p) => (veil?.hides(p) ?? 'none') === 'none') };
+    }
     case 'resolved-chain':
       return resolvedSql(context, scope, condition);
     case 'resolved-ids': {
@@ -210,7 +213,7 @@ export function planOf(context: PlanContext, type: string, conditions: readonly 
   const scope = scopeOf(context.access, type, 'r');
   const aliases: Aliases = { next: 1 };
   const where: Sql[] = [];
-  const recheck: ParamCondition[] = [];
+  const recheck: (ParamCondition | CompartmentCondition)[] = [];
   const unresolved: (ChainCondition | HasCondition)[] = [];
   let fenced = context.access.narrow(type);
   for (const condition of conditions) {
@@ -218,7 +221,7 @@ export function planOf(context: PlanContext, type: string, conditions: readonly 
     where.push(found.sql);
     fenced ||= found.fenced === true;
     if (found.exact) continue;
-    if (condition.kind === 'param') recheck.push(condition);
+    if (condition.kind === 'param' || condition.kind === 'compartment') recheck.push(condition);
     else if (condition.kind === 'chain' || condition.kind === 'has') unresolved.push(condition);
   }
   return { scope, where, recheck, unresolved, fenced };
