@@ -10,7 +10,9 @@ import type { Row } from '../platform/database/named-query.ts';
 import { poolNamed } from '../platform/database/pool.ts';
 import { errorFields } from '../platform/log.ts';
 import { relationsOf, rightsOf } from './access/acts-for.ts';
+import { isRole, isStaffKind } from './accounts/account.ts';
 import { anonymousAccess } from './access/anonymous.ts';
+import { SYSTEM_RIGHTS } from './access/person.ts';
 import type { Granted } from './access/rights.ts';
 import { tokenAccess } from './access/token-access.ts';
 import type { AuthParts } from './parts.ts';
@@ -53,7 +55,7 @@ const TOUCH_MS = 30_000;
 const FIND = `
   select t.model, t.payload ->> 'scope', extract(epoch from least(t.expires_at - now(), x.expires_at - to_timestamp($3))) * 1000, t.client_id, c.metadata ->> 'scope',
          a.id, to_json(a.roles), (select json_agg(p.reference order by p.reference) from auth_profile p where p.account_id = a.id),
-         s.context ->> 'patient', s.session_uid, s.context ->> 'fhirUser'
+         s.context ->> 'patient', s.session_uid, s.context ->> 'fhirUser', to_json(a.staff_kinds)
   from auth_oidc t
   join auth_client c on c.client_id = t.client_id and c.disabled_at is null
   left join auth_smart_context s on s.grant_id = t.grant_id and s.client_id = t.client_id and s.account_id = t.account_id
@@ -97,7 +99,7 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
   const load = async (tokenHash: string): Promise<Known> => {
     // Before the statement: what changes while it runs makes the answer worthless.
     const under = revision.current();
-    const [model, scope, left, client, registered, account, roles, profiles, patient, sessionUid, fhirUser] =
+    const [model, scope, left, client, registered, account, roles, profiles, patient, sessionUid, fhirUser, kinds] =
       await find(tokenHash);
     // Of the granted scopes, those that the client may still have.
     const permitted = permits(parseScopes(scope ?? ''), parseScopes(registered ?? ''));
@@ -106,10 +108,14 @@ export function createBearer(parts: AuthParts, { revision, touch }: BearerOption
     const access = async (): Promise<{ readonly access: Access; readonly until: number }> => {
       if (model === 'ClientCredentials') {
         const principal: Principal = { kind: 'system', name: client ?? '', client: client ?? '' };
-        const granted: Granted = { rights: { kind: 'system' }, scopes, patient: undefined, self: undefined };
+        const granted: Granted = { rights: SYSTEM_RIGHTS, scopes, patient: undefined, self: undefined };
         return { access: tokenAccess(engine, granted, principal), until: end };
       }
-      const person = { roles: texts(roles), profiles: texts(profiles) };
+      const person = {
+        roles: texts(roles).filter(isRole),
+        staffKinds: texts(kinds).filter(isStaffKind),
+        profiles: texts(profiles),
+      };
       const { rights, until } = await rightsOf(engine, person);
       const launched = typeof patient === 'string' ? idOf(patient) : undefined;
       // As it was told to the app, and still is so.

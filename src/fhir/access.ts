@@ -3,6 +3,7 @@
  * @see https://hl7.org/fhir/R4/security.html#access
  */
 import { raw, type Sql } from '../platform/database/sql.ts';
+import type { SearchParam } from './definitions/registry.ts';
 import { errorIssue, FhirError } from './outcome.ts';
 
 /** `system` principals (import, seed, bench, worker, backend services) act for the installation itself. */
@@ -69,6 +70,14 @@ export type AccessPredicate = Sql & { readonly [predicate]: true };
 /** For those who make an Access. */
 export const accessPredicate = (sql: Sql): AccessPredicate => sql as AccessPredicate;
 
+/** How resources are shown to somebody who may not see all that is in them. Whatever is answered is made of what is shown. */
+export interface Veil {
+  /** What a search parameter reads is hidden in none of the type's resources, in some, or in all. */
+  hides(param: SearchParam): 'none' | 'some' | 'all';
+  /** The text of a resource as it may be seen: the same text where there is nothing to hide. */
+  shown(text: string): string;
+}
+
 /** Rows that one act is allowed on. */
 export interface Rows {
   readonly act: Act;
@@ -82,6 +91,8 @@ export interface Rows {
   narrow(type: string): boolean;
   /** The same judged on a resource: for old versions, which have no columns. */
   admits(type: string, resource: unknown): boolean;
+  /** What of these rows is shown; undefined: all that is in them. */
+  veil(type: string): Veil | undefined;
 }
 
 export interface Access {
@@ -105,6 +116,7 @@ const everything = (act: Act, principal: Principal): Rows => ({
   rows: () => accessPredicate(raw('true')),
   narrow: () => false,
   admits: () => true,
+  veil: () => undefined,
 });
 
 const nothing = (act: Act, principal: Principal): Rows => ({
@@ -115,7 +127,11 @@ const nothing = (act: Act, principal: Principal): Rows => ({
   rows: () => accessPredicate(raw('false')),
   narrow: () => false,
   admits: () => false,
+  veil: () => undefined,
 });
+
+/** The same rows, whole: for what judges by all that is in them, and answers with no more than is shown. */
+export const unveiled = (rows: Rows): Rows => ({ ...rows, veil: () => undefined });
 
 type ByAct = Readonly<Record<Act, Rows>>;
 

@@ -2,7 +2,7 @@
 import type { Principal } from '../fhir/access.ts';
 import type { Channel } from './model/rules.ts';
 
-const WORKFORCE: ReadonlySet<string> = new Set(['physician', 'staff', 'admin', 'privacy-officer']);
+const WORKFORCE: ReadonlySet<string> = new Set(['physician', 'staff', 'admin']);
 
 /** The installation itself, and systems that act for it, count as staff. */
 export const channelOf = ({ kind, roles = [] }: Principal): Channel =>

@@ -1,4 +1,5 @@
 /** What searches share, that they be fast, knows nothing of who asked, when, or where in a statement. */
+import { person } from '../../src/auth/access/person.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { client, type Send } from '../http/client.ts';
 import { everything } from '../support/everything.ts';
@@ -33,7 +34,7 @@ describe('one search', () => {
     ['Slot?start=2030-01-01', { a: ['free'], b: ['free'], all: ['busy', 'free'] }],
   ])('%s under several accesses, in any order', async (query, expected) => {
     const of = (patient: string) =>
-      token(world, 'patient/*.rs', { rights: { kind: 'patients', patients: [patient] }, patient });
+      token(world, 'patient/*.rs', { rights: person(['patient'], { patients: [patient] }), patient });
     const askers = { a: of('a'), b: of('b'), all: everything };
     for (const order of [
       ['all', 'a', 'b', 'all'],
@@ -48,7 +49,9 @@ describe('one search', () => {
   });
 
   test('the same words in a scope and in a search, at every alias', async () => {
-    const filtered = token(world, 'user/Patient.rs?family=Beta user/Appointment.rs', { rights: { kind: 'workforce' } });
+    const filtered = token(world, 'user/Patient.rs?family=Beta user/Appointment.rs', {
+      rights: person(['front-desk']),
+    });
     for (const access of [everything, filtered, everything]) {
       world.as(access);
       const alpha = access === everything ? ['a'] : [];

@@ -2,6 +2,7 @@
  * Two patients with a resource for every way into a compartment, everything that refers to a patient without being in one, and a directory they share.
  * All that is hidden from patient `a` carries a canary.
  */
+import { person } from '../../src/auth/access/person.ts';
 import type { Resource } from '@medplum/fhirtypes';
 import type { Access } from '../../src/fhir/access.ts';
 import type { Granted } from '../../src/auth/access/rights.ts';
@@ -28,7 +29,6 @@ export const MEMBERSHIP: Readonly<Record<string, readonly string[]>> = {
   Consent: ['patient'],
   Coverage: ['policy-holder', 'subscriber', 'beneficiary', 'payor'],
   Encounter: ['patient'],
-  Group: ['member'],
   Invoice: ['subject', 'patient', 'recipient'],
   Patient: ['link'],
   Provenance: ['patient'],
@@ -205,7 +205,7 @@ export const token = (
   scopes: string,
   granted: Partial<Granted> = {},
 ): Access => {
-  const rights = granted.rights ?? { kind: 'patients', patients: ['a'] };
+  const rights = granted.rights ?? person(['patient'], { patients: ['a'] });
   return tokenAccess(
     engine,
     {

@@ -1,4 +1,5 @@
 /** What is written must be what the writer may write: by every door, and nothing stays of what may not. */
+import { person } from '../../src/auth/access/person.ts';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { buildApp } from '../../src/app.ts';
 import type { Access } from '../../src/fhir/access.ts';
@@ -126,7 +127,7 @@ test('patients write what patients write, and nothing else of their compartment'
           allowed[type]?.includes(act) === true ? 'some' : 'none',
         );
   }
-  const workforce = token(world, 'patient/*.cruds', { rights: { kind: 'workforce' } });
+  const workforce = token(world, 'patient/*.cruds', { rights: person(['front-desk']) });
   expect([workforce.to('create').reach('Encounter'), workforce.to('create').reach('RelatedPerson')]).toEqual([
     'some',
     'none',
@@ -156,7 +157,7 @@ describe('update and patch', () => {
   test('clients choose no ids', async () => {
     expect((await send('PUT', 'Appointment/chosen', { ...own, id: 'chosen' })).status).toBe(405);
     expect((await send('PUT', 'Appointment?identifier=x|y', { ...own, id: 'chosen' })).status).toBe(405);
-    world.as(token(world, 'user/*.cruds', { rights: { kind: 'workforce' } }));
+    world.as(token(world, 'user/*.cruds', { rights: person(['front-desk']) }));
     expect((await send('PUT', 'Appointment/chosen', { ...own, id: 'chosen' })).status).toBe(405);
     world.as(token(world, 'system/*.cruds', { rights: { kind: 'system' } }));
     expect((await send('PUT', 'Appointment/chosen', { ...own, id: 'chosen' })).status).toBe(201);
@@ -240,7 +241,7 @@ describe('A1.6: what is another patient’s as well', () => {
     '%d: %s is not theirs to change, by any door; with their app for one, not even of two whom they act for',
     async (_, type, resource) => {
       const id = await stored(resource);
-      const both = { kind: 'patients', patients: ['a', 'b'] } as const;
+      const both = person(['patient'], { patients: ['a', 'b'] });
       for (const access of [
         token(world, 'patient/*.cruds'),
         token(world, 'user/*.cruds'),
@@ -257,7 +258,7 @@ describe('A1.6: what is another patient’s as well', () => {
       const visit = type === 'Appointment';
       const change = visit ? { comment: 'x' } : { language: 'fr' };
       expect((await send('PUT', `${type}/${id}`, { ...resource, id, ...change })).status).toBe(200);
-      world.as(token(world, 'user/*.cruds', { rights: { kind: 'workforce' } }));
+      world.as(token(world, 'user/*.cruds', { rights: person(['front-desk']) }));
       expect((await send('DELETE', `${type}/${id}`)).status).toBe(visit ? 405 : 204);
     },
   );
@@ -292,7 +293,7 @@ describe('A1.6: what is another patient’s as well', () => {
     const resources = [...shared, together('a'), message('a'), cover('a', 'a'), together('b')];
     const named = await Promise.all(resources.map(async (r) => [await stored(r), r] as const));
     for (const patients of [['a'], ['b'], ['a', 'b'], []]) {
-      const access = token(world, 'user/*.cruds', { rights: { kind: 'patients', patients } });
+      const access = token(world, 'user/*.cruds', { rights: person(['patient'], { patients }) });
       for (const act of ['create', 'update', 'delete'] as const) {
         for (const [id, resource] of named) {
           const name = `${resource.resourceType}/${id}`;
@@ -385,7 +386,7 @@ describe('scopes for each letter', () => {
     expect((await send('GET', 'Appointment')).status).toBe(403);
     expect((await send('GET', `Appointment/${id}`)).status).toBe(200);
     expect((await send('DELETE', `Appointment/${id}`)).status).toBe(403);
-    const workforce = { rights: { kind: 'workforce' } } as const;
+    const workforce = { rights: person(['front-desk']) };
     world.as(token(world, 'patient/Appointment.rs patient/Appointment.d?status=booked', workforce));
     expect((await send('DELETE', `Appointment/${id}`)).status).toBe(403);
     expect((await send('GET', `Appointment/${id}`)).status).toBe(200);

@@ -1,5 +1,5 @@
 /** A second Kairos, as the EHR, launches this one. @see https://hl7.org/fhir/smart-app-launch/app-launch.html#launch-app-ehr-launch */
-import type { Parameters, Patient } from '@medplum/fhirtypes';
+import type { Appointment, Parameters, Patient } from '@medplum/fhirtypes';
 import type { Browser as Chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Account } from '../../src/auth/accounts/account.ts';
@@ -49,6 +49,18 @@ beforeAll(async () => {
       name: [{ family: 'Stranger', given: ['Sam'] }],
       managingOrganization: { reference: 'Organization/hospital' },
     },
+    // Whom the physician has in the chair.
+    ...['remote-1', 'remote-2'].map((patient, hour): Appointment => ({
+      resourceType: 'Appointment',
+      id: `of-${patient}`,
+      status: 'booked',
+      start: `2030-01-01T1${hour}:00:00Z`,
+      end: `2030-01-01T1${hour}:30:00Z`,
+      participant: [`Patient/${patient}`, 'Practitioner/doc'].map((reference) => ({
+        actor: { reference },
+        status: 'accepted',
+      })),
+    })),
   );
   opener = await makeApp(ehr, { scope: 'openid user/*.rs' });
   const browser = new Browser();

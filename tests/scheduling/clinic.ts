@@ -1,4 +1,5 @@
 /** A small clinic with two practitioners, a room and two patients, and clients of everybody who comes there. Times are of New York. */
+import { person } from '../../src/auth/access/person.ts';
 import pg from 'pg';
 import { Temporal } from 'temporal-polyfill';
 import type { Access, Principal } from '../../src/fhir/access.ts';
@@ -66,7 +67,7 @@ export function accessOfTests(engine: () => Engine): (header: (name: string) => 
     return tokenAccess(
       engine(),
       {
-        rights: served ? { kind: 'patients', patients: [...served.acts] } : { kind: 'workforce' },
+        rights: served ? person(['patient'], { patients: [...served.acts] }) : person(['front-desk', 'admin']),
         scopes: resourceScopes(launch === undefined ? 'user/*.cruds' : 'patient/*.cruds'),
         patient: launch,
         self: undefined,

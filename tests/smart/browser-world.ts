@@ -100,7 +100,10 @@ const appointment = (id: string, patient: string, status: Appointment['status'])
   ...(status === 'cancelled' ? { cancelationReason: { text: 'away' } } : {}),
   start: '2026-12-01T09:00:00Z',
   end: '2026-12-01T09:30:00Z',
-  participant: [{ actor: { reference: `Patient/${patient}` }, status: 'accepted' }],
+  participant: [`Patient/${patient}`, ...(patient === 'stranger' ? ['Practitioner/dr-lee'] : [])].map((reference) => ({
+    actor: { reference },
+    status: 'accepted',
+  })),
 });
 const ENCOUNTER: Encounter = {
   resourceType: 'Encounter',

@@ -26,6 +26,7 @@ export const onlyStatus = (status: string): Rows => ({
   rows: (_type, alias) => accessPredicate(raw(`${alias}.status = '${status}'`)),
   narrow: () => false,
   admits: (_type, resource) => (resource as { status?: string }).status === status,
+  veil: () => undefined,
 });
 
 export interface TestStore {

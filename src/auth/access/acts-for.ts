@@ -8,8 +8,10 @@ import type { Engine } from '../../fhir/engine.ts';
 import { parseMoment } from '../../fhir/search/moment.ts';
 import { localReference } from '../../fhir/search/type/reference.ts';
 import type { Account } from '../accounts/account.ts';
-import { ALL_ROWS } from './policy.ts';
-import type { Rights } from './rights.ts';
+import { person, worksHere, type Person } from './person.ts';
+import type { PolicyRole } from './policy.ts';
+import { readingAccess } from './reading-access.ts';
+import { STANDING_MS, standingOf } from './standing.ts';
 
 /** Looks at relations on behalf of the installation: whom they concern is not known before. */
 const SYSTEM = grantAll({ kind: 'system', name: 'identity' });
@@ -61,26 +63,51 @@ export async function relationsOf(engine: Engine, profiles: readonly string[]): 
   return { patients: [...found.values()], until };
 }
 
-export const isWorkforce = ({ roles }: Pick<Account, 'roles'>): boolean => roles.some((role) => ALL_ROWS.has(role));
+/** What of the table the roles of an account are. Who is staff of no kind sits at the front desk. */
+export function policyRoles({ roles, staffKinds }: Pick<Account, 'roles' | 'staffKinds'>): readonly PolicyRole[] {
+  const found: PolicyRole[] = [];
+  for (const role of ['patient', 'physician', 'admin', 'privacy-officer'] as const)
+    if (roles.includes(role)) found.push(role);
+  if (!roles.includes('staff')) return found;
+  return [...found, ...(staffKinds.length === 0 ? (['front-desk'] as const) : staffKinds)];
+}
+
+/** They work here. */
+export const isWorkforce = ({ roles }: Pick<Account, 'roles'>): boolean => roles.some((role) => role !== 'patient');
+
+/** An account, as far as access goes. */
+export type Acting = Pick<Account, 'roles' | 'staffKinds' | 'profiles'>;
+
+/** What an account has a right to, and until when that holds. @param charts ids of patients whose chart an EHR has opened for it, in this session */
+export async function rightsOf(
+  engine: Engine,
+  account: Acting,
+  charts: readonly string[] = [],
+): Promise<{ readonly rights: Person; readonly until: number }> {
+  const roles = policyRoles(account);
+  const isPhysician = roles.includes('physician');
+  const [relations, standing] = await Promise.all([
+    roles.includes('patient') ? relationsOf(engine, account.profiles) : undefined,
+    isPhysician ? standingOf(engine, account.profiles) : undefined,
+  ]);
+  const patients = (relations?.patients ?? []).map((p) => p.patient).sort();
+  const relatives = relations ? account.profiles.filter((p) => p.startsWith('RelatedPerson/')).sort() : [];
+  return {
+    rights: person(roles, { patients, relatives, charts, ...standing }),
+    until: Math.min(relations?.until ?? Infinity, isPhysician ? engine.clock.now() + STANDING_MS : Infinity),
+  };
+}
 
 /** Whether an account may, now, act for a patient. @param patient id; undefined: nobody is meant */
 export async function mayActFor(
   { engine }: { readonly engine: Engine },
-  account: Pick<Account, 'roles' | 'profiles'>,
+  account: Acting,
   patient: string | undefined,
 ): Promise<boolean> {
   if (patient === undefined) return true;
   const { rights } = await rightsOf(engine, account);
-  return rights.kind !== 'patients' || rights.patients.includes(patient);
-}
-
-/** What an account has a right to, and until when that holds. */
-export async function rightsOf(
-  engine: Engine,
-  account: { readonly roles: readonly string[]; readonly profiles: readonly string[] },
-): Promise<{ readonly rights: Rights; readonly until: number }> {
-  if (account.roles.some((role) => ALL_ROWS.has(role))) return { rights: { kind: 'workforce' }, until: Infinity };
-  if (!account.roles.includes('patient')) return { rights: { kind: 'patients', patients: [] }, until: Infinity };
-  const { patients, until } = await relationsOf(engine, account.profiles);
-  return { rights: { kind: 'patients', patients: patients.map((p) => p.patient).sort() }, until };
+  if (rights.patients.includes(patient)) return true;
+  if (!worksHere(rights)) return false;
+  const access = readingAccess(engine, account, rights);
+  return (await engine.repository.existing([`Patient/${patient}`], access.to('read'))).size > 0;
 }

@@ -3,8 +3,8 @@ import type { Access, Principal } from '../../fhir/access.ts';
 import type { Engine } from '../../fhir/engine.ts';
 import { unauthorized } from '../../fhir/http/challenge.ts';
 import { meaningOf } from '../../fhir/search/run.ts';
-import { ANONYMOUS, DIRECTORY, DIRECTORY_ACTS } from './policy.ts';
-import { directory } from './rights.ts';
+import { ANONYMOUS, DIRECTORY } from './policy.ts';
+import { openToAll } from './rights.ts';
 import { rowsByAct } from './rows.ts';
 
 export function anonymousAccess(engine: Engine): Access {
@@ -17,9 +17,6 @@ export function anonymousAccess(engine: Engine): Access {
       if (!ANONYMOUS.has(interaction)) throw unauthorized();
       if (interaction !== 'capabilities' && (type === undefined || DIRECTORY[type] === undefined)) throw unauthorized();
     },
-    to: rowsByAct(principal, meaning, (type, act) => {
-      const open = DIRECTORY_ACTS.has(act) && act !== 'refer' ? directory(engine, meaning, type, act) : undefined;
-      return open ? [open] : [];
-    }),
+    to: rowsByAct(principal, meaning, (type, act) => openToAll(engine, meaning, type, act)),
   };
 }

@@ -1,12 +1,12 @@
 /** Whom a person may open an app for: themselves, those they are related to; who works here finds any patient. */
 import type { Bundle, Patient } from '@medplum/fhirtypes';
-import { grantAll } from '../../fhir/access.ts';
+import { grantAll, type Access } from '../../fhir/access.ts';
 import type { RequestContext } from '../../fhir/context.ts';
 import { search } from '../../fhir/search/search.ts';
 import { newId } from '../../platform/id.ts';
-import type { Account } from '../accounts/account.ts';
 import type { AuthParts } from '../parts.ts';
-import { isWorkforce, relationsOf } from './acts-for.ts';
+import { isWorkforce, mayActFor as actsFor, relationsOf, rightsOf, type Acting } from './acts-for.ts';
+import { readingAccess } from './reading-access.ts';
 
 export interface PatientChoice {
   /** `Patient/1` */
@@ -76,13 +76,13 @@ function searchOf(query: string): (readonly [string, string])[] {
     );
 }
 
-/** Patients that match what was typed. */
-async function findPatients({ engine }: Parts, query: string): Promise<readonly Patient[]> {
+/** Patients that match what was typed, of those that they may see. */
+async function findPatients({ engine }: Parts, access: Access, query: string): Promise<readonly Patient[]> {
   const criteria = searchOf(query);
   if (criteria.length === 0) return [];
   const ctx: RequestContext = {
     requestId: newId(),
-    access: SYSTEM,
+    access,
     clock: engine.clock,
     baseUrl: engine.baseUrl,
     emit: () => undefined,
@@ -98,14 +98,12 @@ async function findPatients({ engine }: Parts, query: string): Promise<readonly 
  * For whom the account may open an app. @param query what was typed: name, identifier, birth date; only who works here searches
  * @throws FhirError 400 when what was typed cannot be searched for
  */
-export async function patientsFor(
-  parts: Parts,
-  account: Pick<Account, 'roles' | 'profiles'>,
-  query?: string,
-): Promise<readonly PatientChoice[]> {
-  const workforce = isWorkforce(account);
-  if (workforce && query !== undefined && query.trim() !== '')
-    return (await findPatients(parts, query)).map((patient) => choiceOf(patient, 'any'));
+export async function patientsFor(parts: Parts, account: Acting, query?: string): Promise<readonly PatientChoice[]> {
+  if (isWorkforce(account) && query !== undefined && query.trim() !== '') {
+    const { rights } = await rightsOf(parts.engine, account);
+    const found = await findPatients(parts, readingAccess(parts.engine, account, rights), query);
+    return found.map((patient) => choiceOf(patient, 'any'));
+  }
   const { patients } = await relationsOf(parts.engine, account.profiles);
   const found = await Promise.all(
     patients.map(async ({ patient, relation }) => {
@@ -117,14 +115,8 @@ export async function patientsFor(
 }
 
 /** Whether the account may act for the patient, who must exist. @param patient `Patient/1` */
-export async function mayActFor(
-  parts: Parts,
-  account: Pick<Account, 'roles' | 'profiles'>,
-  patient: string,
-): Promise<boolean> {
+export async function mayActFor(parts: Parts, account: Acting, patient: string): Promise<boolean> {
   const [, id] = /^Patient\/([A-Za-z0-9.-]{1,64})$/.exec(patient) ?? [];
   if (id === undefined || !(await readPatient(parts, id))) return false;
-  if (isWorkforce(account)) return true;
-  const { patients } = await relationsOf(parts.engine, account.profiles);
-  return account.roles.includes('patient') && patients.some((p) => p.patient === id);
+  return actsFor(parts, account, id);
 }

@@ -7,6 +7,7 @@ import {
   type Principal,
   type Reach,
   type Rows,
+  type Veil,
 } from '../../fhir/access.ts';
 import { conditionsHold, conditionsSql } from '../../fhir/search/own-condition.ts';
 import type { Meaning } from '../../fhir/search/kind.ts';
@@ -21,6 +22,7 @@ interface TypeRows {
   readonly reach: Reach;
   readonly key: string;
   readonly alternatives: readonly Alternative[];
+  readonly veil: Veil | undefined;
   /** By alias. */
   readonly written: Map<string, AccessPredicate>;
 }
@@ -28,11 +30,33 @@ interface TypeRows {
 /** How many aliases of one statement are remembered; more are written anew. */
 const MOST_ALIASES = 4;
 
-function typeRows(alternatives: readonly Alternative[]): TypeRows {
+const MOST_FIRST = ['all', 'some'] as const;
+
+/** Several ways to see a resource show as much as the best of those that lead to it; of equal ones, the first. */
+function veilOf(meaning: Meaning, alternatives: readonly Alternative[]): Veil | undefined {
+  const veils = new Set(alternatives.map(({ veil }) => veil));
+  const [only] = veils;
+  if (veils.size <= 1) return only;
+  // By one way everything may be shown: others may hide it, but do so only where that way does not lead.
+  return {
+    hides: (param) => {
+      const degrees = new Set([...veils].map((veil) => veil?.hides(param) ?? 'none'));
+      return MOST_FIRST.find((degree) => degrees.has(degree)) ?? 'none';
+    },
+    shown(text) {
+      const resource: unknown = JSON.parse(text);
+      const ways = alternatives.filter((a) => conditionsHold(meaning, a.conditions, resource));
+      const best = ways.find(({ veil }) => veil === undefined) ?? ways[0] ?? alternatives.find(({ veil }) => veil);
+      return best?.veil?.shown(text) ?? text;
+    },
+  };
+}
+
+function typeRows(meaning: Meaning, alternatives: readonly Alternative[]): TypeRows {
   const reach =
     alternatives.length === 0 ? 'none' : alternatives.some((a) => a.conditions.length === 0) ? 'all' : 'some';
   const key = reach === 'some' ? alternatives.map((a) => a.text).join('\n') : reach;
-  return { reach, key, alternatives, written: new Map() };
+  return { reach, key, alternatives, veil: veilOf(meaning, alternatives), written: new Map() };
 }
 
 function createRows(
@@ -44,7 +68,7 @@ function createRows(
   const types = new Map<string, TypeRows>();
   const of = (type: string): TypeRows => {
     let known = types.get(type);
-    if (!known) types.set(type, (known = typeRows(alternativesOf(type))));
+    if (!known) types.set(type, (known = typeRows(meaning, alternativesOf(type))));
     return known;
   };
   return {
@@ -58,7 +82,7 @@ function createRows(
       let predicate = written.get(alias);
       if (!predicate) {
         predicate = accessPredicate(
-          or(alternatives.map((a) => and(conditionsSql(meaning, { type, alias }, a.conditions)))),
+          or(alternatives.map((a) => and(conditionsSql(meaning, { type, alias }, a.conditions, act === 'search')))),
         );
         if (written.size < MOST_ALIASES) written.set(alias, predicate);
       }
@@ -66,8 +90,12 @@ function createRows(
     },
     narrow: (type) => {
       const { reach, alternatives } = of(type);
-      return reach === 'some' && alternatives.every((a) => a.conditions.some((c) => c.kind === 'compartment'));
+      return (
+        reach === 'some' &&
+        alternatives.every((a) => a.conditions.some((c) => c.kind === 'compartment' || c.kind === 'known-by'))
+      );
     },
+    veil: (type) => of(type).veil,
     admits: (type, resource) => of(type).alternatives.some((a) => conditionsHold(meaning, a.conditions, resource)),
   };
 }

@@ -5,6 +5,7 @@ import type { Engine } from '../../fhir/engine.ts';
 import { insufficientScope } from '../../fhir/http/challenge.ts';
 import { meaningOf } from '../../fhir/search/run.ts';
 import type { Letter } from '../smart/scope.ts';
+import { rightsText } from './person.ts';
 import { LETTER_OF } from './policy.ts';
 import { alternatives, counts, selfOf, type Granted } from './rights.ts';
 import { rowsByAct } from './rows.ts';
@@ -52,7 +53,12 @@ export function tokenAccess(engine: Engine, granted: Granted, principal: Princip
     principal,
     key: hash(
       'sha256',
-      JSON.stringify([granted.rights, granted.scopes.map((s) => s.text), granted.patient, granted.self ?? null]),
+      JSON.stringify([
+        rightsText(granted.rights),
+        granted.scopes.map((s) => s.text),
+        granted.patient,
+        granted.self ?? null,
+      ]),
       'base64url',
     ),
     demand(interaction: Interaction, type?: string, acts: readonly Act[] = [], id?: string) {

@@ -217,7 +217,14 @@ export function missingError(
   return issues.length > 0 ? undefined : engine.resources.get(resource.resourceType)?.missing?.(resource, missing);
 }
 
-/** With what the server fills in. @param before the version that is replaced */
+/** What is shown in part is not replaced: whoever does not see all of it would take the rest away. */
+function demandUnveiled({ to }: Access, before: StoredVersion | undefined): void {
+  if (before?.content === undefined) return;
+  const veil = to('read').veil(before.type);
+  if (veil && veil.shown(before.content) !== before.content) throw notAllowed(before.type, 'update');
+}
+
+/** With what the server fills in. @param before the version that is replaced @throws FhirError 403 when not all of that is shown to the writer */
 export async function completed(
   engine: Engine,
   access: Access,
@@ -225,6 +232,7 @@ export async function completed(
   resource: Resource,
   before?: StoredVersion,
 ): Promise<Resource> {
+  demandUnveiled(access, before);
   const { complete } = engine.resources.get(resource.resourceType) ?? {};
   if (!complete) return resource;
   const was = before?.content === undefined ? undefined : (JSON.parse(before.content) as Resource);

@@ -131,6 +131,8 @@ async function backward(gathering: Gathering, include: Include, from: readonly R
   const fresh: Row[] = [];
   for (const source of sources) {
     for (const param of paramsOf(run, source, include.code)) {
+      // What is not shown of a resource does not lead to it either.
+      if (run.access.veil(source)?.hides(param) === 'all') continue;
       const rows = from.filter(
         (r) => param.targets.includes(r.type) && (include.target === undefined || r.type === include.target),
       );

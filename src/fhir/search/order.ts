@@ -1,4 +1,5 @@
 /** The order of results: `_sort`, or the type's own, and then the id. @see https://hl7.org/fhir/R4/search.html#sort */
+import { badRequest } from '../outcome.ts';
 import type { SearchParam } from '../definitions/registry.ts';
 import type { SortKey } from './criteria.ts';
 import type { Run } from './matches.ts';
@@ -25,6 +26,12 @@ export function orderKeys(run: Run, scope: Scope, sort: readonly SortKey[]): Ord
   for (const { code, descending } of sort) {
     const param = run.engine.definitions.searchParams(scope.type).get(code);
     if (!param) continue;
+    if ((run.access.veil(scope.type)?.hides(param) ?? 'none') !== 'none')
+      throw badRequest(
+        'not-supported',
+        `_sort: ${code} of ${scope.type} is not shown to you in every resource, so it gives no order: sort by something else.`,
+        '_sort',
+      );
     const column = columnsFor(run.engine.definitions, scope, param).column();
     const expression = run.meaning.kindOf(param).sortKey(param, column, descending);
     if (expression) keys.push({ ...expression, descending, required: isRequired(param) });

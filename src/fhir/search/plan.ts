@@ -45,7 +45,7 @@ export interface Plan {
   readonly scope: Scope;
   readonly where: readonly Sql[];
   /** Conditions that SQL only narrows: to be tested on each row's resource. */
-  readonly recheck: readonly ParamCondition[];
+  readonly recheck: readonly (ParamCondition | CompartmentCondition)[];
   /** Chains and `_has` that SQL only narrows: to be resolved before the plan is made again. */
   readonly unresolved: readonly (ChainCondition | HasCondition)[];
   /** Find all matching rows first, then sort: an index serves the conditions better than walking in order would. */
@@ -102,6 +102,7 @@ const urlColumn = (context: PlanContext, scope: Scope): Sql => {
 
 function chainSql(context: PlanContext, scope: Scope, condition: ChainCondition, aliases: Aliases): SqlCondition {
   const { param } = condition;
+  if (context.access.veil(scope.type)?.hides(param) === 'all') return NONE;
   const columns = columnsFor(context.meaning.definitions, scope, param);
   const canonical = isCanonical(param);
   let exact = true;
@@ -120,6 +121,7 @@ function chainSql(context: PlanContext, scope: Scope, condition: ChainCondition,
 
 function hasSql(context: PlanContext, scope: Scope, condition: HasCondition, aliases: Aliases): SqlCondition {
   const { param } = condition;
+  if (context.access.veil(condition.type)?.hides(param) === 'all') return NONE;
   const inner = scopeOf(context.access, condition.type, `a${aliases.next++}`);
   const found = conditionSql(context, inner, condition.condition, aliases);
   const scalar = isScalar(param);
@@ -161,16 +163,32 @@ function resolvedSql(context: PlanContext, scope: Scope, { param, references }: 
   return { sql: sql`(${text} = any(${references}::text[])${own})`, exact: true, fenced: true };
 }
 
+/**
+ * Of what may be hidden from whoever searches, columns only narrow: each candidate is tested on what is shown of it, so that a search tells no more
+ * than a read. What is shown is a part of what is there: of what it holds the columns let nothing through too little, of what it lacks they would.
+ */
+function shownSql(context: PlanContext, scope: Scope, condition: ParamCondition): SqlCondition {
+  const found = paramSql(context.meaning, scope, condition);
+  const hides = context.access.veil(scope.type)?.hides(condition.param) ?? 'none';
+  if (hides === 'none') return found;
+  const { modifier } = condition;
+  const lacks = modifier === 'missing' || modifier === 'not' || modifier === 'not-in';
+  return { ...found, ...(lacks ? { sql: raw('true') } : {}), exact: false };
+}
+
 function conditionSql(context: PlanContext, scope: Scope, condition: PlannedCondition, aliases: Aliases): SqlCondition {
   switch (condition.kind) {
     case 'param':
-      return paramSql(context.meaning, scope, condition);
+      return shownSql(context, scope, condition);
     case 'chain':
       return chainSql(context, scope, condition, aliases);
     case 'has':
       return hasSql(context, scope, condition, aliases);
-    case 'compartment':
-      return compartmentSql(context.meaning, scope, condition);
+    case 'compartment': {
+      const found = compartmentSql(context.meaning, scope, condition);
+      const veil = context.access.veil(scope.type);
+      return { ...found, exact: condition.params.every((p) => (veil?.hides(p) ?? 'none') === 'none') };
+    }
     case 'resolved-chain':
       return resolvedSql(context, scope, condition);
     case 'resolved-ids': {
@@ -195,7 +213,7 @@ export function planOf(context: PlanContext, type: string, conditions: readonly 
   const scope = scopeOf(context.access, type, 'r');
   const aliases: Aliases = { next: 1 };
   const where: Sql[] = [];
-  const recheck: ParamCondition[] = [];
+  const recheck: (ParamCondition | CompartmentCondition)[] = [];
   const unresolved: (ChainCondition | HasCondition)[] = [];
   let fenced = context.access.narrow(type);
   for (const condition of conditions) {
@@ -203,7 +221,7 @@ export function planOf(context: PlanContext, type: string, conditions: readonly 
     where.push(found.sql);
     fenced ||= found.fenced === true;
     if (found.exact) continue;
-    if (condition.kind === 'param') recheck.push(condition);
+    if (condition.kind === 'param' || condition.kind === 'compartment') recheck.push(condition);
     else if (condition.kind === 'chain' || condition.kind === 'has') unresolved.push(condition);
   }
   return { scope, where, recheck, unresolved, fenced };

@@ -4,10 +4,11 @@
  * @see https://hl7.org/fhir/R4/search.html
  */
 import { badRequest } from '../outcome.ts';
-import type { ParamCondition } from './criteria.ts';
+import type { ParamCondition, ReferenceValue } from './criteria.ts';
 import type { Meaning } from './kind.ts';
 import { hasTuple } from './type/composite.ts';
-import { listValues } from './values.ts';
+import type { CompartmentCondition } from './plan.ts';
+import { asObject, listValues } from './values.ts';
 
 /** Candidates that one search may still read. */
 export interface Budget {
@@ -38,6 +39,20 @@ function holds(meaning: Meaning, { param, modifier, values }: ParamCondition, re
   return meaning.kindOf(param).matches(param, listValues(resource, param), readAs, values, meaning) !== negated;
 }
 
+/** Whether a resource is in the compartment. */
+export function isMember(
+  meaning: Meaning,
+  { params, self, code, id }: CompartmentCondition,
+  resource: unknown,
+): boolean {
+  if (self && asObject(resource)?.['id'] === id) return true;
+  const value: ReferenceValue = { kind: 'reference', type: code, id, version: undefined, url: undefined };
+  return params.some((p) => meaning.kindOf(p).matches(p, listValues(resource, p), undefined, [value], meaning));
+}
+
+/** Conditions that a resource alone decides. */
+export type Rechecked = ParamCondition | CompartmentCondition;
+
 /** Whether a resource meets all conditions, judged on the resource alone. */
-export const meetsAll = (meaning: Meaning, conditions: readonly ParamCondition[], resource: unknown): boolean =>
-  conditions.every((c) => holds(meaning, c, resource));
+export const meetsAll = (meaning: Meaning, conditions: readonly Rechecked[], resource: unknown): boolean =>
+  conditions.every((c) => (c.kind === 'compartment' ? isMember(meaning, c, resource) : holds(meaning, c, resource)));

@@ -9,7 +9,7 @@ import type { Rows } from '../access.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { byType, idsStatement, readIds, type Run, type StoreParts } from './reader.ts';
 import type { Reader, StoredVersion } from './repository.ts';
-import { shown } from './withheld.ts';
+import { hidesFrom, shown } from './withheld.ts';
 import { clientError } from './sqlstate.ts';
 
 /** Ids in one statement. */
@@ -43,7 +43,7 @@ export function createReadLanes(parts: StoreParts, open: () => Promise<pg.Client
       });
       const found = lane(id);
       // A read of what is shown to all takes no further turn.
-      if (!parts.resources.get(type)?.withheld) return found;
+      if (!hidesFrom(parts.resources, type, access)) return found;
       return found.then((version) => shown(parts.resources, version, access));
     },
 

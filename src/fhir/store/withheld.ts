@@ -25,9 +25,15 @@ export const element = (name: string): Withheld => ({
   },
 });
 
+/** Whether anything of the type's resources may be hidden from whoever asks. */
+export const hidesFrom = (resources: Declarations, type: string, access: Rows): boolean =>
+  SHOWS.has(access.act) && (resources.get(type)?.withheld !== undefined || access.veil(type) !== undefined);
+
 /** The text as whoever asks may see it. */
-export function shownText(resources: Declarations, type: string, text: string, access: Rows): string {
-  const all = SHOWS.has(access.act) ? (resources.get(type)?.withheld?.(access.principal) ?? []) : [];
+export function shownText(resources: Declarations, type: string, stored: string, access: Rows): string {
+  if (!SHOWS.has(access.act)) return stored;
+  const text = access.veil(type)?.shown(stored) ?? stored;
+  const all = resources.get(type)?.withheld?.(access.principal) ?? [];
   const found = all.filter(({ mark }) => text.includes(mark));
   if (found.length === 0) return text;
   const resource = JSON.parse(text) as Record<string, unknown>;

@@ -43,12 +43,18 @@ const PLACE = /^(?:Location|HealthcareService)\//;
 /** Those who come because they work there, and what is used. */
 const OFFERED = /^(?:Practitioner|PractitionerRole|Device|Location|HealthcareService)\//;
 
-function createTies({ schedules, slotTimes, aliases }: Contents, { reads }: Sight, baseUrl: string) {
+function createTies(
+  { schedules, slotTimes, aliases }: Contents,
+  { reads }: Sight,
+  actorsTold: (appointment: Appointment) => readonly string[],
+  baseUrl: string,
+) {
   const withAliases = (actors: readonly string[]): ReadonlySet<string> =>
     new Set(actors.flatMap((a) => [a, ...(aliases.get(a) ?? [])]));
   return {
     ofAppointment(appointment: Appointment): Ties {
-      const actors = withAliases(actorsOf(appointment, baseUrl));
+      // By who else takes part nobody finds what is told to them without.
+      const actors = withAliases(actorsTold(appointment));
       const times = slotsOf(appointment, baseUrl).flatMap((s) => slotTimes.get(s) ?? []);
       const slotted = new Set(times.map(({ schedule }) => schedule));
       const isTheirs = (schedule: Schedule): boolean =>
@@ -70,8 +76,6 @@ function createTies({ schedules, slotTimes, aliases }: Contents, { reads }: Sigh
 
 function createTelling(contents: Contents, viewer: Viewer, baseUrl: string) {
   const sight = sightOf(viewer);
-  const ties = createTies(contents, sight, baseUrl);
-  const isAsked = (of: () => Ties): boolean => viewer.filter.references.size === 0 || meets(viewer.filter, of());
 
   /** Who else comes is not for everybody to know. */
   const actorsTold = (appointment: Appointment): readonly string[] => {
@@ -79,6 +83,8 @@ function createTelling(contents: Contents, viewer: Viewer, baseUrl: string) {
     if (sight.seesAll('Appointment')) return actors;
     return actors.filter((a) => (a.startsWith('Patient/') ? sight.knows(a) : OFFERED.test(a)));
   };
+  const ties = createTies(contents, sight, actorsTold, baseUrl);
+  const isAsked = (of: () => Ties): boolean => viewer.filter.references.size === 0 || meets(viewer.filter, of());
 
   return {
     appointment({ id, version, now, before }: ChangedAppointment): Told | undefined {

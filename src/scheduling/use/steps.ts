@@ -1,7 +1,7 @@
 /** The steps of an appointment's day, each as its operation. @see https://hl7.org/fhir/R4/valueset-appointmentstatus.html */
 import { isDeepStrictEqual } from 'node:util';
 import type { Appointment, AppointmentParticipant, CodeableConcept, Encounter } from '@medplum/fhirtypes';
-import { grantAll } from '../../fhir/access.ts';
+import { grantAll, unveiled } from '../../fhir/access.ts';
 import type { RequestContext } from '../../fhir/context.ts';
 import { errorIssue, FhirError } from '../../fhir/outcome.ts';
 import { demandLive } from '../../fhir/interaction/version.ts';
@@ -51,7 +51,9 @@ async function ownPart(
 ): Promise<{ readonly whole: RequestContext; readonly own: ReadonlySet<string> }> {
   const { repository, baseUrl } = parts.engine;
   ctx.access.demand('update', 'Appointment');
-  const stored = demandLive(await repository.read('Appointment', id, ctx.access.to('read')), 'Appointment', id);
+  // Who else comes is not shown to them; that somebody does decides how they leave.
+  const seen = unveiled(ctx.access.to('read'));
+  const stored = demandLive(await repository.read('Appointment', id, seen), 'Appointment', id);
   const { participant } = JSON.parse(stored.content) as Appointment;
   const served = participant
     .map((p) => localReference(p.actor?.reference ?? '', baseUrl))

@@ -15,7 +15,8 @@ import { keepTokens, letWait } from '../../federation/waiting.ts';
 import { chartLink } from '../../ehr/chart-link.ts';
 import { connectionFor, connectionOf, giveBack } from '../../ehr/connection.ts';
 import { enterLaunch } from './enter-launch.ts';
-import { readingAccess } from '../../ehr/reading-access.ts';
+import { rightsOf } from '../../access/acts-for.ts';
+import { readingAccess } from '../../access/reading-access.ts';
 import { arrive, beginLaunch, ehrOfCallback, finishLaunch } from '../../ehr/launch.ts';
 import { registeredEhr } from '../../ehr/registered.ts';
 
@@ -74,10 +75,12 @@ async function chartUrlOf(parts: FederationParts, access: Access, patient: Patie
 /** Until the staff client is there: who it is, and the ways on. Only patients that an EHR has opened in this session. */
 export async function showLaunched(parts: FederationParts, visit: OwnVisit): Promise<Response> {
   const { t } = visit;
-  const access = await readingAccess(parts.engine, visit.account);
   const id = visit.params['patient'] ?? '';
   const connection = await connectionFor(parts, visit.session.uid, id);
   if (!connection) throw missing();
+  // The EHR, which is registered here, has opened this chart for them.
+  const { rights } = await rightsOf(parts.engine, visit.account, [id]);
+  const access = readingAccess(parts.engine, visit.account, rights);
   access.demand('read', 'Patient');
   const version = await parts.engine.repository.read('Patient', id, access.to('read'));
   if (!isLive(version)) throw missing();

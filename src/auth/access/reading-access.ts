@@ -2,17 +2,20 @@
 import type { Access } from '../../fhir/access.ts';
 import type { Engine } from '../../fhir/engine.ts';
 import type { Account } from '../accounts/account.ts';
-import { rightsOf } from '../access/acts-for.ts';
-import { tokenAccess } from '../access/token-access.ts';
 import { parseScopes } from '../smart/scope.ts';
+import type { Person } from './person.ts';
+import { tokenAccess } from './token-access.ts';
 
 const READING = parseScopes('user/*.rs').filter((scope) => scope.kind === 'resource');
 
-export async function readingAccess(engine: Engine, account: Account): Promise<Access> {
-  const { rights } = await rightsOf(engine, account);
-  return tokenAccess(
+/** @param rights what they have a right to, as `rightsOf` finds it */
+export const readingAccess = (
+  engine: Engine,
+  { id, roles }: Pick<Account, 'roles'> & { readonly id?: string },
+  rights: Person,
+): Access =>
+  tokenAccess(
     engine,
     { rights, scopes: READING, patient: undefined, self: undefined },
-    { kind: 'user', name: account.id, account: account.id, roles: account.roles },
+    { kind: 'user', name: id ?? '', ...(id === undefined ? {} : { account: id }), roles },
   );
-}
