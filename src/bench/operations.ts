@@ -1,5 +1,5 @@
 /** What is measured: the requests, the floor of each, and what must be reached. */
-import type { Definitions } from '../fhir/definitions/registry.ts';
+import type { ColumnSource } from '../fhir/search/blind/blind.ts';
 import type { Shot } from './client.ts';
 import { familyName, patient, patientId, practitionerId, scheduleId, week, type Size } from './population.ts';
 import { rowColumns, rowOf } from './load.ts';
@@ -161,14 +161,14 @@ export function searches(size: Size): readonly Operation[] {
   ];
 }
 
-export function writes(definitions: Definitions): readonly Operation[] {
-  const columns = rowColumns(definitions, 'Patient');
+export function writes(source: ColumnSource): readonly Operation[] {
+  const columns = rowColumns(source, 'Patient');
   const idAt = columns.indexOf('id');
   const others = columns.filter((c) => c !== 'id');
   const insert = `insert into patient (id, ${others.map((c) => `"${c}"`).join(', ')}) values (${columns.map((_, i) => `$${i + 1}`).join(', ')})`;
   const at = new Date().toISOString();
   const rows = Array.from({ length: 500 }, (_, n) =>
-    rowOf(definitions, patient(n, `Zz${familyName(n)}`), at).filter((_value, i) => i !== idAt),
+    rowOf(source, patient(n, `Zz${familyName(n)}`), at).filter((_value, i) => i !== idAt),
   );
   const transaction = (n: number): string =>
     JSON.stringify({

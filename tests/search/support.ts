@@ -10,6 +10,7 @@ import { parseQuery } from '../../src/fhir/http/url.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import { declareResources, type ResourceModule } from '../../src/operation-context.ts';
 import type { ResourceDeclaration } from '../../src/fhir/resource.ts';
+import { createBlind } from '../../src/fhir/search/blind/blind.ts';
 import { search } from '../../src/fhir/search/search.ts';
 import type { SearchTarget } from '../../src/fhir/search/contract.ts';
 import { createKeptReplies } from '../../src/fhir/store/kept-reply.ts';
@@ -112,7 +113,8 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
   const definitions = loadDefinitions();
   const resources = await declarations();
   const pool = openPool(database.app, { max: 4, name: 'test', statementTimeoutMs: 30_000 });
-  const layout = searchLayout(definitions, BASE);
+  const blind = createBlind(resources.values(), () => createKeys(new Uint8Array(32).fill(7)));
+  const layout = searchLayout({ definitions, blind }, BASE);
   const repository = createRepository({
     pool,
     openClient: () => openClient(database.app, 'test lane', 30_000),
@@ -123,6 +125,7 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
     definitions,
     resources,
     operations: [],
+    blind,
     repository,
     validator: { validate: () => [] },
     terminology: loadTerminology(),

@@ -1,5 +1,6 @@
 /** The order of results: `_sort`, or the type's own, and then the id. @see https://hl7.org/fhir/R4/search.html#sort */
 import type { SearchParam } from '../definitions/registry.ts';
+import { sortValue } from './blind/sort-value.ts';
 import type { SortKey } from './criteria.ts';
 import type { Run } from './matches.ts';
 import type { OrderKey } from './page.ts';
@@ -25,9 +26,17 @@ export function orderKeys(run: Run, scope: Scope, sort: readonly SortKey[]): Ord
   for (const { code, descending } of sort) {
     const param = run.engine.definitions.searchParams(scope.type).get(code);
     if (!param) continue;
-    const column = columnsFor(run.engine.definitions, scope, param).column();
+    const column = columnsFor(run.engine, scope, param).column();
     const expression = run.meaning.kindOf(param).sortKey(param, column, descending);
-    if (expression) keys.push({ ...expression, descending, required: isRequired(param) });
+    if (!expression) continue;
+    const { cast } = expression;
+    keys.push({
+      ...expression,
+      descending,
+      required: isRequired(param),
+      hidden: run.engine.blind.hides(param),
+      valueIn: (resource) => sortValue(param, cast, descending, resource, run.engine.baseUrl),
+    });
   }
   return keys;
 }

@@ -80,7 +80,10 @@ function impersonalSql(meaning: Meaning, place: Place, { params, codes, except }
     return except.length === 0 ? any : sql`(${any} and ${reference} <> all(${except}::text[]))`;
   };
   return params.flatMap((param) => {
-    const column = columnsFor(meaning.definitions, place, param).column();
+    const { column: columnOf, tag } = columnsFor(meaning, place, param);
+    // Tags have no beginning that could be looked at.
+    if (tag) throw new Error(`${param.resourceType}.${param.code} decides who sees the row: list it as plain`);
+    const column = columnOf();
     return codes.map((code) =>
       isScalar(param)
         ? sql`${leads(column, code)} is not true`
