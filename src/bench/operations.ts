@@ -1,6 +1,7 @@
 /** What is measured: the requests, the floor of each, and what must be reached. */
 import type { ColumnSource } from '../fhir/search/blind/blind.ts';
 import type { Shot } from './client.ts';
+import { tagsOfBeginning } from '../fhir/search/blind/string.ts';
 import { familyName, patient, patientId, practitionerId, scheduleId, week, type Size } from './population.ts';
 import { rowColumns, rowOf } from './load.ts';
 import { TOKEN_REQUEST } from './token.ts';
@@ -126,7 +127,11 @@ export function slotSearch(size: Size): Operation {
   };
 }
 
-export function searches(size: Size): readonly Operation[] {
+export function searches(size: Size, { blind }: ColumnSource): readonly Operation[] {
+  const tag = blind.tagger('Patient', 'name');
+  // Candidates alone: which of them match, the floor does not ask.
+  const candidates = (text: string): Shot => get(`/names/${tagsOfBeginning(tag, text).join(',')}`);
+  const family = (n: number): string => familyName(spread(n, size.patients)).toLowerCase();
   const prefix = (n: number): string => familyName(spread(n, size.patients)).slice(0, PREFIX_LETTERS).toLowerCase();
   const weekOf = (n: number): readonly [string, string] => week(size.appointmentsPerPractitioner, n);
   return [
@@ -136,8 +141,16 @@ export function searches(size: Size): readonly Operation[] {
       times: 1,
       unit: 1,
       shots: many((n) => get(`${BASE}/Patient?name=${prefix(n)}&_count=20`)),
-      floor: { kind: 'http', shots: many((n) => get(`/names/${prefix(n)}`)) },
+      floor: { kind: 'http', shots: many((n) => candidates(prefix(n))) },
       target: {},
+    },
+    {
+      name: 'search Patient by full family name',
+      times: 1,
+      unit: 1,
+      shots: many((n) => get(`${BASE}/Patient?family=${family(n)}&_count=20`)),
+      floor: { kind: 'http', shots: many((n) => candidates(family(n))) },
+      target: { p50MsAt10: 5 },
     },
     {
       name: 'search Appointment + _include',

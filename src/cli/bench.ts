@@ -118,7 +118,7 @@ async function main(): Promise<number> {
         operations.filter((o) => chosen(o.name)),
         read,
       );
-    const series = await measured([read, ...searches(size), ...identityOperations(size)]);
+    const series = await measured([read, ...searches(size, source), ...identityOperations(size)]);
     const checks: Check[] = [...(prepared?.checks ?? [])];
     if (prepared) {
       const { clinic } = prepared;

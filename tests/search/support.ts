@@ -10,7 +10,7 @@ import { parseQuery } from '../../src/fhir/http/url.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import { declareResources, type ResourceModule } from '../../src/operation-context.ts';
 import type { ResourceDeclaration } from '../../src/fhir/resource.ts';
-import { createBlind } from '../../src/fhir/search/blind/blind.ts';
+import { createBlind, type Blind } from '../../src/fhir/search/blind/blind.ts';
 import { search } from '../../src/fhir/search/search.ts';
 import type { SearchTarget } from '../../src/fhir/search/contract.ts';
 import { createKeptReplies } from '../../src/fhir/store/kept-reply.ts';
@@ -20,7 +20,7 @@ import { searchLayout } from '../../src/fhir/store/search-layout.ts';
 import { loadTerminology } from '../../src/fhir/terminology/terminology.ts';
 import { openClient, openPool } from '../../src/platform/database/pool.ts';
 import { createKeys } from '../../src/platform/keys.ts';
-import { createTestDatabase } from '../support/database.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 export const BASE = 'http://localhost:8080/fhir/R4';
 /** 2026-11-23T12:00:00Z */
@@ -37,7 +37,7 @@ export const LIMITS: EngineLimits = {
   maxPageSize: 1000,
   searchValues: 500,
   includes: 1000,
-  candidates: 20_000,
+  candidates: 2_000,
 };
 
 export const everything: Access = grantAll({ kind: 'system', name: 'test' });
@@ -59,6 +59,7 @@ export interface AskOptions {
 
 export interface SearchServer {
   readonly engine: Engine;
+  readonly database: TestDatabase;
   /** Stores resources with their own ids. */
   put(...resources: Resource[]): Promise<void>;
   remove(type: string, id: string): Promise<void>;
@@ -108,12 +109,17 @@ function foundIn(bundle: Bundle): Found {
   };
 }
 
-export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<SearchServer> {
+/** @param tagsOf other tags than the server's own */
+export async function openSearch(
+  limits: Partial<EngineLimits> = {},
+  tagsOf: (blind: Blind) => Blind = (blind) => blind,
+): Promise<SearchServer> {
   const database = await createTestDatabase();
   const definitions = loadDefinitions();
   const resources = await declarations();
   const pool = openPool(database.app, { max: 4, name: 'test', statementTimeoutMs: 30_000 });
-  const blind = createBlind(resources.values(), () => createKeys(new Uint8Array(32).fill(7)));
+  const keys = createKeys(new Uint8Array(32).fill(7));
+  const blind = tagsOf(createBlind(resources.values(), () => keys));
   const layout = searchLayout({ definitions, blind }, BASE);
   const repository = createRepository({
     pool,
@@ -133,7 +139,7 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
     clock: { now: () => NOW },
     baseUrl: BASE,
     validateReferences: false,
-    keptReplies: createKeptReplies(createKeys(new Uint8Array(32).fill(7))),
+    keptReplies: createKeptReplies(keys),
     cursorKey: new Uint8Array(32).fill(7),
   };
   const context = (access: Access = everything): RequestContext => ({
@@ -147,6 +153,7 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
   const live = new Set<string>();
   const server: SearchServer = {
     engine,
+    database,
     context,
     async put(...sent) {
       await repository.transaction('read committed', async (tx) => {

@@ -52,6 +52,14 @@ export const hiddenStringColumns = (tag: Tagger, covered: boolean): ColumnKind =
   },
 });
 
+/** The tags that every text with this beginning has. @param normal not empty */
+export function tagsOfBeginning(tag: Tagger, normal: string): number[] {
+  const length = Math.min(LONGEST, normal.length);
+  // One letter less narrows as well: what shares a tag by chance seldom shares two.
+  const tags = length < 4 ? [] : [beginning(tag, normal, length - 1)];
+  return [...tags, beginning(tag, normal, length)];
+}
+
 const NOTHING = sql`false`;
 
 /** Candidates of one text. */
@@ -69,10 +77,7 @@ function candidates(columns: ColumnAccess, param: SearchParam, modifier: string 
   if (modifier === 'contains' || isPhonetic(param) || (modifier === 'exact' && normal === ''))
     return sql`${own} is not null`;
   if (normal === '') return NOTHING;
-  const length = Math.min(LONGEST, normal.length);
-  // One letter less narrows as well: what shares a tag by chance seldom shares two.
-  const tags = length < 4 ? [] : [beginning(tag, normal, length - 1)];
-  tags.push(beginning(tag, normal, length));
+  const tags = tagsOfBeginning(tag, normal);
   if (modifier === 'exact') tags.push(short(tag, WHOLE, WHOLE_BITS, normal));
   return holding(tags);
 }
