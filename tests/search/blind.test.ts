@@ -268,16 +268,21 @@ describe('when all tags of strings are alike', () => {
   let alike: SearchServer;
   beforeAll(async () => {
     // Each candidate is a false one, unless the resource says otherwise.
-    alike = await openSearch({}, (blind): Blind => ({
-      ...blind,
-      tagger: (type, column) => {
-        const tag = blind.tagger(type, column);
-        const isText = /^(?:name|family|given|phonetic|address|address_(?:city|state|country|postalcode))$/.test(
-          column,
-        );
-        return isText ? () => '0'.repeat(32) : tag;
+    alike = await openSearch(
+      {},
+      {
+        tagsOf: (blind): Blind => ({
+          ...blind,
+          tagger: (type, column) => {
+            const tag = blind.tagger(type, column);
+            const isText = /^(?:name|family|given|phonetic|address|address_(?:city|state|country|postalcode))$/.test(
+              column,
+            );
+            return isText ? () => '0'.repeat(32) : tag;
+          },
+        }),
       },
-    }));
+    );
     await alike.put(...clinic);
   });
   afterAll(() => alike.close());

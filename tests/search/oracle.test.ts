@@ -324,13 +324,18 @@ const search = of(Object.keys(PARAMETERS)).chain((type) =>
 
 const [resources = []] = fc.sample(world, 1);
 let server: SearchServer;
+let hidden: SearchServer;
 beforeAll(async () => {
   server = await openSearch();
-  await server.put(...resources);
+  hidden = await openSearch({}, { hidden: Object.keys(PARAMETERS) });
+  await Promise.all([server, hidden].map((s) => s.put(...resources)));
 });
-afterAll(() => server.close());
+afterAll(() => Promise.all([server, hidden].map((s) => s.close())));
 
-test('searches find what the specification says, in order, over all pages', async () => {
+test.each([
+  ['as declared', () => server],
+  ['with no parameter in the plain', () => hidden],
+])('searches find what the specification says, in order, over all pages: %s', async (_title, serverOf) => {
   let found = 0;
   await fc.assert(
     fc.asyncProperty(search, async ({ type, criteria, sort, count }) => {
@@ -348,7 +353,7 @@ test('searches find what the specification says, in order, over all pages', asyn
       ].join('&');
       const met: string[] = [];
       for (let next: string | undefined = `${type}?${query}`; next !== undefined;) {
-        const page = await server.ask(next, { strict: true });
+        const page = await serverOf().ask(next, { strict: true });
         expect(page.bundle.total).toBe(expected.length);
         met.push(...page.matches.map((m) => m.slice(m.indexOf('/') + 1)));
         next = page.next;

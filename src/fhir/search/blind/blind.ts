@@ -44,19 +44,24 @@ export function createBlind(
   for (const { type, sealed, storage } of resources)
     if (sealed !== false && storage !== 'relation') plain.set(type, new Set(sealed.plain));
   const taggers = new Map<string, Tagger>();
-  const known = new Map<string, string>();
+  const all: Map<string, string>[] = [];
+  let count = 0;
 
   function make(name: string): Tagger {
     let key: KeyObject | undefined;
-    const prefix = `${name}\x1f`;
+    const known = new Map<string, string>();
+    all.push(known);
     return (form) => {
-      const at = prefix + form;
-      const before = known.get(at);
+      const before = known.get(form);
       if (before !== undefined) return before;
       key ??= createSecretKey(keys().derive(`search ${name}`));
       const tag = createHmac('sha256', key).update(form).digest('hex').slice(0, 32);
-      if (known.size >= KNOWN) known.clear();
-      if (form.length < 100) known.set(at, tag);
+      if (form.length >= 100) return tag;
+      if (++count > KNOWN) {
+        for (const each of all) each.clear();
+        count = 1;
+      }
+      known.set(form, tag);
       return tag;
     };
   }
