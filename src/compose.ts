@@ -22,6 +22,7 @@ import {
   type ResourceModule,
   type UseContext,
 } from './operation-context.ts';
+import { createBlind } from './fhir/search/blind/blind.ts';
 import { plainContent } from './fhir/store/content.ts';
 import { createKeptReplies } from './fhir/store/kept-reply.ts';
 import { createRepository } from './fhir/store/postgres-repository.ts';
@@ -142,7 +143,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   ]);
   const definitions = loadDefinitions();
   const terminology = loadTerminology();
-  const joined: { context?: OperationContext } = {};
+  const joined: { context?: OperationContext; keys?: Keys } = {};
   const use: UseContext = () => {
     if (!joined.context) throw new Error('A declaration was used before everything was joined');
     return joined.context;
@@ -159,12 +160,12 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const log = createLog(config.logLevel);
   const audit = createAudit(config, app, plainContent, log);
   const { content, recorder } = audit;
-  const store: StoreParts = {
-    resources,
-    layout: searchLayout(definitions, baseUrl),
-    content,
-    ...(recorder ? { recorder } : {}),
-  };
+  const blind = createBlind(resources.values(), () => {
+    if (!joined.keys) throw new Error('A search column was filled before the keys were there');
+    return joined.keys;
+  });
+  const layout = searchLayout({ definitions, blind }, baseUrl);
+  const store: StoreParts = { resources, layout, content, ...(recorder ? { recorder } : {}) };
   const repository = createRepository({
     ...store,
     pool,
@@ -191,11 +192,13 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       ...(options.say ? { say: options.say } : {}),
     });
     const keys = await installationKeys(config, pool);
+    joined.keys = keys;
     const operations = declareOperations(modules, use);
     const engine: Engine = {
       definitions,
       resources,
       operations,
+      blind,
       repository,
       validator: createValidator(definitions, terminology, {
         types: [...resources.keys(), ...EXCHANGE_TYPES],

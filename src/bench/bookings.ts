@@ -4,7 +4,7 @@
  */
 import { Client, type ClientConfig } from 'pg';
 import type { Appointment } from '@medplum/fhirtypes';
-import type { Definitions } from '../fhir/definitions/registry.ts';
+import type { ColumnSource } from '../fhir/search/blind/blind.ts';
 import { columnsOf } from '../fhir/search/columns.ts';
 import { BASE_COLUMNS } from '../fhir/store/layout.ts';
 import { actorKey } from '../scheduling/actor.ts';
@@ -41,15 +41,15 @@ export const patientFor = ({ calendar, start }: FreeStart, size: CalendarSize, p
   patientId((calendar + (start / SLOT_MS) * size.calendars) % patients);
 
 /** Columns of an Appointment's row, but for its id. */
-const others = (definitions: Definitions): string[] => rowColumns(definitions, 'Appointment').filter((c) => c !== 'id');
+const others = (source: ColumnSource): string[] => rowColumns(source, 'Appointment').filter((c) => c !== 'id');
 
 /** Appointment, occupancy, the Slot with its history, and the events, as one function; the occupancy in a table of its own, whose constraint is the same. */
-export async function createBookFunction(owner: ClientConfig, app: ClientConfig, definitions: Definitions) {
+export async function createBookFunction(owner: ClientConfig, app: ClientConfig, source: ColumnSource) {
   const types = new Map<string, string>([
     ...BASE_COLUMNS,
-    ...columnsOf(definitions, 'Appointment').map((c) => [c.name, c.sqlType] as const),
+    ...columnsOf(source, 'Appointment').map((c) => [c.name, c.sqlType] as const),
   ]);
-  const columns = ['id', ...others(definitions)];
+  const columns = ['id', ...others(source)];
   const client = new Client(owner);
   await client.connect();
   try {
@@ -86,8 +86,8 @@ export async function createBookFunction(owner: ClientConfig, app: ClientConfig,
   }
 }
 
-export const bookStatement = (definitions: Definitions): string =>
-  `select bench.book(${['id', ...others(definitions), 'actors', 'starts', 'ends', 'slot'].map((_, i) => `$${i + 1}`).join(', ')})`;
+export const bookStatement = (source: ColumnSource): string =>
+  `select bench.book(${['id', ...others(source), 'actors', 'starts', 'ends', 'slot'].map((_, i) => `$${i + 1}`).join(', ')})`;
 
 /** An appointment that the server has booked, and the start that it is of. */
 export interface Sample {
@@ -97,7 +97,7 @@ export interface Sample {
 
 /** Rows like those of an appointment that the server has booked, for other starts. */
 export function bookRow(
-  definitions: Definitions,
+  source: ColumnSource,
   size: CalendarSize,
   patients: number,
   sample: Sample,
@@ -117,11 +117,11 @@ export function bookRow(
   const pattern = new RegExp(from.map((part) => part.replaceAll('+', '\\+')).join('|'), 'g');
   const text = JSON.stringify(sample.appointment);
   const at = new Date().toISOString();
-  const idAt = rowColumns(definitions, 'Appointment').indexOf('id');
+  const idAt = rowColumns(source, 'Appointment').indexOf('id');
   return (free) => {
     const to = partsOf(free);
     const like = text.replace(pattern, (part) => to[from.indexOf(part)] ?? part);
-    const row = rowOf(definitions, JSON.parse(like) as Appointment, at).filter((_, i) => i !== idAt);
+    const row = rowOf(source, JSON.parse(like) as Appointment, at).filter((_, i) => i !== idAt);
     const actors = [
       `Practitioner/${doctorId(free.calendar)}`,
       `Location/${roomId(free.calendar)}`,

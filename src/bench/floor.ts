@@ -25,7 +25,7 @@ const JSON_TYPE = { 'content-type': 'application/fhir+json; charset=utf-8' };
 const TEXT_VALUES: CustomTypesConfig = { getTypeParser: () => (value: string) => value };
 
 const SLOTS = `select content from slot where schedule = $1 and status = 'free' and start >= $2 and start < $3 order by start, id limit 20`;
-const NAMES = `select content from patient where name like $1 order by id limit 20`;
+const NAMES = `select content from patient where name @> string_to_array($1, ',')::int[] order by id limit 20`;
 const APPOINTMENTS = `
   with a as (select content, patient from appointment
               where actor @> array[$1] and date >= $2 and date < $3 order by date, id limit 20)
@@ -56,8 +56,8 @@ function routes(pool: Pool): Hono {
     const { schedule, from, to } = c.req.param();
     return c.body(bundle(await rows('slots', SLOTS, [`Schedule/${schedule}`, from, to])), 200, JSON_TYPE);
   });
-  app.get('/names/:prefix', async (c) =>
-    c.body(bundle(await rows('names', NAMES, [`%\x1f${c.req.param('prefix')}%`])), 200, JSON_TYPE),
+  app.get('/names/:tags', async (c) =>
+    c.body(bundle(await rows('names', NAMES, [c.req.param('tags')])), 200, JSON_TYPE),
   );
   app.get('/appointments/:practitioner/:from/:to', async (c) => {
     const { practitioner, from, to } = c.req.param();

@@ -1,7 +1,7 @@
 /** Fills a migrated database with resources: the server's own columns and content, but by COPY and with the indexes made last. */
 import { Client, type ClientConfig } from 'pg';
 import type { Resource } from '@medplum/fhirtypes';
-import type { Definitions } from '../fhir/definitions/registry.ts';
+import type { ColumnSource } from '../fhir/search/blind/blind.ts';
 import { columnsOf, extract } from '../fhir/search/columns.ts';
 import { BASE_COLUMNS, tableOf } from '../fhir/store/layout.ts';
 import { copyInto, copyRow } from './copy.ts';
@@ -9,13 +9,13 @@ import { copyInto, copyRow } from './copy.ts';
 const CHUNK_CHARACTERS = 256 * 1024;
 
 /** Columns of a type's table in the order of `rowOf`. */
-export const rowColumns = (definitions: Definitions, type: string): string[] => [
+export const rowColumns = (source: ColumnSource, type: string): string[] => [
   ...BASE_COLUMNS.map(([name]) => name),
-  ...columnsOf(definitions, type).map((c) => c.name),
+  ...columnsOf(source, type).map((c) => c.name),
 ];
 
 /** A first version as the store writes it: content as served, key order `resourceType`, `id`, `meta`. @param at instant with milliseconds */
-export function rowOf(definitions: Definitions, resource: Resource, at: string): (string | null)[] {
+export function rowOf(source: ColumnSource, resource: Resource, at: string): (string | null)[] {
   const { resourceType, id = '', ...rest } = resource;
   const content = JSON.stringify({
     resourceType,
@@ -24,7 +24,7 @@ export function rowOf(definitions: Definitions, resource: Resource, at: string):
     meta: { ...resource.meta, versionId: '1', lastUpdated: at },
   });
   const base: Readonly<Record<string, string>> = { id, version: '1', last_updated: at, method: 'PUT', content };
-  return [...BASE_COLUMNS.map(([name]) => base[name] ?? null), ...extract(definitions, resourceType, resource)];
+  return [...BASE_COLUMNS.map(([name]) => base[name] ?? null), ...extract(source, resourceType, resource)];
 }
 
 function* byType(resources: Iterable<Resource>): Generator<readonly [type: string, resources: Resource[]]> {
@@ -39,10 +39,10 @@ function* byType(resources: Iterable<Resource>): Generator<readonly [type: strin
   if (batch.length > 0) yield [batch[0]?.resourceType ?? '', batch];
 }
 
-function* chunks(definitions: Definitions, resources: readonly Resource[], at: string): Generator<string> {
+function* chunks(source: ColumnSource, resources: readonly Resource[], at: string): Generator<string> {
   let text = '';
   for (const resource of resources) {
-    text += copyRow(rowOf(definitions, resource, at));
+    text += copyRow(rowOf(source, resource, at));
     if (text.length > CHUNK_CHARACTERS) {
       yield text;
       text = '';
@@ -75,7 +75,7 @@ async function dropIndexes(client: Client, table: string): Promise<readonly Inde
  */
 export async function loadResources(
   owner: ClientConfig,
-  definitions: Definitions,
+  source: ColumnSource,
   all: Iterable<Resource>,
   say: (line: string) => void,
 ): Promise<number> {
@@ -91,7 +91,7 @@ export async function loadResources(
     for (const [type, resources] of byType(all)) {
       const table = tableOf(type);
       if (!dropped.has(table)) dropped.set(table, await dropIndexes(client, table));
-      const written = await copyInto(client, table, rowColumns(definitions, type), chunks(definitions, resources, at));
+      const written = await copyInto(client, table, rowColumns(source, type), chunks(source, resources, at));
       counts.set(type, (counts.get(type) ?? 0) + written);
     }
     for (const indexes of dropped.values()) for (const { definition } of indexes) await client.query(definition);

@@ -1,6 +1,7 @@
 /** What is measured: the requests, the floor of each, and what must be reached. */
-import type { Definitions } from '../fhir/definitions/registry.ts';
+import type { ColumnSource } from '../fhir/search/blind/blind.ts';
 import type { Shot } from './client.ts';
+import { tagsOfBeginning } from '../fhir/search/blind/string.ts';
 import { familyName, patient, patientId, practitionerId, scheduleId, week, type Size } from './population.ts';
 import { rowColumns, rowOf } from './load.ts';
 import { TOKEN_REQUEST } from './token.ts';
@@ -126,7 +127,11 @@ export function slotSearch(size: Size): Operation {
   };
 }
 
-export function searches(size: Size): readonly Operation[] {
+export function searches(size: Size, { blind }: ColumnSource): readonly Operation[] {
+  const tag = blind.tagger('Patient', 'name');
+  // Candidates alone: which of them match, the floor does not ask.
+  const candidates = (text: string): Shot => get(`/names/${tagsOfBeginning(tag, text).join(',')}`);
+  const family = (n: number): string => familyName(spread(n, size.patients)).toLowerCase();
   const prefix = (n: number): string => familyName(spread(n, size.patients)).slice(0, PREFIX_LETTERS).toLowerCase();
   const weekOf = (n: number): readonly [string, string] => week(size.appointmentsPerPractitioner, n);
   return [
@@ -136,8 +141,16 @@ export function searches(size: Size): readonly Operation[] {
       times: 1,
       unit: 1,
       shots: many((n) => get(`${BASE}/Patient?name=${prefix(n)}&_count=20`)),
-      floor: { kind: 'http', shots: many((n) => get(`/names/${prefix(n)}`)) },
+      floor: { kind: 'http', shots: many((n) => candidates(prefix(n))) },
       target: {},
+    },
+    {
+      name: 'search Patient by full family name',
+      times: 1,
+      unit: 1,
+      shots: many((n) => get(`${BASE}/Patient?family=${family(n)}&_count=20`)),
+      floor: { kind: 'http', shots: many((n) => candidates(family(n))) },
+      target: { p50MsAt10: 5 },
     },
     {
       name: 'search Appointment + _include',
@@ -161,14 +174,14 @@ export function searches(size: Size): readonly Operation[] {
   ];
 }
 
-export function writes(definitions: Definitions): readonly Operation[] {
-  const columns = rowColumns(definitions, 'Patient');
+export function writes(source: ColumnSource): readonly Operation[] {
+  const columns = rowColumns(source, 'Patient');
   const idAt = columns.indexOf('id');
   const others = columns.filter((c) => c !== 'id');
   const insert = `insert into patient (id, ${others.map((c) => `"${c}"`).join(', ')}) values (${columns.map((_, i) => `$${i + 1}`).join(', ')})`;
   const at = new Date().toISOString();
   const rows = Array.from({ length: 500 }, (_, n) =>
-    rowOf(definitions, patient(n, `Zz${familyName(n)}`), at).filter((_value, i) => i !== idAt),
+    rowOf(source, patient(n, `Zz${familyName(n)}`), at).filter((_value, i) => i !== idAt),
   );
   const transaction = (n: number): string =>
     JSON.stringify({

@@ -1,6 +1,6 @@
 /** What is measured of scheduling: looking for times, and booking them. @see https://profiles.ihe.net/ITI/Scheduling/ */
 import type { Appointment, Bundle } from '@medplum/fhirtypes';
-import type { Definitions } from '../fhir/definitions/registry.ts';
+import type { ColumnSource } from '../fhir/search/blind/blind.ts';
 import { actorKey } from '../scheduling/actor.ts';
 import type { Offer } from '../scheduling/directory.ts';
 import { bookRow, bookStatement, patientFor, type FreeStart } from './bookings.ts';
@@ -117,11 +117,11 @@ async function bookOne(clinic: Clinic, port: number, start: FreeStart): Promise<
   return booked;
 }
 
-export async function bookOperation(clinic: Clinic, port: number, definitions: Definitions): Promise<Operation> {
+export async function bookOperation(clinic: Clinic, port: number, source: ColumnSource): Promise<Operation> {
   const [start] = clinic.take(1);
   if (!start) throw new Error('there is no free time');
   const sample = { appointment: await bookOne(clinic, port, start), of: start };
-  const row = bookRow(definitions, clinic.size, clinic.patients, sample, clinic.offerOf);
+  const row = bookRow(source, clinic.size, clinic.patients, sample, clinic.offerOf);
   return {
     name: '$book',
     times: 1,
@@ -130,7 +130,7 @@ export async function bookOperation(clinic: Clinic, port: number, definitions: D
     shots: (most) => clinic.take(most).map((s) => bookShot(clinic, s)),
     floor: {
       kind: 'script',
-      insert: bookStatement(definitions),
+      insert: bookStatement(source),
       rows: (most) => clinic.take(most).map(row),
       perTransaction: 1,
       pool: POOL,

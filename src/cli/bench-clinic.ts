@@ -10,7 +10,7 @@ import { loadResources } from '../bench/load.ts';
 import type { Check } from '../bench/report.ts';
 import type { Clinic } from '../bench/scheduling.ts';
 import { openKairos } from '../compose.ts';
-import type { Definitions } from '../fhir/definitions/registry.ts';
+import type { ColumnSource } from '../fhir/search/blind/blind.ts';
 import { loadConfig } from '../platform/config.ts';
 import type { EmbeddedPostgres } from '../platform/embedded-postgres.ts';
 import { generateSlots } from '../scheduling/generate.ts';
@@ -21,7 +21,7 @@ const THOUSAND = 1000;
 export interface ClinicOptions {
   readonly dataDir: string;
   readonly postgres: EmbeddedPostgres;
-  readonly definitions: Definitions;
+  readonly source: ColumnSource;
   readonly size: CalendarSize;
   readonly patients: number;
   /** Free times that will be booked at most. */
@@ -32,14 +32,13 @@ export interface ClinicOptions {
 
 /** @returns the clinic, and how long its Slots took where that is asked for */
 export async function prepareClinic(options: ClinicOptions): Promise<{ clinic: Clinic; checks: readonly Check[] }> {
-  const { dataDir, postgres, definitions, size, patients, bookings, say } = options;
+  const { dataDir, postgres, source, size, patients, bookings, say } = options;
   const { owner, app } = postgres;
   const name = createHash('sha256')
     .update(JSON.stringify([CALENDAR_FORMAT, size]))
     .digest('hex');
   const marker = path.join(dataDir, `calendars-${name.slice(0, 8)}`);
-  if (!existsSync(marker))
-    await loadResources(owner, definitions, calendarResources(size), (line) => say(`loaded ${line}`));
+  if (!existsSync(marker)) await loadResources(owner, source, calendarResources(size), (line) => say(`loaded ${line}`));
   const kairos = await openKairos(loadConfig({ DATA_DIR: dataDir, DEMO: 'off', LOG_LEVEL: 'warn' }));
   try {
     const { parts } = kairos.scheduling;

@@ -18,8 +18,8 @@ import { bookOperation, findOperations } from '../bench/scheduling.ts';
 import { FULL, QUICK, SMALL } from '../bench/sizes.ts';
 import { measure, mostSent, type Stage, type Timing } from '../bench/stage.ts';
 import { importRate, slowdown, startTimes } from '../bench/whole.ts';
-import type { Definitions } from '../fhir/definitions/registry.ts';
-import { loadDefinitions } from '../fhir/definitions/registry.ts';
+import type { ColumnSource } from '../fhir/search/blind/blind.ts';
+import { columnSource } from '../bench/source.ts';
 import { readArguments } from '../platform/command.ts';
 import { migrate } from '../platform/database/migrate.ts';
 import { openEmbeddedPostgres, type EmbeddedPostgres } from '../platform/embedded-postgres.ts';
@@ -60,7 +60,7 @@ const chosen = (name: string): boolean =>
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-async function prepare(dataDir: string, definitions: Definitions, of: Size): Promise<EmbeddedPostgres> {
+async function prepare(dataDir: string, source: ColumnSource, of: Size): Promise<EmbeddedPostgres> {
   const postgres = await openEmbeddedPostgres(dataDir);
   await migrate(postgres, { queue: true });
   const loaded = path.join(
@@ -69,7 +69,7 @@ async function prepare(dataDir: string, definitions: Definitions, of: Size): Pro
   );
   if (existsSync(loaded)) return postgres;
   const started = performance.now();
-  await loadResources(postgres.owner, definitions, population(of), (line) =>
+  await loadResources(postgres.owner, source, population(of), (line) =>
     say(`loaded ${line} in ${seconds(performance.now() - started)}`),
   );
   await writeFile(loaded, '');
@@ -80,16 +80,16 @@ async function main(): Promise<number> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'kairos-bench-'));
   const cleanUp: (() => unknown)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
-    const definitions = loadDefinitions();
     const largeDir = options.data === undefined ? path.join(folder, 'large') : path.resolve(options.data);
-    const large = await prepare(largeDir, definitions, size);
+    const source = await columnSource(largeDir);
+    const large = await prepare(largeDir, source, size);
     cleanUp.push(() => large.close());
     const finds = findOperations(calendars);
     const prepared = [...finds.map((o) => o.name), '$book', 'generation'].some(chosen)
       ? await prepareClinic({
           dataDir: largeDir,
           postgres: large,
-          definitions,
+          source,
           size: calendars,
           patients: size.patients,
           // The server's, the floor's, and one by which the floor knows what a booking looks like.
@@ -118,14 +118,14 @@ async function main(): Promise<number> {
         operations.filter((o) => chosen(o.name)),
         read,
       );
-    const series = await measured([read, ...searches(size), ...identityOperations(size)]);
+    const series = await measured([read, ...searches(size, source), ...identityOperations(size)]);
     const checks: Check[] = [...(prepared?.checks ?? [])];
     if (prepared) {
       const { clinic } = prepared;
       series.push(...(await measured(finds)));
       if (chosen('$book')) {
-        await createBookFunction(large.owner, large.app, definitions);
-        series.push(...(await measured([await bookOperation(clinic, server.port, definitions)])));
+        await createBookFunction(large.owner, large.app, source);
+        series.push(...(await measured([await bookOperation(clinic, server.port, source)])));
       }
     }
     const authorizations: string[] = [];
@@ -145,13 +145,13 @@ async function main(): Promise<number> {
     }
     if (chosen('slowdown')) {
       const smallDir = path.join(folder, 'small');
-      const small = await prepare(smallDir, definitions, SMALL);
+      const small = await prepare(smallDir, await columnSource(smallDir), SMALL);
       cleanUp.push(() => small.close());
       const smallServer = await startServer(smallDir);
       checks.push(await slowdown(stage, smallServer, size));
       await smallServer.stop();
     }
-    series.push(...(await measured(writes(definitions))));
+    series.push(...(await measured(writes(source))));
     checks.push({
       name: 'memory (RSS) of the server under load',
       value: `${Math.round(stage.peakMiB)} MiB (idle ${Math.round(idle)})`,

@@ -7,6 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { loadDefinitions } from '../fhir/definitions/registry.ts';
 import { migrationFile, schemaDifference } from '../fhir/store/schema.ts';
+import { createBlind } from '../fhir/search/blind/blind.ts';
 import { searchLayout } from '../fhir/store/search-layout.ts';
 import { migrate } from '../platform/database/migrate.ts';
 import { openEmbeddedPostgres } from '../platform/embedded-postgres.ts';
@@ -20,7 +21,12 @@ const database = await openEmbeddedPostgres(folder, { durable: false });
 try {
   await migrate(database, { queue: false });
   const resources = declareResources(await loadFolder<ResourceModule>(path.join(projectFolder, 'src/resources')));
-  const statements = await schemaDifference(database.owner, { resources, layout: searchLayout(loadDefinitions(), '') });
+  // The shape of columns needs no keys.
+  const blind = createBlind(resources, () => ({ derive: () => new Uint8Array(32) }));
+  const statements = await schemaDifference(database.owner, {
+    resources,
+    layout: searchLayout({ definitions: loadDefinitions(), blind }, ''),
+  });
   if (statements.length === 0) {
     console.log('The database matches the declarations: no migration is needed.');
   } else {

@@ -4,6 +4,7 @@ import type { Definitions } from './definitions/registry.ts';
 import type { Issue } from './outcome.ts';
 import type { OperationDeclaration } from './operation.ts';
 import type { ResourceDeclaration } from './resource.ts';
+import type { Blind } from './search/blind/blind.ts';
 import type { KeptReplies } from './store/kept-reply.ts';
 import type { Repository } from './store/repository.ts';
 
@@ -97,6 +98,8 @@ export interface Engine {
   readonly definitions: Definitions;
   readonly resources: ReadonlyMap<string, ResourceDeclaration>;
   readonly operations: readonly OperationDeclaration[];
+  /** Which search columns hold tags, and of what. */
+  readonly blind: Blind;
   readonly repository: Repository;
   readonly validator: Validator;
   readonly terminology: Terminology;

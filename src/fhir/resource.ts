@@ -42,7 +42,10 @@ export interface ResourceDeclaration {
   readonly documentation?: string;
   /** Canonical URLs of profiles that the server supports for the type (CapabilityStatement supportedProfile). */
   readonly profiles: readonly string[];
-  /** `sealed`: speaks of a person, content is encrypted (from the protection issue on); `plain` columns stay readable then. */
+  /**
+   * Speaks of a person: content is encrypted, and search columns hold tags, but those of the parameters in `plain`: pseudonymous facts (status, times of
+   * visits, ids of actors) that access, compartments and the calendar need. Never what identifies a person or speaks of health.
+   */
   readonly sealed: false | { readonly plain: readonly string[] };
   readonly indexes: readonly IndexDeclaration[];
   /** Order of searches without `_sort`: parameter codes, `-` for descending; the id always follows. */

@@ -180,8 +180,8 @@ const SETTINGS = {
   LIMIT_INCLUDES: setting(integer(1, 100_000), '1000', 'Most included resources on a page.'),
   LIMIT_CANDIDATES: setting(
     integer(100, 1_000_000),
-    '20000',
-    'Most rows that a search may re-check in memory before it is refused as too costly.',
+    '2000',
+    'Most rows that a search may re-check or sort in memory before it is refused as too costly.',
   ),
   LIMIT_EVENT_STREAMS: setting(
     integer(1, 100_000),

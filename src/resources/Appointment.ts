@@ -25,6 +25,7 @@ export default (use: UseContext) =>
         'slot',
         'part-status',
         'based-on',
+        'supporting-info',
       ],
     },
     defaultSort: ['date'],

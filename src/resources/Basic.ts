@@ -3,5 +3,5 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Basic',
-  sealed: { plain: ['patient', 'subject'] },
+  sealed: { plain: ['patient', 'subject', 'author'] },
 });

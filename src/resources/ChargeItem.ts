@@ -3,5 +3,5 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'ChargeItem',
-  sealed: { plain: ['patient', 'subject', 'context'] },
+  sealed: { plain: ['patient', 'subject', 'context', 'enterer', 'performer-actor'] },
 });

@@ -3,5 +3,5 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Communication',
-  sealed: { plain: ['status', 'patient', 'subject'] },
+  sealed: { plain: ['status', 'patient', 'subject', 'encounter', 'recipient', 'sender', 'sent', 'received'] },
 });

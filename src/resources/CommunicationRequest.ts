@@ -3,5 +3,5 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'CommunicationRequest',
-  sealed: { plain: ['status', 'patient', 'subject'] },
+  sealed: { plain: ['status', 'patient', 'subject', 'encounter', 'recipient', 'requester', 'sender', 'authored'] },
 });

@@ -4,5 +4,5 @@ import { defineResource } from '../fhir/resource.ts';
 export default defineResource({
   type: 'Coverage',
   profiles: ['https://kairos.example/fhir/StructureDefinition/coverage'],
-  sealed: { plain: ['status', 'beneficiary', 'patient'] },
+  sealed: { plain: ['status', 'beneficiary', 'patient', 'payor', 'policy-holder', 'subscriber'] },
 });

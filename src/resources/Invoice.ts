@@ -3,5 +3,5 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Invoice',
-  sealed: { plain: ['status', 'patient', 'subject', 'date'] },
+  sealed: { plain: ['status', 'patient', 'subject', 'date', 'participant', 'recipient'] },
 });

@@ -4,5 +4,5 @@ import { defineResource } from '../fhir/resource.ts';
 export default defineResource({
   type: 'Patient',
   profiles: ['https://kairos.example/fhir/StructureDefinition/patient'],
-  sealed: { plain: [] },
+  sealed: { plain: ['active', 'general-practitioner', 'link', 'organization'] },
 });

@@ -3,5 +3,5 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'PaymentReconciliation',
-  sealed: { plain: ['status'] },
+  sealed: { plain: ['status', 'requestor'] },
 });

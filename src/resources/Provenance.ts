@@ -4,5 +4,5 @@ import { defineResource } from '../fhir/resource.ts';
 export default defineResource({
   type: 'Provenance',
   profiles: ['https://kairos.example/fhir/StructureDefinition/provenance'],
-  sealed: { plain: ['target', 'patient'] },
+  sealed: { plain: ['target', 'patient', 'agent', 'recorded'] },
 });

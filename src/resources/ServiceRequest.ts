@@ -4,5 +4,5 @@ import { defineResource } from '../fhir/resource.ts';
 export default defineResource({
   type: 'ServiceRequest',
   profiles: ['https://kairos.example/fhir/StructureDefinition/service-request'],
-  sealed: { plain: ['status', 'patient', 'subject', 'intent'] },
+  sealed: { plain: ['status', 'patient', 'subject', 'intent', 'encounter', 'performer', 'requester', 'authored'] },
 });

@@ -3,5 +3,7 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Task',
-  sealed: { plain: ['status', 'patient', 'subject'] },
+  sealed: {
+    plain: ['status', 'patient', 'subject', 'owner', 'requester', 'focus', 'encounter', 'authored-on', 'modified'],
+  },
 });

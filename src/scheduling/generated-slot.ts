@@ -50,10 +50,7 @@ export interface SlotPattern {
 const PLACE = '%';
 const SOME_TIME = '2000-01-01T00:00:00Z';
 
-export function slotPattern(
-  { definitions, baseUrl }: Pick<Engine, 'definitions' | 'baseUrl'>,
-  offer: Offer,
-): SlotPattern {
+export function slotPattern(engine: Pick<Engine, 'definitions' | 'blind' | 'baseUrl'>, offer: Offer): SlotPattern {
   const { schedule } = offer.entry;
   const { resourceType, id, meta, ...rest } = generatedSlot(schedule, offer.service, PLACE, PLACE, PLACE);
   const sample = {
@@ -74,10 +71,10 @@ export function slotPattern(
   return {
     pieces: [text.slice(0, a + 1), piece(a, b), piece(b, c), piece(c, d), piece(d, e), piece(e, f), text.slice(f + 2)],
     columns: extract(
-      definitions,
+      engine,
       'Slot',
       { ...rest, resourceType, id, meta, start: SOME_TIME, end: SOME_TIME },
-      baseUrl,
+      engine.baseUrl,
     ),
   };
 }

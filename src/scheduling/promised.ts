@@ -6,9 +6,11 @@
 import type { Appointment, Location, Task } from '@medplum/fhirtypes';
 import { grantAll } from '../fhir/access.ts';
 import { settle } from '../fhir/interaction/write.ts';
+import { conditionsSql, exactConditions } from '../fhir/search/own-condition.ts';
+import { meaningOf } from '../fhir/search/run.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
 import { newId } from '../platform/id.ts';
-import { sql, type Sql } from '../platform/database/sql.ts';
+import { and, sql, type Sql } from '../platform/database/sql.ts';
 import type { Directory } from './directory.ts';
 import { extensionOf } from './extension.ts';
 import { freshDirectory } from './fresh-directory.ts';
@@ -146,6 +148,7 @@ export async function reviewPromises(parts: SchedulingParts, signal: AbortSignal
   const { engine } = parts;
   const directory = await freshDirectory(parts);
   const promised = promises(parts, directory);
+  const meaning = meaningOf(engine, engine.clock.now());
   let added = 0;
   for await (const visit of upcoming(parts, directory, sql`true`)) {
     if (signal.aborted) break;
@@ -153,8 +156,9 @@ export async function reviewPromises(parts: SchedulingParts, signal: AbortSignal
     const broken = said && (brokenIn(visit, said, zoneOf(said.zone)) ?? brokenIn(visit, said, visit.where.zone));
     if (!broken) continue;
     const value = `${visit.appointment.id ?? ''} ${visit.appointment.start ?? ''}`;
+    const noted = exactConditions(engine, meaning, 'Task', [['identifier', `${IDENTIFIER}|${value}`]]) ?? [];
     const known = await engine.repository.query(
-      sql`select from task t where t.identifier @> array[${`${IDENTIFIER}|${value}`}] limit 1`,
+      sql`select from task t where ${and(conditionsSql(meaning, { type: 'Task', alias: 't' }, noted))} limit 1`,
     );
     if (known.length > 0) continue;
     const now = engine.clock.now();

@@ -89,8 +89,12 @@ function textOf({ pieces: [p0, p1, p2, p3, p4, p5, p6] }: SlotPattern, at: strin
 }
 
 /** Columns of search and what they hold; those that differ from Slot to Slot come from a row `u`. */
-function columnsFor(engine: Pick<Engine, 'definitions'>, { columns }: SlotPattern, status: Sql): [Sql, Sql][] {
-  return columnsOf(engine.definitions, 'Slot').flatMap(({ name: column, sqlType }, i): [Sql, Sql][] => {
+function columnsFor(
+  engine: Pick<Engine, 'definitions' | 'blind'>,
+  { columns }: SlotPattern,
+  status: Sql,
+): [Sql, Sql][] {
+  return columnsOf(engine, 'Slot').flatMap(({ name: column, sqlType }, i): [Sql, Sql][] => {
     const value = columns[i] ?? null;
     if (column === 'start') return [[name(column), sql`u.f::timestamptz`]];
     if (column === 'end') return [[name(column), sql`u.t::timestamptz`]];
@@ -109,7 +113,7 @@ const listOf = (offer: Offer, wanted: readonly WantedSlot[]): Sql =>
  */
 export async function insertSlots(
   tx: Transaction,
-  engine: Pick<Engine, 'definitions'>,
+  engine: Pick<Engine, 'definitions' | 'blind'>,
   target: SlotTarget,
   wanted: readonly WantedSlot[],
   at: string,
@@ -151,7 +155,7 @@ export async function insertSlots(
 /** Writes the text of Slots anew that nobody has taken. @returns how many */
 export async function rewriteSlots(
   tx: Transaction,
-  engine: Pick<Engine, 'definitions'>,
+  engine: Pick<Engine, 'definitions' | 'blind'>,
   target: SlotTarget,
   wanted: readonly WantedSlot[],
   at: string,

@@ -65,7 +65,7 @@ test('every kind of event is valid FHIR, and its columns hold what its elements 
       `select ${columns.map((c) => `"${c}"::text`).join(', ')} from audit_event where id = $1`,
       [id],
     );
-    const wanted = extract(engine.definitions, 'AuditEvent', event, engine.baseUrl);
+    const wanted = extract(engine, 'AuditEvent', event, engine.baseUrl);
     columns.forEach((column, i) => {
       const is = found[0]?.[column] ?? null;
       if (column === 'date') expect(new Date(is ?? '').toISOString()).toBe(event.recorded);

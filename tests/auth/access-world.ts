@@ -86,7 +86,7 @@ export async function openWorld(): Promise<World> {
   let access: Access = everything;
   const server = await createTestServer({ accessOf: () => access, env: { LIMIT_SEARCH_VALUES: '1000' } });
   const { engine } = server;
-  const layout = searchLayout(engine.definitions, engine.baseUrl);
+  const layout = searchLayout(engine, engine.baseUrl);
   const ofA = new Set<string>();
   const hidden = new Set<string>();
   const resources: Resource[] = [];

@@ -51,7 +51,7 @@ export function eventOf(resource: Resource, version: number): object | undefined
 export async function openEventsWorld(): Promise<EventsWorld> {
   const [first, second] = await startTwoIdentityServers();
   const { engine } = first.kairos;
-  const layout = searchLayout(engine.definitions, engine.baseUrl);
+  const layout = searchLayout(engine, engine.baseUrl);
   const app = await makeApp(first, { auth: 'client_secret_basic' });
 
   const put = async (tx: Transaction, resource: Resource): Promise<void> => {

@@ -6,6 +6,7 @@ import { loadDefinitions, type SearchParam } from '../../src/fhir/definitions/re
 import { parseQuery } from '../../src/fhir/http/url.ts';
 import { declareResources, type ResourceModule } from '../../src/operation-context.ts';
 import type { ResourceDeclaration } from '../../src/fhir/resource.ts';
+import { createBlind } from '../../src/fhir/search/blind/blind.ts';
 import { escape, splitEscaped, unescape } from '../../src/fhir/search/escape.ts';
 import type { Meaning } from '../../src/fhir/search/kind.ts';
 import { kindOf } from '../../src/fhir/search/kinds.ts';
@@ -21,7 +22,8 @@ for (const name of await readdir(folder)) {
   const { default: declaration } = (await import(new URL(name, folder).href)) as { default: ResourceModule };
   for (const declared of declareResources([declaration])) resources.set(declared.type, declared);
 }
-const meaning: Meaning = { definitions, terminology: loadTerminology(), baseUrl: BASE, nowMs: NOW, kindOf };
+const blind = createBlind([], () => ({ derive: () => new Uint8Array(32) }));
+const meaning: Meaning = { definitions, blind, terminology: loadTerminology(), baseUrl: BASE, nowMs: NOW, kindOf };
 const engine = { definitions, resources, limits: LIMITS };
 
 const parse = (type: string, query: string) =>

@@ -1,5 +1,6 @@
 /** An engine with search on a database of its own, without HTTP: what the tests of this folder ask. */
 import { readdir } from 'node:fs/promises';
+import { Client } from 'pg';
 import type { Bundle, OperationOutcome, Resource } from '@medplum/fhirtypes';
 import type { Access } from '../../src/fhir/access.ts';
 import { grantAll } from '../../src/fhir/access.ts';
@@ -9,9 +10,12 @@ import type { Engine, EngineLimits } from '../../src/fhir/engine.ts';
 import { parseQuery } from '../../src/fhir/http/url.ts';
 import { FhirError } from '../../src/fhir/outcome.ts';
 import { declareResources, type ResourceModule } from '../../src/operation-context.ts';
-import type { ResourceDeclaration } from '../../src/fhir/resource.ts';
+import { defineResource, type ResourceDeclaration } from '../../src/fhir/resource.ts';
+import { createBlind, type Blind } from '../../src/fhir/search/blind/blind.ts';
 import { search } from '../../src/fhir/search/search.ts';
 import type { SearchTarget } from '../../src/fhir/search/contract.ts';
+import { tableOf, type Layout } from '../../src/fhir/store/layout.ts';
+import { indexesOf } from '../../src/fhir/store/table-index.ts';
 import { createKeptReplies } from '../../src/fhir/store/kept-reply.ts';
 import { createRepository } from '../../src/fhir/store/postgres-repository.ts';
 import { prepareWrite } from '../../src/fhir/store/prepare.ts';
@@ -19,7 +23,7 @@ import { searchLayout } from '../../src/fhir/store/search-layout.ts';
 import { loadTerminology } from '../../src/fhir/terminology/terminology.ts';
 import { openClient, openPool } from '../../src/platform/database/pool.ts';
 import { createKeys } from '../../src/platform/keys.ts';
-import { createTestDatabase } from '../support/database.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 export const BASE = 'http://localhost:8080/fhir/R4';
 /** 2026-11-23T12:00:00Z */
@@ -36,7 +40,7 @@ export const LIMITS: EngineLimits = {
   maxPageSize: 1000,
   searchValues: 500,
   includes: 1000,
-  candidates: 20_000,
+  candidates: 2_000,
 };
 
 export const everything: Access = grantAll({ kind: 'system', name: 'test' });
@@ -58,6 +62,7 @@ export interface AskOptions {
 
 export interface SearchServer {
   readonly engine: Engine;
+  readonly database: TestDatabase;
   /** Stores resources with their own ids. */
   put(...resources: Resource[]): Promise<void>;
   remove(type: string, id: string): Promise<void>;
@@ -107,12 +112,52 @@ function foundIn(bundle: Bundle): Found {
   };
 }
 
-export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<SearchServer> {
+export interface SearchOptions {
+  /** Other tags than the server's own. */
+  readonly tagsOf?: (blind: Blind) => Blind;
+  /** Types of which no parameter is plain, whatever their declarations say. */
+  readonly hidden?: readonly string[];
+}
+
+/** Makes the search columns of empty tables anew, as the layout has them. */
+async function alterTables(database: TestDatabase, types: readonly string[], layout: Layout): Promise<void> {
+  const client = new Client(database.owner);
+  await client.connect();
+  try {
+    for (const type of types) {
+      const table = tableOf(type);
+      const { rows } = await client.query<{ name: string }>(
+        `select indexrelid::regclass::text as name from pg_index where indrelid = $1::regclass and not indisunique`,
+        [`"${table}"`],
+      );
+      for (const { name } of rows) await client.query(`drop index ${name}`);
+      for (const { name, sqlType } of layout.columns(type))
+        await client.query(`alter table "${table}" alter column "${name}" type ${sqlType} using null`);
+      for (const { statement } of indexesOf(defineResource({ type, sealed: false }), layout.columns(type)))
+        await client.query(statement);
+    }
+  } finally {
+    await client.end();
+  }
+}
+
+export async function openSearch(
+  limits: Partial<EngineLimits> = {},
+  { tagsOf = (blind) => blind, hidden = [] }: SearchOptions = {},
+): Promise<SearchServer> {
   const database = await createTestDatabase();
   const definitions = loadDefinitions();
   const resources = await declarations();
+  for (const type of hidden)
+    resources.set(type, {
+      ...defineResource({ type, sealed: { plain: [] } }),
+      defaultSort: resources.get(type)?.defaultSort ?? [],
+    });
   const pool = openPool(database.app, { max: 4, name: 'test', statementTimeoutMs: 30_000 });
-  const layout = searchLayout(definitions, BASE);
+  const keys = createKeys(new Uint8Array(32).fill(7));
+  const blind = tagsOf(createBlind(resources.values(), () => keys));
+  const layout = searchLayout({ definitions, blind }, BASE);
+  if (hidden.length > 0) await alterTables(database, hidden, layout);
   const repository = createRepository({
     pool,
     openClient: () => openClient(database.app, 'test lane', 30_000),
@@ -123,6 +168,7 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
     definitions,
     resources,
     operations: [],
+    blind,
     repository,
     validator: { validate: () => [] },
     terminology: loadTerminology(),
@@ -130,7 +176,7 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
     clock: { now: () => NOW },
     baseUrl: BASE,
     validateReferences: false,
-    keptReplies: createKeptReplies(createKeys(new Uint8Array(32).fill(7))),
+    keptReplies: createKeptReplies(keys),
     cursorKey: new Uint8Array(32).fill(7),
   };
   const context = (access: Access = everything): RequestContext => ({
@@ -144,6 +190,7 @@ export async function openSearch(limits: Partial<EngineLimits> = {}): Promise<Se
   const live = new Set<string>();
   const server: SearchServer = {
     engine,
+    database,
     context,
     async put(...sent) {
       await repository.transaction('read committed', async (tx) => {

@@ -1,20 +1,31 @@
 /** A repository on a fresh database, as the application role, with declarations that a test may add to. */
+import path from 'node:path';
 import type { Resource } from '@medplum/fhirtypes';
 import type pg from 'pg';
 import { accessPredicate, grantAll, type Rows } from '../../src/fhir/access.ts';
 import { loadDefinitions } from '../../src/fhir/definitions/registry.ts';
 import { defineResource, type ResourceDeclaration } from '../../src/fhir/resource.ts';
+import { createBlind } from '../../src/fhir/search/blind/blind.ts';
 import { prepareWrite } from '../../src/fhir/store/prepare.ts';
 import { createRepository, type PostgresRepository } from '../../src/fhir/store/postgres-repository.ts';
 import type { PreparedWrite, StoredVersion } from '../../src/fhir/store/repository.ts';
 import { searchLayout } from '../../src/fhir/store/search-layout.ts';
 import type { Layout } from '../../src/fhir/store/layout.ts';
+import { declareResources, type ResourceModule } from '../../src/operation-context.ts';
+import { loadFolder } from '../../src/platform/folder.ts';
+import { projectFolder } from '../../src/platform/paths.ts';
 import { openClient, openPool } from '../../src/platform/database/pool.ts';
 import { raw } from '../../src/platform/database/sql.ts';
 import { newId } from '../../src/platform/id.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 const definitions = loadDefinitions();
+// Columns as the migrations made them, whatever a test declares of their types.
+const declared = declareResources(await loadFolder<ResourceModule>(path.join(projectFolder, 'src/resources')));
+const blind = createBlind(declared, () => ({ derive: () => new Uint8Array(32) }));
+/** What the column holds of an identifier. */
+export const identifierTag = blind.tagger('Patient', 'identifier');
+
 export const access: Rows = grantAll({ kind: 'system', name: 'test' }).to('read');
 
 /** Sees only rows of one status. */
@@ -49,7 +60,7 @@ export async function openStore(declarations: readonly ResourceDeclaration[] = [
   const relation = defineResource({ type: 'AuditEvent', sealed: false, storage: 'relation' });
   const all = [...TYPES.map((type) => defineResource({ type, sealed: false })), relation, ...declarations];
   const resources = new Map(all.map((r) => [r.type, r]));
-  const layout = searchLayout(definitions, 'http://localhost/fhir/R4');
+  const layout = layoutOfTests;
   const open = (): PostgresRepository =>
     createRepository({
       pool,
@@ -73,7 +84,7 @@ export async function openStore(declarations: readonly ResourceDeclaration[] = [
   };
 }
 
-const layoutOfTests = searchLayout(definitions, 'http://localhost/fhir/R4');
+const layoutOfTests = searchLayout({ definitions, blind }, 'http://localhost/fhir/R4');
 
 /** A resource ready to be written; new, unless told otherwise. */
 export function write(

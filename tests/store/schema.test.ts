@@ -6,6 +6,7 @@ import { Client, type ClientConfig, type QueryResult } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ResourceDeclaration } from '../../src/fhir/resource.ts';
 import { createRepository } from '../../src/fhir/store/postgres-repository.ts';
+import { tableOf } from '../../src/fhir/store/layout.ts';
 import { drift, reindex, type ReindexProgress } from '../../src/fhir/store/reindex.ts';
 import { plainContent } from '../../src/fhir/store/content.ts';
 import { migrationFile, schemaDifference } from '../../src/fhir/store/schema.ts';
@@ -43,6 +44,25 @@ async function asRole(connection: ClientConfig, statement: string): Promise<Quer
 describe('migrations', () => {
   test('the migrated database is what the declarations ask for', async () => {
     expect(await schemaDifference(store.database.owner, { resources, layout: store.layout })).toEqual([]);
+  });
+
+  test('each search column has its type: the comparison takes all arrays for one', async () => {
+    const { rows } = await asRole(
+      store.database.owner,
+      `select c.relname || '.' || a.attname as name, format_type(a.atttypid, null) as type from pg_attribute a join pg_class c on c.oid = a.attrelid
+         where c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped`,
+    );
+    const found = new Map(rows.map((r: { name: string; type: string }) => [r.name, r.type]));
+    const names: Readonly<Record<string, string>> = { timestamptz: 'timestamp with time zone', 'int[]': 'integer[]' };
+    const differing = resources.flatMap(({ type }) =>
+      store.layout.columns(type).flatMap(({ name, sqlType }) => {
+        const column = `${tableOf(type)}.${name}`;
+        return found.get(column) === (names[sqlType] ?? sqlType)
+          ? []
+          : [`${column}: ${found.get(column)}, not ${sqlType}`];
+      }),
+    );
+    expect(differing).toEqual([]);
   });
 
   test('relations made by hand have the columns that search asks for', async () => {

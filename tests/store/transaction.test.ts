@@ -6,7 +6,7 @@ import { defineResource } from '../../src/fhir/resource.ts';
 import type { Change, Repository, Transaction } from '../../src/fhir/store/repository.ts';
 import { createWithin } from '../../src/fhir/store/repository-within.ts';
 import { sql } from '../../src/platform/database/sql.ts';
-import { access, openStore, parsed, slot, write, type TestStore } from './open-store.ts';
+import { access, identifierTag, openStore, parsed, slot, write, type TestStore } from './open-store.ts';
 
 let store: TestStore;
 let hook: (tx: Transaction, change: Change) => Promise<void> = () => Promise.resolve();
@@ -102,8 +102,9 @@ describe('transactions (http.html#trules)', () => {
   test('serializable: conditional creates of different resources do not fail one another', async () => {
     const attempts = Array.from({ length: 60 }, (_, i) =>
       store.repository.transaction('serializable', async (tx) => {
-        const identifier = `{"urn:x|${i}"}`;
-        const found = await tx.query(sql`select id from patient where identifier @> ${identifier}::text[]`);
+        const found = await tx.query(
+          sql`select id from patient where identifier @> array[${identifierTag(`urn:x|${i}`)}]::uuid[]`,
+        );
         if (found.length === 0)
           await tx.insert(
             [write({ resourceType: 'Patient', identifier: [{ system: 'urn:x', value: String(i) }] })],

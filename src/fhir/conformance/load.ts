@@ -59,7 +59,7 @@ async function synchronise(tx: Transaction, engine: Engine, ndjson: URL): Promis
   const types = [...engine.resources.values()].filter((r) => r.storage === 'definitions').map((r) => r.type);
   const stored = new Map<string, Map<string, Stored>>();
   for (const type of types) stored.set(type, await storedOf(tx, type));
-  const layout = searchLayout(engine.definitions, engine.baseUrl);
+  const layout = searchLayout(engine, engine.baseUrl);
   const lastUpdated = new Date(engine.clock.now());
   const prepare = (line: string, key: string, version: number): PreparedWrite =>
     prepareWrite(layout, JSON.parse(line) as Resource, {

@@ -15,7 +15,7 @@ import type { Handler, Reply } from '../http/request.ts';
 import { parameter } from '../http/url.ts';
 import { badRequest } from '../outcome.ts';
 import type { ResourceDeclaration, TypeInteraction } from '../resource.ts';
-import { includesOf, revIncludesOf } from '../search/info.ts';
+import { hiddenNote, includesOf, revIncludesOf } from '../search/info.ts';
 import { terminologyCapabilities } from '../terminology/capabilities.ts';
 import { offers } from './operation.ts';
 import { JSON_PATCH } from './patch.ts';
@@ -56,11 +56,10 @@ function operationsOf(
 }
 
 function searchParamsOf(engine: Engine, type: string): NonNullable<CapabilityStatementRestResource['searchParam']> {
-  return [...engine.definitions.searchParams(type).values()].map((p) => ({
-    name: p.code,
-    definition: p.url,
-    type: p.type,
-  }));
+  return [...engine.definitions.searchParams(type).values()].map((p) => {
+    const documentation = hiddenNote(engine, p);
+    return { name: p.code, definition: p.url, type: p.type, ...(documentation ? { documentation } : {}) };
+  });
 }
 
 function resourceOf(engine: Engine, declaration: ResourceDeclaration): CapabilityStatementRestResource {
@@ -142,7 +141,7 @@ function statementOf(engine: Engine, normativeOnly: boolean, date: string): Capa
       {
         mode: 'server',
         documentation:
-          'All writes are validated; unknown search parameters are ignored and named, or refused under Prefer: handling=strict. Requests that change something take an Idempotency-Key: repeated within 24 hours, they are answered as the first time and change nothing more.',
+          `All writes are validated; unknown search parameters are ignored and named, or refused under Prefer: handling=strict. What identifies a person or speaks of health is stored as keyed tags: what these cannot decide is decided on the resources themselves, of which a search reads ${engine.limits.candidates} at most; the documentation of each parameter says what that is. Requests that change something take an Idempotency-Key: repeated within 24 hours, they are answered as the first time and change nothing more.`,
         security: securityOf(engine),
         resource: declarations.filter((d) => !normativeOnly || NORMATIVE.has(d.type)).map((d) => resourceOf(engine, d)),
         interaction: [

@@ -241,7 +241,7 @@ export async function completed(
 
 /** Id, version and time set by the server; text and search columns made. */
 export const settle = (engine: Engine, resource: Resource, version: WriteVersion): PreparedWrite =>
-  prepareWrite({ extract: (type, r) => extract(engine.definitions, type, r, engine.baseUrl) }, resource, version);
+  prepareWrite({ extract: (type, r) => extract(engine, type, r, engine.baseUrl) }, resource, version);
 
 /** Of what is not theirs to change, people are told so only where they see it: else it is to them as if it were not there. @throws FhirError 403 */
 export async function demandUnseen(reader: Reader, access: Access, act: Act, type: string, id: string): Promise<void> {

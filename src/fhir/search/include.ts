@@ -4,6 +4,7 @@
  */
 import { raw, sql, type Sql } from '../../platform/database/sql.ts';
 import type { SearchParam } from '../definitions/registry.ts';
+import { hiddenRefersTo } from './blind/reference.ts';
 import type { Include } from './criteria.ts';
 import { referenceParams } from './info.ts';
 import { oneOf, overlaps } from './kind.ts';
@@ -116,7 +117,7 @@ async function forward(gathering: Gathering, include: Include, from: readonly Ro
     if (!url) continue;
     fresh.push(
       ...(await take(gathering, type, () =>
-        oneOf(columnsFor(run.engine.definitions, { type, alias: 'r' }, url).column(), [...set]),
+        oneOf(columnsFor(run.engine, { type, alias: 'r' }, url).column(), [...set]),
       )),
     );
   }
@@ -126,7 +127,7 @@ async function forward(gathering: Gathering, include: Include, from: readonly Ro
 /** Resources that refer to these rows. */
 async function backward(gathering: Gathering, include: Include, from: readonly Row[]): Promise<Row[]> {
   const { run } = gathering;
-  const { definitions, resources } = run.engine;
+  const { resources } = run.engine;
   const sources = include.source === '*' ? [...resources.keys()].sort() : [include.source];
   const fresh: Row[] = [];
   for (const source of sources) {
@@ -141,7 +142,8 @@ async function backward(gathering: Gathering, include: Include, from: readonly R
       if (names.length === 0) continue;
       fresh.push(
         ...(await take(gathering, source, (alias) => {
-          const columns = columnsFor(definitions, { type: source, alias }, param);
+          const columns = columnsFor(run.engine, { type: source, alias }, param);
+          if (columns.tag) return hiddenRefersTo(columns, names);
           const column = columns.column();
           if (!isScalar(param)) {
             return columns.cover

@@ -7,6 +7,7 @@ import type { Definitions, SearchParam } from '../definitions/registry.ts';
 import type { SearchPath } from '../definitions/search-path.ts';
 import type { Terminology } from '../engine.ts';
 import { badRequest, type FhirError } from '../outcome.ts';
+import type { Blind, Tagger } from './blind/blind.ts';
 import type { Condition, Prefix, Value } from './criteria.ts';
 
 export type IndexKind = 'btree' | 'gin' | 'trgm' | 'gist' | 'none';
@@ -36,6 +37,8 @@ export interface KnownCondition {
 /** What the meaning of values depends on. */
 export interface Meaning {
   readonly definitions: Definitions;
+  /** Which columns hold tags, and of what. */
+  readonly blind: Blind;
   readonly terminology: Terminology;
   /** The server's own base, without trailing slash. */
   readonly baseUrl: string;
@@ -43,7 +46,7 @@ export interface Meaning {
   readonly nowMs: number;
   /** Criteria read under the same definitions, terminology and base URL, by type, name and value. */
   readonly known?: Map<string, KnownCondition>;
-  /** The kind of a component of a composite. */
+  /** The kind of a parameter, by its type and by what its columns hold. */
   kindOf(param: SearchParam): SearchKind;
 }
 
@@ -68,6 +71,10 @@ export interface ColumnAccess {
   of(param: SearchParam): ColumnAccess;
   /** Column of identifiers of logical references. */
   readonly referenceIdentifier: Sql;
+  /** Of a column that holds tags: makes them. */
+  readonly tag: Tagger | undefined;
+  readonly coverTag: Tagger | undefined;
+  readonly identifierTag: Tagger | undefined;
 }
 
 /** A value of the parameter found in a resource. */

@@ -223,7 +223,7 @@ export async function countMatches(run: Run, sought: readonly Sought[]): Promise
 }
 
 /** Visits all matches of a plan, by id, none of them kept. @returns their number @throws FhirError 400 when there are more than may be tested */
-async function eachMatch(run: Run, plan: Plan, visit?: (row: Row, resource: unknown) => void): Promise<number> {
+export async function eachMatch(run: Run, plan: Plan, visit?: (row: Row, resource: unknown) => void): Promise<number> {
   let number = 0;
   let after: Position | undefined;
   const breathe = breather();

@@ -1,6 +1,7 @@
 /** The order of results: `_sort`, or the type's own, and then the id. @see https://hl7.org/fhir/R4/search.html#sort */
 import { badRequest } from '../outcome.ts';
 import type { SearchParam } from '../definitions/registry.ts';
+import { sortValue } from './blind/sort-value.ts';
 import type { SortKey } from './criteria.ts';
 import type { Run } from './matches.ts';
 import type { OrderKey } from './page.ts';
@@ -32,9 +33,17 @@ export function orderKeys(run: Run, scope: Scope, sort: readonly SortKey[]): Ord
         `_sort: ${code} of ${scope.type} is not shown to you in every resource, so it gives no order: sort by something else.`,
         '_sort',
       );
-    const column = columnsFor(run.engine.definitions, scope, param).column();
+    const column = columnsFor(run.engine, scope, param).column();
     const expression = run.meaning.kindOf(param).sortKey(param, column, descending);
-    if (expression) keys.push({ ...expression, descending, required: isRequired(param) });
+    if (!expression) continue;
+    const { cast } = expression;
+    keys.push({
+      ...expression,
+      descending,
+      required: isRequired(param),
+      hidden: run.engine.blind.hides(param),
+      valueIn: (resource) => sortValue(param, cast, descending, resource, run.engine.baseUrl),
+    });
   }
   return keys;
 }

@@ -114,7 +114,10 @@ function impersonalSql(meaning: Meaning, place: Place, { params, codes, except }
     return except.length === 0 ? any : sql`(${any} and ${reference} <> all(${except}::text[]))`;
   };
   return params.flatMap((param) => {
-    const column = columnsFor(meaning.definitions, place, param).column();
+    const { column: columnOf, tag } = columnsFor(meaning, place, param);
+    // Tags have no beginning that could be looked at.
+    if (tag) throw new Error(`${param.resourceType}.${param.code} decides who sees the row: list it as plain`);
+    const column = columnOf();
     return codes.map((code) =>
       isScalar(param)
         ? sql`${leads(column, code)} is not true`
@@ -139,7 +142,7 @@ export function namedSql(
   what = raw('v'),
 ): Sql {
   const scope = scopeOf(RULE, type, alias);
-  const named = listed(columnsFor(meaning.definitions, scope, param).column(), param);
+  const named = listed(columnsFor(meaning, scope, param).column(), param);
   const where = conditions.map((c) => ownSql(meaning, scope, c).sql);
   return selectFrom(scope, sql`distinct ${what}`, where, { join: sql`unnest(${named}) v` });
 }
@@ -151,7 +154,7 @@ export function namedSql(
 function knownBySql(meaning: Meaning, place: Place, condition: KnownByCondition, many: boolean): Sql {
   const { owner, code, through } = condition;
   const inner = scopeOf(RULE, through.type, `${place.alias}k`);
-  const column = owner === 'self' ? undefined : columnsFor(meaning.definitions, place, owner);
+  const column = owner === 'self' ? undefined : columnsFor(meaning, place, owner);
   if (many) {
     const what = column ? raw('v') : sql`substr(v, ${raw(String(code.length + 2))})`;
     const named = namedSql(meaning, through.type, through.param, through.conditions, `${place.alias}k`, what);
@@ -164,7 +167,7 @@ function knownBySql(meaning: Meaning, place: Place, condition: KnownByCondition,
       ? sql`array[${raw(`'${code}/' || ${place.alias}.id`)}]`
       : listed(column.column(), owner);
   // The cover holds the same references, and has the index.
-  const columns = columnsFor(meaning.definitions, inner, through.param);
+  const columns = columnsFor(meaning, inner, through.param);
   const named = listed(columns.cover ?? columns.column(), through.param);
   const conditions = through.conditions.map((c) => ownSql(meaning, inner, c).sql);
   return sql`exists (${selectFrom(inner, raw('1'), [sql`${named} && ${owners}`, ...conditions])})`;

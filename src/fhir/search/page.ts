@@ -15,6 +15,10 @@ export interface OrderKey extends SortExpression {
   readonly descending: boolean;
   /** Every resource has a value. */
   readonly required: boolean;
+  /** The column holds tags, which have no order: only resources tell the value. */
+  readonly hidden: boolean;
+  /** The value of a resource, as a statement prints it. */
+  valueIn(resource: unknown): string | null;
 }
 
 /** The place after which a page begins. */

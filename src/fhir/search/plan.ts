@@ -4,8 +4,10 @@
  */
 import { or, raw, sql, type Sql } from '../../platform/database/sql.ts';
 import type { Rows } from '../access.ts';
+import { hiddenRefersTo } from './blind/reference.ts';
 import type { ChainCondition, Condition, HasCondition, ParamCondition } from './criteria.ts';
 import { NONE, type Meaning, type SqlCondition } from './kind.ts';
+import { bounded } from './literal.ts';
 import { columnsFor, scopeOf, selectFrom, type Place, type Scope } from './sql.ts';
 import { isCanonical } from './type/reference.ts';
 import { isScalar } from './values.ts';
@@ -62,8 +64,8 @@ function missing(meaning: Meaning, scope: Place, { param, values }: ParamConditi
   const isMissing = value?.kind === 'missing' && value.missing;
   if (param.code === '_id' || param.code === '_lastUpdated')
     return { sql: raw(isMissing ? 'false' : 'true'), exact: true };
-  const columns = columnsFor(meaning.definitions, scope, param);
-  if (param.type === 'composite') return { sql: raw('true'), exact: false };
+  const columns = columnsFor(meaning, scope, param);
+  if (param.type === 'composite') return UNDECIDED;
   const column = columns.column(param.type === 'special' ? 'latitude' : undefined);
   return { sql: sql`${column} is ${raw(isMissing ? 'null' : 'not null')}`, exact: true };
 }
@@ -83,7 +85,7 @@ function writeParam(meaning: Meaning, scope: Place, condition: ParamCondition): 
   if (modifier === 'missing') return missing(meaning, scope, condition);
   const negated = modifier === 'not' || modifier === 'not-in';
   const kind = meaning.kindOf(param);
-  const columns = columnsFor(meaning.definitions, scope, param);
+  const columns = columnsFor(meaning, scope, param);
   const found = kind.condition(
     columns,
     modifier === 'not' ? undefined : modifier === 'not-in' ? 'in' : modifier,
@@ -91,19 +93,24 @@ function writeParam(meaning: Meaning, scope: Place, condition: ParamCondition): 
     meaning,
   );
   if (!negated) return found;
-  return found.exact ? { sql: sql`(${found.sql}) is not true`, exact: true } : { sql: raw('true'), exact: false };
+  return found.exact ? { sql: sql`(${found.sql}) is not true`, exact: true } : UNDECIDED;
 }
 
-/** Column that a canonical reference finds. */
+/** Any row may match. */
+const UNDECIDED: SqlCondition = { sql: raw('true'), exact: false };
+
+/** Column that a canonical reference finds. Resources with such a URL speak of nobody: theirs is plain. */
 const urlColumn = (context: PlanContext, scope: Scope): Sql => {
   const url = context.meaning.definitions.searchParams(scope.type).get('url');
-  return url ? columnsFor(context.meaning.definitions, scope, url).column() : raw('null');
+  return url ? columnsFor(context.meaning, scope, url).column() : raw('null');
 };
 
 function chainSql(context: PlanContext, scope: Scope, condition: ChainCondition, aliases: Aliases): SqlCondition {
   const { param } = condition;
   if (context.access.veil(scope.type)?.hides(param) === 'all') return NONE;
-  const columns = columnsFor(context.meaning.definitions, scope, param);
+  const columns = columnsFor(context.meaning, scope, param);
+  // Tags join to nothing: what is referred to must be known first.
+  if (columns.tag) return UNDECIDED;
   const canonical = isCanonical(param);
   let exact = true;
   const alternatives = condition.targets.map((target) => {
@@ -122,10 +129,11 @@ function chainSql(context: PlanContext, scope: Scope, condition: ChainCondition,
 function hasSql(context: PlanContext, scope: Scope, condition: HasCondition, aliases: Aliases): SqlCondition {
   const { param } = condition;
   if (context.access.veil(condition.type)?.hides(param) === 'all') return NONE;
+  if (context.meaning.blind.hides(param)) return UNDECIDED;
   const inner = scopeOf(context.access, condition.type, `a${aliases.next++}`);
   const found = conditionSql(context, inner, condition.condition, aliases);
   const scalar = isScalar(param);
-  const column = columnsFor(context.meaning.definitions, inner, param).column();
+  const column = columnsFor(context.meaning, inner, param).column();
   const value = scalar ? column : raw('v');
   const join = scalar ? {} : { join: sql`unnest(${column}) v` };
   if (isCanonical(param)) {
@@ -146,8 +154,7 @@ function compartmentSql(meaning: Meaning, scope: Place, condition: CompartmentCo
   const { code, id } = condition;
   const value = { kind: 'reference', type: code, id, version: undefined, url: undefined } as const;
   const parts = condition.params.map(
-    (param) =>
-      meaning.kindOf(param).condition(columnsFor(meaning.definitions, scope, param), undefined, [value], meaning).sql,
+    (param) => meaning.kindOf(param).condition(columnsFor(meaning, scope, param), undefined, [value], meaning).sql,
   );
   if (condition.self) parts.push(sql`${raw(scope.alias)}.id = ${id}`);
   return { sql: or(parts), exact: true, fenced: true };
@@ -155,7 +162,8 @@ function compartmentSql(meaning: Meaning, scope: Place, condition: CompartmentCo
 
 function resolvedSql(context: PlanContext, scope: Scope, { param, references }: ResolvedChain): SqlCondition {
   if (references.length === 0) return NONE;
-  const columns = columnsFor(context.meaning.definitions, scope, param);
+  const columns = columnsFor(context.meaning, scope, param);
+  if (columns.tag) return { sql: hiddenRefersTo(columns, references.map(bounded)), exact: true, fenced: true };
   const column = columns.cover ?? columns.column();
   const own = columns.cover ? sql` and ${columns.column()} is not null` : raw('');
   if (!isScalar(param)) return { sql: sql`(${column} && ${references}::text[]${own})`, exact: true, fenced: true };

@@ -2,6 +2,7 @@
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import type { Reader } from '../store/repository.ts';
+import { hiddenKindOf } from './blind/kinds.ts';
 import type { KnownCondition, Meaning } from './kind.ts';
 import { kindOf } from './kinds.ts';
 import type { Run } from './matches.ts';
@@ -16,11 +17,12 @@ function knownOf(engine: Engine): Map<string, KnownCondition> {
 
 export const meaningOf = (engine: Engine, nowMs: number): Meaning => ({
   definitions: engine.definitions,
+  blind: engine.blind,
   terminology: engine.terminology,
   baseUrl: engine.baseUrl,
   nowMs,
   known: knownOf(engine),
-  kindOf,
+  kindOf: (param) => (engine.blind.hides(param) ? hiddenKindOf(param) : kindOf(param)),
 });
 
 /** @param reader a transaction's own rows are seen through it */

@@ -10,6 +10,7 @@ import { writeSearchset, type Entry } from './bundle.ts';
 import { compartmentCondition, compartmentTypes } from './compartment.ts';
 import type { Search, SearchTarget } from './contract.ts';
 import type { ParsedSearch, SortKey } from './criteria.ts';
+import { decodedMatches, hideKeys, isDecodedOrder, showKeys } from './decoded-order.ts';
 import { includeFor, type Included } from './include.ts';
 import { countMatches, matchesAfter, settledPlan, type Row, type Run, type Sought } from './matches.ts';
 import { defaultSort, orderKeys } from './order.ts';
@@ -134,6 +135,13 @@ function momentOf(row: Row, atMs: number): Moment | undefined {
   return row.keys.length > 0 && snapshot !== null ? { snapshot, atMs } : undefined;
 }
 
+/** @throws FhirError 400 when the link was changed, or belongs to another search */
+function cursorOf(engine: Engine, binding: string, text: string, sought: readonly Sought[]): Cursor {
+  if (!isDecodedOrder(sought)) return openCursor(engine.cursorKey, binding, text, sought[0]?.keys.length ?? 0);
+  const cursor = openCursor(engine.cursorKey, binding, text, 1);
+  return { ...cursor, keys: showKeys(engine.cursorKey, cursor.keys[0] ?? '') };
+}
+
 export const search: Search = async (engine, ctx, target, query, options) => {
   const run = runOf(engine, ctx, engine.repository);
   const parsed = parseSearch(engine, run.meaning, searchedTypes(engine, run.access, target), query, {
@@ -167,15 +175,15 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   }
   // A page link is good for one search by those who see the same, whatever the page size.
   const binding = `${path}?${written}\n${ctx.access.key}`;
-  const cursor =
-    result.cursor === undefined
-      ? undefined
-      : openCursor(engine.cursorKey, binding, result.cursor, sought[0]?.keys.length ?? 0);
+  const cursor = result.cursor === undefined ? undefined : cursorOf(engine, binding, result.cursor, sought);
   const count = result.count ?? engine.limits.pageSize;
   const startedMs = ctx.clock.now();
-  const { rows, cut } = await (cursor?.began
-    ? steadyMatches(run, sought, cursor, cursor.began, count + 1)
-    : matchesAfter(run, sought, cursor, count + 1, [], !cursor && demandsTotal(run, parsed)));
+  const decoded = isDecodedOrder(sought);
+  const { rows, cut } = await (decoded
+    ? decodedMatches(run, sought, cursor, cursor?.began, count + 1)
+    : cursor?.began
+      ? steadyMatches(run, sought, cursor, cursor.began, count + 1)
+      : matchesAfter(run, sought, cursor, count + 1, [], !cursor && demandsTotal(run, parsed)));
   // A page ends where the reply would become too large; what is included gets the other half.
   const { replyBytes } = engine.limits;
   const fit = fitting(rows, result.includes.length === 0 ? replyBytes : replyBytes / 2);
@@ -188,13 +196,14 @@ export const search: Search = async (engine, ctx, target, query, options) => {
   ]);
   const last = rows.at(-1);
   const began = hasMore && last ? (cursor ? cursor.began : momentOf(last, startedMs)) : undefined;
+  const keys = last && (decoded ? [hideKeys(engine.cursorKey, last.keys)] : last.keys);
   const body = writeSearchset({
     baseUrl: engine.baseUrl,
     total,
     self: link(result.cursor === undefined ? undefined : encodeURIComponent(result.cursor)),
     next:
-      hasMore && last
-        ? link(sealCursor(engine.cursorKey, binding, { id: last.id, type: last.type, keys: last.keys, total, began }))
+      hasMore && last && keys
+        ? link(sealCursor(engine.cursorKey, binding, { id: last.id, type: last.type, keys, total, began }))
         : undefined,
     matches: await entriesOf(engine, parsed, rows),
     included: await entriesOf(engine, parsed, included.rows),

@@ -4,8 +4,9 @@
  */
 import { and, id, raw, sql, type Sql } from '../../platform/database/sql.ts';
 import type { AccessPredicate, Rows } from '../access.ts';
-import type { Definitions, SearchParam } from '../definitions/registry.ts';
+import type { SearchParam } from '../definitions/registry.ts';
 import { tableOf } from '../store/layout.ts';
+import type { ColumnSource } from './blind/blind.ts';
 import { columnName, coverOf, REFERENCE_IDENTIFIER } from './columns.ts';
 import type { ColumnAccess } from './kind.ts';
 
@@ -44,14 +45,16 @@ interface Names {
   readonly cover: string | undefined;
 }
 
-const names = new WeakMap<SearchParam, Names>();
+const names = new WeakMap<ColumnSource['blind'], WeakMap<SearchParam, Names>>();
 
-function namesOf(definitions: Definitions, param: SearchParam): Names {
-  let found = names.get(param);
+function namesOf(source: ColumnSource, param: SearchParam): Names {
+  let ofBlind = names.get(source.blind);
+  if (!ofBlind) names.set(source.blind, (ofBlind = new WeakMap()));
+  let found = ofBlind.get(param);
   if (!found) {
-    const cover = coverOf(param, definitions.searchParams(param.resourceType));
+    const cover = coverOf(source, param);
     found = { own: columnName(param), cover: cover && columnName(cover) };
-    names.set(param, found);
+    ofBlind.set(param, found);
   }
   return found;
 }
@@ -59,8 +62,11 @@ function namesOf(definitions: Definitions, param: SearchParam): Names {
 const quoted = (scope: Place, name: string): Sql => raw(`${scope.alias}."${name}"`);
 
 /** The columns of a parameter under a scope's alias. */
-export function columnsFor(definitions: Definitions, scope: Place, param: SearchParam): ColumnAccess {
-  const { own, cover } = namesOf(definitions, param);
+export function columnsFor(source: ColumnSource, scope: Place, param: SearchParam): ColumnAccess {
+  const { own, cover } = namesOf(source, param);
+  const { blind } = source;
+  const { resourceType } = param;
+  const hidden = blind.hides(param);
   return {
     param,
     column(suffix) {
@@ -69,7 +75,10 @@ export function columnsFor(definitions: Definitions, scope: Place, param: Search
       return quoted(scope, suffix === undefined ? own : columnName(param, suffix));
     },
     cover: cover === undefined ? undefined : quoted(scope, cover),
-    of: (other) => columnsFor(definitions, scope, other),
+    of: (other) => columnsFor(source, scope, other),
     referenceIdentifier: quoted(scope, REFERENCE_IDENTIFIER),
+    tag: hidden ? blind.tagger(resourceType, own) : undefined,
+    coverTag: hidden && cover !== undefined ? blind.tagger(resourceType, cover) : undefined,
+    identifierTag: blind.seals(resourceType) ? blind.tagger(resourceType, REFERENCE_IDENTIFIER) : undefined,
   };
 }

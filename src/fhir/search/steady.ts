@@ -7,8 +7,8 @@
  */
 import { and, id as identifier, join, raw, sql, type Sql } from '../../platform/database/sql.ts';
 import { historyTableOf } from '../store/layout.ts';
+import { compareBy } from './blind/sort-value.ts';
 import { columnsOf, extract, type Column } from './columns.ts';
-import { compareDecimals, parseDecimal } from './decimal.ts';
 import {
   matchesAfter,
   plainRow,
@@ -41,8 +41,8 @@ interface Changed {
   readonly was: unknown;
 }
 
-/** Matches that were changed since; undefined when they are too many, or too large together. */
-async function changedSince(run: Run, { plan }: Sought, began: Moment): Promise<Changed[] | undefined> {
+/** Matches that were changed since the moment; undefined when they are too many, or too large together. */
+export async function changedSince(run: Run, { plan }: Sought, began: Moment): Promise<Changed[] | undefined> {
   const { scope } = plan;
   const history = identifier(historyTableOf(scope.type));
   const was = sql`lateral (select h.version, h.content from (select 1) one left join ${history} h on h.id = r.id and h.content is not null and not ${visible('h', began)} order by h.version limit 1) w`;
@@ -81,9 +81,9 @@ async function changedSince(run: Run, { plan }: Sought, began: Moment): Promise<
 async function placed(run: Run, { plan, keys }: Sought, changed: readonly Changed[], after: Position): Promise<Row[]> {
   if (changed.length === 0) return [];
   const { type } = plan.scope;
-  const columns: readonly Column[] = columnsOf(run.engine.definitions, type);
+  const columns: readonly Column[] = columnsOf(run.engine, type);
   const values = changed.map(({ row, was }, at) => {
-    const literals = extract(run.engine.definitions, type, was, run.engine.baseUrl);
+    const literals = extract(run.engine, type, was, run.engine.baseUrl);
     const lastUpdated = (was as { meta?: { lastUpdated?: string } }).meta?.lastUpdated;
     return Object.fromEntries([
       ['at', at],
@@ -112,29 +112,8 @@ async function placed(run: Run, { plan, keys }: Sought, changed: readonly Change
   });
 }
 
-const instantMs = (text: string): number =>
-  text === '-infinity'
-    ? -Infinity
-    : text === 'infinity'
-      ? Infinity
-      : Date.parse(`${text.slice(0, 10)}T${text.slice(11).replace('+00', 'Z')}`);
-
-function compareKeys(key: OrderKey, a: string, b: string): number {
-  if (a === b) return 0;
-  switch (key.cast) {
-    case 'timestamptz':
-      return instantMs(a) - instantMs(b);
-    case 'numeric':
-      return compareDecimals(parseDecimal(a) ?? { m: 0n, e: 0 }, parseDecimal(b) ?? { m: 0n, e: 0 });
-    case 'text':
-      return Buffer.compare(Buffer.from(a), Buffer.from(b));
-    default:
-      return key.cast satisfies never;
-  }
-}
-
 /** The order that the statements have: keys with missing values last, ids, types. */
-function compareRows(keys: readonly OrderKey[], a: Row, b: Row): number {
+export function compareRows(keys: readonly OrderKey[], a: Position, b: Position): number {
   for (const [i, key] of keys.entries()) {
     const left = a.keys[i] ?? null;
     const right = b.keys[i] ?? null;
@@ -142,10 +121,10 @@ function compareRows(keys: readonly OrderKey[], a: Row, b: Row): number {
       if (left !== right) return left === null ? 1 : -1;
       continue;
     }
-    const order = compareKeys(key, left, right);
+    const order = left === right ? 0 : compareBy[key.cast](left, right);
     if (order !== 0) return key.descending ? -order : order;
   }
-  return Buffer.compare(Buffer.from(a.id), Buffer.from(b.id)) || (a.type < b.type ? -1 : 1);
+  return Buffer.compare(Buffer.from(a.id), Buffer.from(b.id)) || (a.type < b.type ? -1 : a.type > b.type ? 1 : 0);
 }
 
 /**

@@ -54,7 +54,7 @@ const repaired = (text: string): string =>
   text.charAt(text.length - 6) === ' ' ? `${text.slice(0, -6)}+${text.slice(-5)}` : text;
 
 /** The search interval; for `ap` widened by a tenth of its distance from now. */
-function intervalOf(value: DateValue, meaning: Meaning): Moment {
+export function intervalOf(value: DateValue, meaning: Meaning): Moment {
   if (value.prefix !== 'ap') return value;
   const gap = Math.abs(meaning.nowMs - value.low) / 10;
   return { low: value.low - gap, high: value.high + gap };

@@ -7,6 +7,7 @@ import { relativeToBase } from '../../own-base.ts';
 import type { ReferenceValue, Value } from '../criteria.ts';
 import { unescape } from '../escape.ts';
 import { badValue, extreme, indexed, NONE, oneOf, overlaps, shown, type ColumnKind, type SearchKind } from '../kind.ts';
+import { holdsAny } from '../blind/tags.ts';
 import { arrayLiteral, bounded } from '../literal.ts';
 import { asObject, asString, eachValue, isScalar } from '../values.ts';
 import type { SearchParam } from '../../definitions/registry.ts';
@@ -26,7 +27,7 @@ export function isCanonical(param: SearchParam): boolean {
   return param.datatypes.size > 0 && [...param.datatypes].every((t) => t === 'canonical' || t === 'uri');
 }
 
-const referenceText = (value: unknown): string | undefined =>
+export const referenceText = (value: unknown): string | undefined =>
   typeof value === 'string' ? value : asString(asObject(value)?.['reference']);
 
 /** A canonical stands in an array under its URL and under `url|version`. */
@@ -61,8 +62,11 @@ export const referenceColumns = (baseUrl: string): ColumnKind => ({
   },
 });
 
-/** Forms of `Reference.identifier`, each after the parameter's code: the column that all reference parameters of a type share. */
-export function identifierForms(params: readonly SearchParam[]): (resource: unknown) => string | null {
+/** Forms of `Reference.identifier`, each after the parameter's code: the column that all reference parameters of a type share. @param literal writes them as an array */
+export function identifierForms(
+  params: readonly SearchParam[],
+  literal: (forms: readonly string[]) => string,
+): (resource: unknown) => string | null {
   return (resource) => {
     let all: string[] | undefined;
     for (const param of params) {
@@ -75,7 +79,7 @@ export function identifierForms(params: readonly SearchParam[]): (resource: unkn
         for (const form of forms) all.push(`${param.code}\x1f${form}`);
       });
     }
-    return all ? arrayLiteral(all) : null;
+    return all ? literal(all) : null;
   };
 }
 
@@ -108,7 +112,7 @@ export function parseReference(
 }
 
 /** Texts under which the columns hold what is looked for. */
-function textsOf(param: SearchParam, value: Value): string[] {
+export function textsOf(param: SearchParam, value: Value): string[] {
   if (value.kind !== 'reference') return [];
   if (value.url !== undefined) return [bounded(value.url)];
   const types = value.type === undefined ? param.targets : [value.type];
@@ -130,7 +134,8 @@ export const referenceKind: SearchKind = {
         const prefix = v.system === undefined ? '' : `${bounded(v.system)}|`;
         return [`${param.code}\x1f${prefix}${bounded(v.code)}`];
       });
-      return { sql: overlaps(columns.referenceIdentifier, forms), exact: true, fenced: true };
+      const { referenceIdentifier: column, identifierTag: tag } = columns;
+      return { sql: tag ? holdsAny(column, tag, forms) : overlaps(column, forms), exact: true, fenced: true };
     }
     const texts = [...new Set(values.flatMap((v) => textsOf(param, v)))];
     if (texts.length === 0) return NONE;

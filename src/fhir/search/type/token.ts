@@ -203,7 +203,7 @@ function subsumed(
   return { system, codes };
 }
 
-function wantedOf(
+export function wantedOf(
   param: SearchParam,
   modifier: string | undefined,
   values: readonly Value[],

@@ -7,6 +7,14 @@ import { arrayLiteral, bounded } from '../literal.ts';
 import { eachValue, isScalar } from '../values.ts';
 import { addCanonical } from './reference.ts';
 
+/** Lookup forms of one value: canonical URLs also without their version. */
+export function uriForms(type: string, uri: string): string[] {
+  const forms: string[] = [];
+  if (type === 'canonical') addCanonical(forms, uri);
+  else forms.push(bounded(uri));
+  return forms;
+}
+
 export const uriColumns: ColumnKind = {
   shapes: (param) => (isScalar(param) ? [{ sqlType: 'text', index: 'btree' }] : [{ sqlType: 'text[]', index: 'gin' }]),
   extractor(param) {
@@ -15,16 +23,14 @@ export const uriColumns: ColumnKind = {
     return (resource, out, at) => {
       let forms: string[] | undefined;
       eachValue(resource, param, (value, path) => {
-        forms ??= [];
-        if (path.type === 'canonical') addCanonical(forms, String(value));
-        else forms.push(bounded(String(value)));
+        (forms ??= []).push(...uriForms(path.type, String(value)));
       });
       if (forms) out[at] = arrayLiteral(forms);
     };
   },
 };
 
-const withoutSlash = (uri: string): string => (uri.endsWith('/') ? uri.slice(0, -1) : uri);
+export const withoutSlash = (uri: string): string => (uri.endsWith('/') ? uri.slice(0, -1) : uri);
 
 /** Of a URI whose every part is looked up: no real one is longer, and each form of it is read from its beginning. */
 const LONGEST_PATH = 2_000;
@@ -39,10 +45,10 @@ function above(uri: string): string[] {
   return all;
 }
 
-/** Worked out once for a value: a search may ask it of every row. */
+/** The forms of a URI and of the paths above it, worked out once for a value: a search may ask it of every row. */
 const known = new WeakMap<Value, ReadonlySet<string>>();
 
-function formsAbove(value: Value & { readonly kind: 'text' }): ReadonlySet<string> {
+export function formsAbove(value: Value & { readonly kind: 'text' }): ReadonlySet<string> {
   let forms = known.get(value);
   if (!forms) known.set(value, (forms = new Set(above(value.text).map(bounded))));
   return forms;
@@ -92,9 +98,7 @@ export const uriKind: SearchKind = {
   },
   matches(_param, found, modifier, values) {
     return found.some(({ value, path }) => {
-      const forms: string[] = [];
-      if (path.type === 'canonical') addCanonical(forms, String(value));
-      else forms.push(bounded(String(value)));
+      const forms = uriForms(path.type, String(value));
       return values.some((v) => {
         if (v.kind !== 'text') return false;
         if (modifier === 'below') return liesBelow(String(value), v.text);
