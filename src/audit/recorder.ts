@@ -1,6 +1,6 @@
 /** Changes, recorded in their own transaction: the record is there exactly if the change is. */
 import type { Principal } from '../fhir/access.ts';
-import type { RecordedChange, Recorder } from '../fhir/store/repository.ts';
+import type { ChangedMany, RecordedChange, Recorder } from '../fhir/store/repository.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Keys } from '../platform/keys.ts';
 import type { Kind } from './kinds.ts';
@@ -44,13 +44,15 @@ export function createRecorder(parts: RecorderParts): Recorder {
     return rowsOf(parts.keys(), { at, kind, outcome: 0, by, ...asked(origin), detail, entities });
   };
 
+  const rowOfMany = ({ kind, type, count, by }: Omit<ChangedMany, 'kind'> & { readonly kind: Kind }, at: number) =>
+    rowsOf(parts.keys(), { at, kind, outcome: 0, by, detail: `${type}-${count}`, entities: new Map() });
+
   /** Of what the server writes in great numbers, one row a type and kind. */
   const summary = (changes: readonly RecordedChange[], at: number): readonly AuditRow[] =>
     [...Map.groupBy(changes, (c) => `${kindOf(c)} ${c.type}`).values()].flatMap((group) => {
       const [first] = group;
       if (!first) return [];
-      const detail = `${first.type}-${group.length}`;
-      return rowsOf(parts.keys(), { at, kind: kindOf(first), outcome: 0, by: first.by, detail, entities: new Map() });
+      return rowOfMany({ kind: kindOf(first), type: first.type, count: group.length, by: first.by }, at);
     });
 
   const rowsFor = (changes: readonly RecordedChange[]): readonly AuditRow[] => {
@@ -68,6 +70,7 @@ export function createRecorder(parts: RecorderParts): Recorder {
       return rows.length === 0 ? undefined : { text, values: [JSON.stringify(rows)] };
     },
     prefix: (parameter) => `with recorded as (${insertRows(parameter)}) `,
+    many: (changes) => ({ text, values: [JSON.stringify(rowOfMany(changes, parts.engine().clock.now()))] }),
     rows: (changes) => JSON.stringify(rowsFor(changes)),
   };
 }

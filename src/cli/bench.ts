@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [-- --only read,create] [-- --rounds 5] [-- --connections 1,10,50] [-- --profile <folder>] [-- --data <folder to keep the population in>]`: measures a server of its own,
+ * `npm run bench [-- --quick] [-- --without-audit] [-- --only read,create] [-- --rounds 5] [-- --connections 1,10,50] [-- --profile <folder>] [-- --data <folder to keep the population in>]`: measures a server of its own,
  * in a folder of its own, against floors of the same run. See docs/bench.md.
  */
 import { createHash } from 'node:crypto';
@@ -32,7 +32,8 @@ const USAGE = `npm run bench [-- <options>]: measures a server of its own agains
   --seconds <number>       of each round (1.5, quick 0.7)
   --connections <numbers>  (1,10,50)
   --profile <folder>       for a CPU profile of the server
-  --data <folder>          keeps the loaded database for the next run`;
+  --data <folder>          keeps the loaded database for the next run
+  --without-audit          no access is recorded: to see what that costs`;
 
 const { values: options } = readArguments(USAGE, {
   quick: { type: 'boolean', default: false },
@@ -42,6 +43,7 @@ const { values: options } = readArguments(USAGE, {
   connections: { type: 'string', default: '1,10,50' },
   profile: { type: 'string' },
   data: { type: 'string' },
+  'without-audit': { type: 'boolean', default: false },
 });
 
 const RSS_MIB = 250;
@@ -102,7 +104,8 @@ async function main(): Promise<number> {
       options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${path.resolve(options.profile)}`];
     // The first start on a database loads the definitions into it: what is measured is a start like any other.
     await (await startServer(largeDir)).stop();
-    const server = await startServer(largeDir, {}, profiling);
+    const settings: Readonly<Record<string, string>> = options['without-audit'] ? { AUDIT: 'off' } : {};
+    const server = await startServer(largeDir, settings, profiling);
     cleanUp.push(() => server.stop());
     const floor = await startFloor(large.app);
     cleanUp.push(() => floor.stop());

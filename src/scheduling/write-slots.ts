@@ -3,6 +3,7 @@
  * somebody has taken are left as they are, and none that somebody else has just locked is waited for.
  * @see https://hl7.org/fhir/R4/slot.html
  */
+import type { Principal } from '../fhir/access.ts';
 import type { Engine } from '../fhir/engine.ts';
 import { columnsOf } from '../fhir/search/columns.ts';
 import type { Transaction } from '../fhir/store/repository.ts';
@@ -56,6 +57,8 @@ const TAG = `${SLOT_ORIGIN}|${GENERATED}`;
 const ofOffer = (schedule: string, service: string): Sql =>
   sql`s.schedule = ${schedule} and coalesce(s.service[1], '') = ${service} and ${TAG} = any (s._tag)`;
 
+const GENERATOR: Principal = { kind: 'system', name: 'scheduling' };
+
 const count = (rows: readonly (readonly unknown[])[]): number => Number(rows[0]?.[0] ?? 0);
 
 /** Generated Slots that start in a span. @param withContent their text is to be compared, too */
@@ -101,6 +104,17 @@ function columnsFor(
     if (column === 'status') return [[name(column), status]];
     return value === null ? [] : [[name(column), sql`${value}::${raw(sqlType)}`]];
   });
+}
+
+/** How many there were, and that for the record: of generated Slots one row a batch. */
+async function told(
+  tx: Transaction,
+  kind: 'create' | 'update' | 'delete',
+  rows: readonly (readonly unknown[])[],
+): Promise<number> {
+  const many = count(rows);
+  await tx.recordMany({ kind, type: 'Slot', count: many, by: GENERATOR });
+  return many;
 }
 
 const listOf = (offer: Offer, wanted: readonly WantedSlot[]): Sql =>
@@ -149,7 +163,7 @@ export async function insertSlots(
           on conflict (id) do nothing returning 1)
         select count(*) from made`,
   );
-  return count(rows);
+  return told(tx, 'create', rows);
 }
 
 /** Writes the text of Slots anew that nobody has taken. @returns how many */
@@ -166,7 +180,9 @@ export async function rewriteSlots(
     columns.map(([column, value]) => sql`${column} = ${value}`),
     ', ',
   );
-  return count(
+  return told(
+    tx,
+    'update',
     await tx.execute(
       sql`with mine as materialized (select s.id from slot s where s.id = any(${wanted.map((w) => w.id)}) and s.status not in ${NOT_OURS} order by s.id for update skip locked),
           done as (update slot r set version = r.version + 1, last_updated = ${at}::timestamptz, method = 'PUT',
@@ -180,7 +196,9 @@ export async function rewriteSlots(
 /** Deletes Slots that nobody has taken. Of one that had a history its end is told there. @returns how many */
 export async function removeSlots(tx: Transaction, ids: readonly string[], at: string): Promise<number> {
   if (ids.length === 0) return 0;
-  return count(
+  return told(
+    tx,
+    'delete',
     await tx.execute(
       sql`with mine as materialized (select s.id from slot s where s.id = any(${ids}) and s.status not in ${NOT_OURS}
             and not exists (select from scheduling_time t where t.slot = s.id) order by s.id for update skip locked),

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { KINDS, type Kind } from '../../src/audit/kinds.ts';
 import { insertRows, type AuditRow } from '../../src/audit/row.ts';
 import { extract } from '../../src/fhir/search/columns.ts';
+import { drift, reindex } from '../../src/fhir/store/reindex.ts';
 import { newId } from '../../src/platform/id.ts';
 import { createTestServer, type TestServer } from '../support/server.ts';
 
@@ -86,4 +87,10 @@ test('a query is kept as it was sent, and stands in no row of the database', asy
   expect(Buffer.from(query, 'base64').toString()).toBe('patient=Patient/p1&date=ge2026');
   const { rows } = await server.kairos.pool.query<{ row: string }>('select a::text as row from audit_log a');
   expect(rows.filter((r) => r.row.includes('ge2026'))).toEqual([]);
+});
+
+test("the columns of a view are nobody's to refresh, or to call wrong", async () => {
+  const { store, pool } = server.kairos;
+  expect(await drift(store, pool, 'AuditEvent')).toEqual({ sampled: 0, drifted: [] });
+  for await (const step of reindex(store, pool, 'AuditEvent')) expect(step).toBeUndefined();
 });

@@ -33,6 +33,10 @@ const computed = (parts: StoreParts, type: string, rows: readonly Row[]): string
     }),
   );
 
+/** Columns of a relation made by hand are whoever made it's to fill. */
+const hasColumns = ({ resources, layout }: StoreParts, type: string): boolean =>
+  resources.get(type)?.storage !== 'relation' && layout.columns(type).length > 0;
+
 /**
  * Refreshes the columns of a type in key order, a batch at a time, each in its own short statement.
  * @param after continue behind this id
@@ -43,7 +47,7 @@ export async function* reindex(
   type: string,
   after = '',
 ): AsyncGenerator<ReindexProgress> {
-  if (parts.layout.columns(type).length === 0) return;
+  if (!hasColumns(parts, type)) return;
   const page = `select id, version, content from "${tableOf(type)}" where id > $1 order by id limit ${BATCH}`;
   const refresh = refreshStatement(parts.layout, type);
   let [changed, seen] = [0, 0];
@@ -65,7 +69,7 @@ export async function drift(
   type: string,
   size = 200,
 ): Promise<{ readonly sampled: number; readonly drifted: readonly string[] }> {
-  if (parts.layout.columns(type).length === 0) return { sampled: 0, drifted: [] };
+  if (!hasColumns(parts, type)) return { sampled: 0, drifted: [] };
   const table = `"${tableOf(type)}"`;
   const { rows: estimate } = await poolNamed(
     pool,

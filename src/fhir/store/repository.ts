@@ -45,6 +45,14 @@ export interface RecordedChange extends Change {
   readonly by: Principal;
 }
 
+/** As many changes of a type as one statement makes. */
+export interface ChangedMany {
+  readonly kind: Change['kind'];
+  readonly type: string;
+  readonly count: number;
+  readonly by: Principal;
+}
+
 /** Keeps the record of changes, in the transaction that makes them. */
 export interface Recorder {
   /** One statement that adds it. It is sent with those of the change: when it fails, nothing of the change remains. */
@@ -54,6 +62,8 @@ export interface Recorder {
   /** The same as the beginning of the statement that makes the change, whose last parameter it is: `with …`. */
   readonly prefix: (parameter: string) => string;
   rows(changes: readonly RecordedChange[]): string;
+  /** As `statement`. */
+  many(changes: ChangedMany): { readonly text: string; readonly values: readonly unknown[] };
 }
 
 /** A side effect to run after commit: a worker takes it from the outbox table. */
@@ -120,6 +130,8 @@ export interface Transaction extends Reader {
   ): Promise<void>;
   /** Changes that are one to the hooks of the types: they are told of all of them at once, when the work is done. */
   together<T>(work: () => Promise<T>): Promise<T>;
+  /** Records changes that statements of one's own make to many resources of a type, as one. */
+  recordMany(changes: ChangedMany): Promise<void>;
   outbox(message: OutboxMessage): Promise<void>;
   /** Any statement, in this transaction. Rows are arrays. */
   execute(statement: Sql): Promise<readonly (readonly unknown[])[]>;

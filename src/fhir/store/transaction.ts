@@ -246,6 +246,12 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       }
     },
 
+    async recordMany(changes) {
+      if (changes.count === 0 || !parts.recorder) return;
+      const { text, values } = parts.recorder.many(changes);
+      await runForClient(text, values);
+    },
+
     async outbox({ topic, payload }) {
       await runForClient('insert into outbox (topic, payload) values ($1, $2::jsonb)', [
         topic,
