@@ -12,17 +12,6 @@ import { everything } from '../support/everything.ts';
 import { createTestServer, type TestServer } from '../support/server.ts';
 import { token } from './access-world.ts';
 
-/** Numbers below 1 from a seed, the same each time. @see https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
-export function random(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 const ref = (reference: string, display?: string): object => ({
   reference,
   ...(display === undefined ? {} : { display }),
