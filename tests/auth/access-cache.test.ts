@@ -48,7 +48,9 @@ describe('one search', () => {
   });
 
   test('the same words in a scope and in a search, at every alias', async () => {
-    const filtered = token(world, 'user/Patient.rs?birthdate=1990-02-02 user/Appointment.rs', { rights: { kind: 'workforce' } });
+    const filtered = token(world, 'user/Patient.rs?birthdate=1990-02-02 user/Appointment.rs', {
+      rights: { kind: 'workforce' },
+    });
     for (const access of [everything, filtered, everything]) {
       world.as(access);
       const alpha = access === everything ? ['a'] : [];
@@ -58,7 +60,9 @@ describe('one search', () => {
         expect(await ids('Patient?birthdate=1980-01-01')).toEqual(alpha);
         expect(await ids('Appointment?_id=visit-a,visit-b&patient.birthdate=1990-02-02')).toEqual(['visit-b']);
         expect(await ids('Appointment?_id=visit-a,visit-b&patient.birthdate=1980-01-01')).toEqual(withAlpha);
-        expect(await ids('Patient?_id=a,b&_has:Appointment:patient:date=2030-01-01&birthdate=1990-02-02')).toEqual(['b']);
+        expect(await ids('Patient?_id=a,b&_has:Appointment:patient:date=2030-01-01&birthdate=1990-02-02')).toEqual([
+          'b',
+        ]);
         expect(await ids('Appointment?date=2030-01-01&patient.birthdate=1990-02-02')).toEqual(['visit-b']);
       }
     }
