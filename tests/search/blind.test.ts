@@ -241,6 +241,27 @@ describe('canaries', () => {
   });
 });
 
+test('what declarations leave plain: all that compartments need, nothing that names a person', () => {
+  const { definitions, resources } = server.engine;
+  const revealing = ['HumanName', 'Address', 'ContactPoint', 'Identifier', 'Money', 'Quantity'];
+  for (const { type, sealed, storage } of resources.values()) {
+    if (sealed === false || storage === 'relation') continue;
+    const compartments = [...definitions.compartments.values()].flatMap((c) => c.resources[type] ?? []);
+    for (const code of compartments.filter((c) => definitions.searchParams(type).has(c)))
+      expect(sealed.plain, `${type}.${code}`).toContain(code);
+    for (const code of sealed.plain) {
+      const param = definitions.searchParams(type).get(code);
+      expect(param, `${type}.${code}`).toBeDefined();
+      expect(param?.type, `${type}.${code}`).toMatch(/^(?:token|reference|date)$/);
+      expect(
+        revealing.filter((d) => param?.datatypes.has(d)),
+        `${type}.${code}`,
+      ).toEqual([]);
+      expect(code).not.toMatch(/birth|death|deceased|gender|reason|diagnosis|code$/);
+    }
+  }
+});
+
 describe('hidden references', () => {
   const rows: readonly (readonly [query: string, ids: string])[] = [
     ['Encounter?part-of=e1', 'e2'],

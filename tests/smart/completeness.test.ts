@@ -506,7 +506,10 @@ describe('capabilities: each is kept', () => {
       ),
     'permission-v2': async () =>
       expect(
-        await readPatient(inst.first, (await tokensOf({ scope: 'patient/Patient.r?birthdate=1980-01-01' }))['access_token']),
+        await readPatient(
+          inst.first,
+          (await tokensOf({ scope: 'patient/Patient.r?birthdate=1980-01-01' }))['access_token'],
+        ),
       ).toBe(200),
   };
 

@@ -140,8 +140,7 @@ function statementOf(engine: Engine, normativeOnly: boolean, date: string): Capa
     rest: [
       {
         mode: 'server',
-        documentation:
-          `All writes are validated; unknown search parameters are ignored and named, or refused under Prefer: handling=strict. What identifies a person or speaks of health is stored as keyed tags: what these cannot decide is decided on the resources themselves, of which a search reads ${engine.limits.candidates} at most; the documentation of each parameter says what that is. Requests that change something take an Idempotency-Key: repeated within 24 hours, they are answered as the first time and change nothing more.`,
+        documentation: `All writes are validated; unknown search parameters are ignored and named, or refused under Prefer: handling=strict. What identifies a person or speaks of health is stored as keyed tags: what these cannot decide is decided on the resources themselves, of which a search reads ${engine.limits.candidates} at most; the documentation of each parameter says what that is. Requests that change something take an Idempotency-Key: repeated within 24 hours, they are answered as the first time and change nothing more.`,
         security: securityOf(engine),
         resource: declarations.filter((d) => !normativeOnly || NORMATIVE.has(d.type)).map((d) => resourceOf(engine, d)),
         interaction: [
