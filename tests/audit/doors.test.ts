@@ -182,6 +182,7 @@ test('creates that share a transaction are each their own', async () => {
 });
 
 test('who may read the record: its own kind of reading is recorded too', async () => {
+  await clinic.staff('GET', 'Patient?_id=ann,bob');
   await system('GET', 'Patient/ann');
   await told();
   const read = await system('GET', 'AuditEvent?patient=Patient/ann&_sort=-date&_count=2');
@@ -189,6 +190,9 @@ test('who may read the record: its own kind of reading is recorded too', async (
   expect(events[0]?.subtype?.map((c) => c.code)).toEqual(['read']);
   expect((await told()).every((t) => t.startsWith('search-type 0 Patient/ann AuditEvent/'))).toBe(true);
   const own = await clinic.ann('GET', 'AuditEvent?_count=500');
+  // Somebody's search may name others.
+  expect([own.text.includes('"query"'), own.text.includes('bob')]).toEqual([false, false]);
+  expect((await system('GET', 'AuditEvent?patient=Patient/bob&subtype=search')).text).toContain('"query"');
   const seen = ((own.body as unknown as Bundle<AuditEvent>).entry ?? []).map((e) => e.resource);
   expect(seen.length).toBeGreaterThan(0);
   for (const event of seen)
