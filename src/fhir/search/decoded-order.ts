@@ -4,9 +4,9 @@
  */
 import { createCipheriv, createDecipheriv, hash, randomBytes } from 'node:crypto';
 import { raw, sql } from '../../platform/database/sql.ts';
-import { badRequest } from '../outcome.ts';
-import { eachMatch, type Matches, type Row, type Run, type Sought } from './matches.ts';
+import { eachMatch, plainRow, textOfRow, type Matches, type Row, type Run, type Sought } from './matches.ts';
 import type { Moment, Position } from './page.ts';
+import { selectFrom } from './sql.ts';
 import { changedSince, compareRows } from './steady.ts';
 
 /** An order that statements cannot make. */
@@ -19,33 +19,55 @@ async function now(run: Run): Promise<Moment> {
   return { snapshot: String(row?.[0]), atMs: run.engine.clock.now() };
 }
 
-interface Placed extends Row {
-  readonly keys: readonly (string | null)[];
+/** A match with its place. Large ones are not kept, but read again when they are shown. */
+interface Placed extends Position {
+  readonly version: number;
+  readonly size: number;
+  readonly content: string | undefined;
 }
 
-/** All matches of one type, each with its sort values. @param spend takes from what may be kept in memory */
+/** All matches of one type, each with its sort values. @param keeps whether so many characters more may be kept */
 async function placedMatches(
   run: Run,
-  one: Sought,
+  { plan, keys }: Sought,
   began: Moment,
-  spend: (size: number) => void,
+  keeps: (size: number) => boolean,
 ): Promise<readonly Placed[]> {
-  const found: { row: Row; resource: unknown }[] = [];
-  await eachMatch(run, one.plan, (row, resource) => {
-    spend(row.content.length);
-    found.push({ row, resource });
+  const { type } = plan.scope;
+  const changing = run.engine.resources.get(type)?.storage !== 'relation';
+  const found: Placed[] = [];
+  const placeOf = (resource: unknown): (string | null)[] => keys.map((key) => key.valueIn(resource));
+  await eachMatch(run, plan, ({ id, version, content }, resource) => {
+    const size = content.length;
+    found.push({ type, id, version, size, content: keeps(size) ? content : undefined, keys: placeOf(resource) });
   });
-  const changing = run.engine.resources.get(one.plan.scope.type)?.storage !== 'relation';
-  const changed = (changing ? await changedSince(run, one, began) : undefined) ?? [];
+  const changed = (changing ? await changedSince(run, { plan, keys }, began) : undefined) ?? [];
   const before = new Map(changed.map(({ row, was }) => [row.id, was]));
-  return found.map(({ row, resource }) => {
-    const place = before.get(row.id) ?? resource;
-    return { ...row, keys: one.keys.map((key) => key.valueIn(place)), snapshot: began.snapshot };
+  return found.map((row) => (before.has(row.id) ? { ...row, keys: placeOf(before.get(row.id)) } : row));
+}
+
+/** The rows as they are shown; those that were deleted meanwhile are left out. */
+async function withContent(run: Run, sought: readonly Sought[], placed: readonly Placed[]): Promise<readonly Placed[]> {
+  const texts = new Map<string, Pick<Placed, 'content' | 'version'>>();
+  for (const { plan } of sought) {
+    const { scope } = plan;
+    const ids = placed.filter((p) => p.type === scope.type && p.content === undefined).map((p) => p.id);
+    if (ids.length === 0) continue;
+    const conditions = [...plan.where, sql`${raw(scope.alias)}.id = any(${ids}::text[])`];
+    for (const row of await run.reader.query(selectFrom(scope, raw('r.id, r.version, r.content'), conditions))) {
+      const [id, version] = [String(row[0]), Number(row[1])];
+      const content = textOfRow(run, scope.type, id, version, row[2]);
+      texts.set(`${scope.type}/${id}`, { version, content });
+    }
+  }
+  return placed.flatMap((p) => {
+    const read = p.content === undefined ? texts.get(`${p.type}/${p.id}`) : p;
+    return read ? [{ ...p, ...read }] : [];
   });
 }
 
 /**
- * The first `limit` matches after the position; each row tells the number of all matches.
+ * The first `limit` matches after the position, fewer when they are larger than a reply; each row tells the number of all matches.
  * @param began when the first page was read
  * @throws FhirError 400 when there are more matches than may be decoded
  */
@@ -58,18 +80,28 @@ export async function decodedMatches(
 ): Promise<Matches> {
   const keys = sought[0]?.keys ?? [];
   const moment = began ?? (await now(run));
-  let left = 2 * run.engine.limits.replyBytes;
-  const spend = (size: number): void => {
-    left -= size;
-    if (left < 0)
-      throw badRequest('too-costly', 'The matches are too large to be sorted so: narrow the search.', '_sort');
-  };
+  const { replyBytes } = run.engine.limits;
+  let kept = 0;
+  const keeps = (size: number): boolean => (kept += size) <= replyBytes;
   const all: Placed[] = [];
-  for (const one of sought) all.push(...(await placedMatches(run, one, moment, spend)));
-  const counted = String(all.length);
-  const rest = after ? all.filter((row) => compareRows(keys, row, after) > 0) : all;
+  for (const one of sought) all.push(...(await placedMatches(run, one, moment, keeps)));
+  const rest = after ? all.filter((row) => compareRows(keys, row, after) > 0) : [...all];
   rest.sort((a, b) => compareRows(keys, a, b));
-  return { rows: rest.slice(0, limit).map((row) => ({ ...row, counted })), cut: false };
+  const page: Placed[] = [];
+  let size = 0;
+  for (const row of rest) {
+    if (page.length >= limit || size > replyBytes) break;
+    page.push(row);
+    size += row.size;
+  }
+  const counted = String(all.length);
+  const rows = (await withContent(run, sought, page)).map(({ type, id, version, content = '', keys: place }): Row => ({
+    ...plainRow(type, id, version, content),
+    keys: place,
+    snapshot: moment.snapshot,
+    counted,
+  }));
+  return { rows, cut: page.length < Math.min(limit, rest.length) };
 }
 
 const CIPHER = 'aes-256-gcm';
