@@ -26,7 +26,8 @@ beforeAll(async () => {
     generalPractitioner: [{ reference: 'Practitioner/shared', display: SECRET }],
     text: { status: 'generated', div: `<div xmlns="http://www.w3.org/1999/xhtml">${SECRET}</div>` },
   };
-  expect((await send('PUT', 'Patient/whole', patient)).status).toBe(201);
+  const { status, text } = await send('PUT', 'Patient/whole', patient);
+  if (status !== 201) throw new Error(text);
 });
 afterAll(() => world.close());
 

@@ -22,7 +22,7 @@ const limited: Access = {
     key: () => 'limited',
     rows: (_type, alias) => accessPredicate(raw(`${alias}.id not like 'secret%'`)),
     narrow: () => false,
-  veil: () => undefined,
+    veil: () => undefined,
     admits: (_type, resource) => !String((resource as Resource).id).startsWith('secret'),
   }),
 };
