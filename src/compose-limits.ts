@@ -60,7 +60,7 @@ interface Parts {
 /** Sources and what they may send in a minute. */
 export function createLimits({ config, pool, keys, log }: Parts): Limits {
   const { rates, redisUrl, identity } = config;
-  const delay = watchLoopDelay();
+  const delay = rates.isOn ? watchLoopDelay() : undefined;
   const store = redisUrl === undefined ? postgresRates(pool) : redisRates(redisUrl);
   const limiter = rates.isOn ? createRateLimiter({ store: tagged(store, keys), log }) : undefined;
 
@@ -75,7 +75,7 @@ export function createLimits({ config, pool, keys, log }: Parts): Limits {
   };
 
   const admit: Limits['admit'] = (access, incoming) => {
-    if (delay.ms > BEHIND_MS) throw behind();
+    if (delay && delay.ms > BEHIND_MS) throw behind();
     const seconds = limiter?.take(...sourceOf(access, incoming));
     if (seconds !== undefined) throw tooMany(seconds);
   };
@@ -98,7 +98,7 @@ export function createLimits({ config, pool, keys, log }: Parts): Limits {
       return handle(request, response);
     },
     async close() {
-      delay.close();
+      delay?.close();
       await limiter?.close();
     },
   };

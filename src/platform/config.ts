@@ -191,7 +191,7 @@ const SETTINGS = {
   RATE_LIMIT: setting(
     onOff,
     'on',
-    'Refuse with 429 who sends more than the three settings below: `off` for measurements.',
+    'Refuse with 429 who sends more than the three settings below, and with 503 what comes while the server is far behind: `off` for measurements.',
   ),
   RATE_LIMIT_ADDRESS: setting(
     integer(60, 1_000_000),
