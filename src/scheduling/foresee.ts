@@ -23,7 +23,7 @@ import type { SchedulingParts } from './parts.ts';
 import { TimeTaken } from './refusal.ts';
 import { readSlots, slotsOf } from './slots.ts';
 import { OVERRIDE } from './urls.ts';
-import { visitOfAppointment, type Visit } from './visit.ts';
+import type { Visit } from './visit.ts';
 
 /** Those who take part besides patients and are contended for. */
 function contendedIn({ contended, engine }: SchedulingParts, directory: Directory, appointment: Appointment): string[] {
@@ -36,7 +36,7 @@ function contendedIn({ contended, engine }: SchedulingParts, directory: Director
   });
 }
 
-/** Of what a client has written the rules are the first to judge. @returns undefined: they are against it, and shall say so in the usual way */
+/** The rules are the first to judge. @returns undefined: they are against it, and shall say so in the usual way */
 async function visitJudged(
   parts: SchedulingParts,
   directory: Directory,
@@ -45,8 +45,6 @@ async function visitJudged(
   by: Principal,
 ): Promise<Visit | undefined> {
   const { repository, baseUrl, clock } = parts.engine;
-  const offer = parts.offers.get(after);
-  if (!before && offer && parts.made.has(after)) return visitOfAppointment(directory, baseUrl, after, new Map(), offer);
   const change: Change = {
     kind: before ? 'update' : 'create',
     type: 'Appointment',
@@ -56,10 +54,12 @@ async function visitJudged(
     ...(before ? { before } : {}),
   };
   try {
-    const slots = await readSlots(
-      repository.query,
-      [before, after].flatMap((a) => slotsOf(a, baseUrl)),
-    );
+    const named = [before, after].flatMap((a) => {
+      const list = slotsOf(a, baseUrl);
+      // The one Slot of an offer that is known says nothing more.
+      return a && parts.offers.has(a) && list.length < 2 ? [] : list;
+    });
+    const slots = await readSlots(repository.query, named);
     const all = [await projected(parts, repository, directory, slots, change, channelOf(by))];
     await judge(parts, repository, all, by, clock.now());
     return all[0]?.after;

@@ -108,6 +108,10 @@ test('what a client writes is judged by the rules first', async () => {
   const tooLong = await clinic.bob('POST', 'Appointment', visit({ start, end: later(start, 45), patient: 'bob' }));
   expect(tooLong.status).toBe(422);
   expect(said(tooLong)).toContain('lasts 30 minutes');
+  const resource = { ...visit({ start, end: later(start, 45), patient: 'bob' }), status: 'proposed' };
+  const described = params({ name: 'appointment-resource', resource });
+  const sent = await clinic.bob('POST', 'Appointment/$book', described);
+  expect([sent.status, said(sent)]).toEqual([422, said(tooLong)]);
   expect((await clinic.bob('POST', 'Appointment', visit({ start, patient: 'bob' }))).status).toBe(409);
 });
 

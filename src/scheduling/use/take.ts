@@ -116,8 +116,10 @@ async function create(
   const said = target.kind !== 'stored' && target.said !== undefined;
   const make = (): PreparedWrite =>
     prepared(parts, ctx, appointment, undefined, newId(engine.clock.now()), { offer, isOurs: !said });
+  const named = target.kind === 'described' ? slotsOf(target.said, engine.baseUrl) : [];
+  const ownSlots = channelOf(ctx.access.principal) === 'staff' ? named : [];
   // What a client has described may refer to what is not there, or not theirs.
-  if (!cancels && registers.length === 0) {
+  if (!cancels && registers.length === 0 && ownSlots.length === 0) {
     if (said) await demandStorable(engine, ctx.access, engine.repository, 'Appointment', appointment);
     const write = make();
     await engine.repository.create(write, ctx.access.to('create'));
@@ -126,9 +128,7 @@ async function create(
   const old = cancels?.reference.slice('Appointment/'.length);
   const attempt = (): Promise<PreparedWrite> =>
     engine.repository.transaction('read committed', async (tx) => {
-      const slots = target.kind === 'described' ? slotsOf(target.said, engine.baseUrl) : [];
-      if (slots.length > 0 && channelOf(ctx.access.principal) === 'staff')
-        await endOwnHolds(parts, tx, slots, ctx.access.principal, engine.clock.now(), old);
+      if (ownSlots.length > 0) await endOwnHolds(parts, tx, ownSlots, ctx.access.principal, engine.clock.now(), old);
       if (registers.length > 0) await tx.insert(registers, ctx.access.to('create'));
       if (said) await demandStorable(engine, ctx.access, tx, 'Appointment', appointment);
       const made = make();
