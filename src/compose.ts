@@ -7,6 +7,7 @@ import type { AuthParts } from './auth/parts.ts';
 import { oauthUris } from './auth/smart/oauth-uris.ts';
 import { openIdentity, type Identity, type IdentityOptions } from './compose-auth.ts';
 import { createJobs, type Jobs } from './compose-jobs.ts';
+import { openProcessKeys, type ProcessKeys } from './compose-keys.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
 import type { Engine } from './fhir/engine.ts';
@@ -18,7 +19,6 @@ import {
   type ResourceModule,
   type UseContext,
 } from './operation-context.ts';
-import { plainContent } from './fhir/store/content.ts';
 import { createKeptReplies } from './fhir/store/kept-reply.ts';
 import { createRepository } from './fhir/store/postgres-repository.ts';
 import type { StoreParts } from './fhir/store/reader.ts';
@@ -34,12 +34,11 @@ import { openDatabase, type OpenDatabase } from './platform/database/open.ts';
 import { openClient, openPool, poolNamed } from './platform/database/pool.ts';
 import { loadFolder } from './platform/folder.ts';
 import { observeJobs } from './platform/job-metrics.ts';
-import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
+import type { Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
 import { createHub, type Hub } from './scheduling/events/hub.ts';
 import { createScheduling, type Scheduling } from './scheduling/scheduling.ts';
-import { StartError } from './platform/start-error.ts';
 
 /** Connections beside those of the lanes: more of them lengthen the tail on two cores without more throughput. */
 const POOL = 8;
@@ -54,6 +53,8 @@ export interface Kairos {
   /** Connections as the application role. */
   readonly pool: pg.Pool;
   readonly keys: Keys;
+  /** What everything is sealed with. */
+  readonly processKeys: ProcessKeys;
   /** What everything in `auth/` is made of. */
   readonly identity: AuthParts;
   readonly scheduling: Scheduling;
@@ -87,23 +88,6 @@ const publicUrlOf = (config: Pick<Config, 'publicUrl' | 'port'>): string =>
   config.publicUrl ?? `http://localhost:${config.port}`;
 
 const folder = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-
-/**
- * The keys of the installation. What a database holds was sealed with one root key: another would neither open nor find it.
- * @throws StartError when the root key is not that of the database
- */
-async function installationKeys(config: Config, pool: pg.Pool): Promise<Keys> {
-  const keys = createKeys(await loadRootKey(config.rootKey, config.dataDir));
-  const check = keys.tag('installation.key-check', 'kairos');
-  await poolNamed(pool, `insert into installation (name, value) values ('key-check', $1) on conflict do nothing`, [
-    check,
-  ]);
-  const { rows } = await poolNamed(pool, `select value from installation where name = 'key-check'`);
-  if (rows[0]?.[0] === check) return keys;
-  throw new StartError(
-    'The root key is not the one that this database was filled with: set ROOT_KEY to it, or put its file back into DATA_DIR/keys.',
-  );
-}
 
 const answers = (pool: pg.Pool): Promise<boolean> =>
   poolNamed(pool, 'select 1').then(
@@ -147,7 +131,18 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const { app } = database.roles;
   const { statementTimeoutMs } = config;
   const pool = openPool(app, { max: POOL, name: 'kairos', statementTimeoutMs });
-  const store: StoreParts = { resources, layout: searchLayout(definitions, baseUrl), content: plainContent };
+  const processKeys = await openProcessKeys(config, app, { definitions, resources, baseUrl }, options.say).catch(
+    async (error: unknown) => {
+      await pool.end();
+      await database.close();
+      throw error;
+    },
+  );
+  const store: StoreParts = {
+    resources,
+    layout: searchLayout(definitions, baseUrl),
+    content: processKeys.content,
+  };
   const repository = createRepository({
     ...store,
     pool,
@@ -162,6 +157,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     await jobs.close();
     await auth?.close();
     await repository.close();
+    await processKeys.close();
     await pool.end();
     await database.close();
   };
@@ -171,7 +167,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       queue: config.redisUrl === undefined,
       ...(options.say ? { say: options.say } : {}),
     });
-    const keys = await installationKeys(config, pool);
+    const { keys } = await processKeys.open();
     const operations = declareOperations(modules, use);
     const engine: Engine = {
       definitions,
@@ -243,6 +239,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       database,
       pool,
       keys,
+      processKeys,
       identity,
       scheduling,
       auth,

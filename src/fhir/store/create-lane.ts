@@ -27,6 +27,8 @@ export function createCreateLanes(
   });
 
   const insert = async (type: string, writes: readonly PreparedWrite[]): Promise<void> => {
+    const keys = parts.content.prepare(writes);
+    if (keys) await keys;
     await poolNamed(pool, statements(type).insert, [writeRows(writes, parts.content)]);
   };
 
@@ -55,6 +57,9 @@ export function createCreateLanes(
   };
 
   return async (write) => {
+    // While the batch before is written, so that this one's need not wait for it.
+    const keys = parts.content.prepare([write]);
+    if (keys) await keys;
     await lanes(write.type, (writes) => batch(write.type, writes))(write);
   };
 }
