@@ -78,7 +78,7 @@ export async function openProcessKeys(
     roots,
     run,
     content: config.encryption
-      ? createSealedContent(parts.resources, dataKeys, onlySubject(parts.definitions, SUBJECTS, parts.baseUrl))
+      ? createSealedContent(parts.resources.values(), dataKeys, onlySubject(parts.definitions, SUBJECTS, parts.baseUrl))
       : plainContent,
     async open() {
       await demandSame(run, config.encryption);

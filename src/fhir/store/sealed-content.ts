@@ -47,11 +47,11 @@ export function scopeOf(subjectOf: SubjectOf, type: string, id: string, resource
 }
 
 export function createSealedContent(
-  resources: ReadonlyMap<string, ResourceDeclaration>,
+  resources: Iterable<Pick<ResourceDeclaration, 'type' | 'sealed' | 'storage'>>,
   keys: Pick<DataKeys, 'ready' | 'get' | 'prepare' | 'use'>,
   subjectOf: SubjectOf,
 ): ContentCodec {
-  const sealed = new Set([...resources.values()].filter(isSealed).map((r) => r.type));
+  const sealed = new Set([...resources].filter(isSealed).map((r) => r.type));
 
   return {
     prepare(writes) {
