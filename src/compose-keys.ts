@@ -61,7 +61,7 @@ async function demandSame(run: RunForKeys, encryption: boolean): Promise<void> {
 }
 
 export async function openProcessKeys(
-  config: Config,
+  config: Pick<Config, 'rootKey' | 'rootKeysAlso' | 'dataDir' | 'databaseUrl' | 'encryption' | 'statementTimeoutMs'>,
   app: ClientConfig,
   parts: {
     readonly definitions: Definitions;

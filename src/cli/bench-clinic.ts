@@ -27,12 +27,14 @@ export interface ClinicOptions {
   /** Free times that will be booked at most. */
   readonly bookings: number;
   readonly measuresGeneration: boolean;
+  /** Of every server of the measurement. */
+  readonly settings: Readonly<Record<string, string>>;
   readonly say: (text: string) => void;
 }
 
 /** @returns the clinic, and how long its Slots took where that is asked for */
 export async function prepareClinic(options: ClinicOptions): Promise<{ clinic: Clinic; checks: readonly Check[] }> {
-  const { dataDir, postgres, definitions, size, patients, bookings, say } = options;
+  const { dataDir, postgres, definitions, size, patients, bookings, settings, say } = options;
   const { owner, app } = postgres;
   const name = createHash('sha256')
     .update(JSON.stringify([CALENDAR_FORMAT, size]))
@@ -40,7 +42,7 @@ export async function prepareClinic(options: ClinicOptions): Promise<{ clinic: C
   const marker = path.join(dataDir, `calendars-${name.slice(0, 8)}`);
   if (!existsSync(marker))
     await loadResources(owner, definitions, calendarResources(size), (line) => say(`loaded ${line}`));
-  const kairos = await openKairos(loadConfig({ DATA_DIR: dataDir, DEMO: 'off', LOG_LEVEL: 'warn' }));
+  const kairos = await openKairos(loadConfig({ DATA_DIR: dataDir, DEMO: 'off', LOG_LEVEL: 'warn', ...settings }));
   try {
     const { parts } = kairos.scheduling;
     const directory = await parts.directory.current();

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [-- --only read,create] [-- --rounds 5] [-- --connections 1,10,50] [-- --profile <folder>] [-- --data <folder to keep the population in>]`: measures a server of its own,
+ * `npm run bench [-- --quick] [-- --only read,create] [-- --rounds 5] [-- --connections 1,10,50] [-- --profile <folder>] [-- --without encryption] [-- --data <folder to keep the population in>]`: measures a server of its own,
  * in a folder of its own, against floors of the same run. See docs/bench.md.
  */
 import { createHash } from 'node:crypto';
@@ -10,6 +10,8 @@ import path from 'node:path';
 import { measureAuthorize, preparePerson } from '../bench/authorize.ts';
 import { createBookFunction } from '../bench/bookings.ts';
 import { loadResources } from '../bench/load.ts';
+import { makePlainCopy } from '../bench/plain-copy.ts';
+import { openBenchKeys } from '../bench/sealed.ts';
 import { identityOperations, readOperation, searches, writes, type Operation } from '../bench/operations.ts';
 import { population, type Size } from '../bench/population.ts';
 import { memoryOf, startClient, startFloor, startServer } from '../bench/processes.ts';
@@ -32,6 +34,7 @@ const USAGE = `npm run bench [-- <options>]: measures a server of its own agains
   --seconds <number>       of each round (1.5, quick 0.7)
   --connections <numbers>  (1,10,50)
   --profile <folder>       for a CPU profile of the server
+  --without encryption     on a database whose contents are plain: what sealing them costs
   --data <folder>          keeps the loaded database for the next run`;
 
 const { values: options } = readArguments(USAGE, {
@@ -42,9 +45,17 @@ const { values: options } = readArguments(USAGE, {
   connections: { type: 'string', default: '1,10,50' },
   profile: { type: 'string' },
   data: { type: 'string' },
+  without: { type: 'string' },
 });
 
 const RSS_MIB = 250;
+
+if (options.without !== undefined && options.without !== 'encryption') {
+  process.stderr.write(`--without can be: encryption.\n${USAGE}\n`);
+  process.exit(1);
+}
+/** Of every server of the measurement. */
+const settings: Readonly<Record<string, string>> = options.without === 'encryption' ? { ENCRYPTION: 'off' } : {};
 
 const { size, calendars, imported } = options.quick ? QUICK : FULL;
 const timing: Timing = {
@@ -65,13 +76,23 @@ async function prepare(dataDir: string, definitions: Definitions, of: Size): Pro
   await migrate(postgres, { queue: true });
   const loaded = path.join(
     dataDir,
-    `population-${createHash('sha256').update(JSON.stringify(of)).digest('hex').slice(0, 8)}`,
+    `population-${createHash('sha256')
+      .update(JSON.stringify([of, settings]))
+      .digest('hex')
+      .slice(0, 8)}`,
   );
   if (existsSync(loaded)) return postgres;
   const started = performance.now();
-  await loadResources(postgres.owner, definitions, population(of), (line) =>
-    say(`loaded ${line} in ${seconds(performance.now() - started)}`),
+  const keys = await openBenchKeys(postgres.app, dataDir, definitions, settings);
+  await loadResources(
+    postgres.owner,
+    definitions,
+    population(of),
+    (line) => say(`loaded ${line} in ${seconds(performance.now() - started)}`),
+    keys.content,
   );
+  await makePlainCopy(postgres, keys.content);
+  await keys.close();
   await writeFile(loaded, '');
   return postgres;
 }
@@ -95,14 +116,15 @@ async function main(): Promise<number> {
           // The server's, the floor's, and one by which the floor knows what a booking looks like.
           bookings: chosen('$book') ? 2 * mostSent(timing) + 1 : 0,
           measuresGeneration: chosen('generation'),
+          settings,
           say,
         })
       : undefined;
     const profiling =
       options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${path.resolve(options.profile)}`];
     // The first start on a database loads the definitions into it: what is measured is a start like any other.
-    await (await startServer(largeDir)).stop();
-    const server = await startServer(largeDir, {}, profiling);
+    await (await startServer(largeDir, settings)).stop();
+    const server = await startServer(largeDir, settings, profiling);
     cleanUp.push(() => server.stop());
     const floor = await startFloor(large.app);
     cleanUp.push(() => floor.stop());
@@ -147,7 +169,7 @@ async function main(): Promise<number> {
       const smallDir = path.join(folder, 'small');
       const small = await prepare(smallDir, definitions, SMALL);
       cleanUp.push(() => small.close());
-      const smallServer = await startServer(smallDir);
+      const smallServer = await startServer(smallDir, settings);
       checks.push(await slowdown(stage, smallServer, size));
       await smallServer.stop();
     }
@@ -158,12 +180,13 @@ async function main(): Promise<number> {
       target: `≤ ${RSS_MIB} MiB`,
       met: stage.peakMiB <= RSS_MIB,
     });
-    if (chosen('import')) checks.push(await importRate(folder, largeDir, imported));
+    if (chosen('import')) checks.push(await importRate(folder, largeDir, imported, settings));
     await server.stop();
     if (chosen('start')) checks.push(...(await startTimes(folder)));
 
     const all = [...series.flatMap(checksOf), ...checks];
     const notes = [
+      ...(options.without === undefined ? [] : [`Measured without ${options.without}.`]),
       `${os.cpus().length} cores (${os.cpus()[0]?.model ?? 'unknown'}), Node ${process.version}, embedded PostgreSQL 18 with fsync on, on the same machine as the load generator.`,
       `${size.patients.toLocaleString('en')} patients, ${(size.schedules * size.slotsPerSchedule).toLocaleString('en')} slots, ${(size.practitioners * size.appointmentsPerPractitioner).toLocaleString('en')} appointments; ${timing.rounds} rounds of ${seconds(timing.measureMs)} after ${seconds(timing.warmUpMs)} of warm-up.`,
       ...authorizations,

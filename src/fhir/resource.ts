@@ -42,7 +42,7 @@ export interface ResourceDeclaration {
   readonly documentation?: string;
   /** Canonical URLs of profiles that the server supports for the type (CapabilityStatement supportedProfile). */
   readonly profiles: readonly string[];
-  /** `sealed`: speaks of a person, content is encrypted (from the protection issue on); `plain` columns stay readable then. */
+  /** `sealed`: speaks of a person, content is encrypted; `plain` columns stay readable. */
   readonly sealed: false | { readonly plain: readonly string[] };
   readonly indexes: readonly IndexDeclaration[];
   /** Order of searches without `_sort`: parameter codes, `-` for descending; the id always follows. */

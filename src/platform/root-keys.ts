@@ -89,7 +89,10 @@ function over(
         try {
           return decrypt(root.key, `data_key|wrapped|${bound}|${kek}`, fromBase64(wrapped));
         } catch (error) {
-          return new Error(`The data key ${bound} was changed in the database, or belongs elsewhere`, { cause: error });
+          return new Error(
+            `The data key ${bound.split('|', 1)[0] ?? ''} was changed in the database, or belongs elsewhere`,
+            { cause: error },
+          );
         }
       });
     },

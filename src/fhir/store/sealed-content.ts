@@ -24,7 +24,7 @@ const DOT = 46;
 export const keySql = (column: string): string => `substr(${column}, ${KEY_AT + 1}, ${KEY_CHARACTERS})`;
 
 /** The key that a value is sealed with; undefined: it is no sealed content. */
-function keyIn(value: string | null): string | undefined {
+export function keyIn(value: string | null): string | undefined {
   if (value === null || value.length <= TEXT_AT || value.charCodeAt(TEXT_AT - 1) !== DOT) return undefined;
   return value.charCodeAt(KEY_AT - 1) === DOT && value.startsWith(VERSION)
     ? value.slice(KEY_AT, TEXT_AT - 1)
@@ -78,7 +78,10 @@ export function createSealedContent(
     decode(type, id, version, stored) {
       if (!sealed.has(type)) return stored;
       const refuse = (why: string, cause?: unknown): UnreadableContent =>
-        new UnreadableContent(`The content of ${type}/${id} version ${version} ${why}`, { cause });
+        // The log gets it, where no id of a person's resource may stand: the data key tells whose it is to whoever may look.
+        new UnreadableContent(`A content of ${type}, version ${version}, data key ${keyIn(stored) ?? 'none'}, ${why}`, {
+          cause,
+        });
       const keyId = keyIn(stored);
       if (keyId === undefined) throw refuse('is not sealed: it was not written by Kairos');
       try {
