@@ -45,9 +45,9 @@ export default {
     ),
     layer(
       'nobody-imports-composition',
-      '^src/(?!cli/|main|worker|app|compose)',
+      '^src/(?!cli/|bench/|main|worker|app|compose)',
       '^src/(main|worker|app|compose|cli/)',
-      'Composition roots are imported by tests only.',
+      'Composition roots are imported by one another and tests only.',
     ),
     layer(
       'orm-stays-in-the-store',

@@ -10,6 +10,7 @@ import { oauthUris } from './auth/smart/oauth-uris.ts';
 import { openIdentity, type Identity, type IdentityOptions } from './compose-auth.ts';
 import type { Authorize } from './compose-http.ts';
 import { createJobs, type Jobs } from './compose-jobs.ts';
+import { openProcessKeys, type ProcessKeys } from './compose-keys.ts';
 import { createLimits, type Limits } from './compose-limits.ts';
 import { loadDefinitions } from './fhir/definitions/registry.ts';
 import { loadConformance } from './fhir/conformance/load.ts';
@@ -23,7 +24,6 @@ import {
   type UseContext,
 } from './operation-context.ts';
 import { createBlind } from './fhir/search/blind/blind.ts';
-import { plainContent } from './fhir/store/content.ts';
 import { createKeptReplies } from './fhir/store/kept-reply.ts';
 import { createRepository } from './fhir/store/postgres-repository.ts';
 import type { StoreParts } from './fhir/store/reader.ts';
@@ -39,12 +39,11 @@ import { openDatabase, type OpenDatabase } from './platform/database/open.ts';
 import { openClient, openPool, poolNamed } from './platform/database/pool.ts';
 import { loadFolder } from './platform/folder.ts';
 import { observeJobs } from './platform/job-metrics.ts';
-import { createKeys, loadRootKey, type Keys } from './platform/keys.ts';
+import type { Keys } from './platform/keys.ts';
 import { createLog, type Log } from './platform/log.ts';
 import { createMetrics, type Metrics } from './platform/metrics.ts';
 import { createHub, type Hub } from './scheduling/events/hub.ts';
 import { createScheduling, type Scheduling } from './scheduling/scheduling.ts';
-import { StartError } from './platform/start-error.ts';
 
 /** Connections beside those of the lanes: more of them lengthen the tail on two cores without more throughput. */
 const POOL = 8;
@@ -59,6 +58,8 @@ export interface Kairos {
   /** Connections as the application role. */
   readonly pool: pg.Pool;
   readonly keys: Keys;
+  /** What everything is sealed with. */
+  readonly processKeys: ProcessKeys;
   /** What everything in `auth/` is made of. */
   readonly identity: AuthParts;
   readonly scheduling: Scheduling;
@@ -97,23 +98,6 @@ const publicUrlOf = (config: Pick<Config, 'publicUrl' | 'port'>): string =>
   config.publicUrl ?? `http://localhost:${config.port}`;
 
 const folder = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-
-/**
- * The keys of the installation. What a database holds was sealed with one root key: another would neither open nor find it.
- * @throws StartError when the root key is not that of the database
- */
-async function installationKeys(config: Config, pool: pg.Pool): Promise<Keys> {
-  const keys = createKeys(await loadRootKey(config.rootKey, config.dataDir));
-  const check = keys.tag('installation.key-check', 'kairos');
-  await poolNamed(pool, `insert into installation (name, value) values ('key-check', $1) on conflict do nothing`, [
-    check,
-  ]);
-  const { rows } = await poolNamed(pool, `select value from installation where name = 'key-check'`);
-  if (rows[0]?.[0] === check) return keys;
-  throw new StartError(
-    'The root key is not the one that this database was filled with: set ROOT_KEY to it, or put its file back into DATA_DIR/keys.',
-  );
-}
 
 const answers = (pool: pg.Pool): Promise<boolean> =>
   poolNamed(pool, 'select 1').then(
@@ -157,8 +141,15 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
   const { app } = database.roles;
   const { statementTimeoutMs } = config;
   const pool = openPool(app, { max: POOL, name: 'kairos', statementTimeoutMs });
+  const processKeys = await openProcessKeys(config, app, { definitions, resources, baseUrl }, options.say).catch(
+    async (error: unknown) => {
+      await pool.end();
+      await database.close();
+      throw error;
+    },
+  );
   const log = createLog(config.logLevel);
-  const audit = createAudit(config, app, plainContent, log);
+  const audit = createAudit(config, app, processKeys.content, log);
   const { content, recorder } = audit;
   const blind = createBlind(resources.values(), () => {
     if (!joined.keys) throw new Error('A search column was filled before the keys were there');
@@ -182,6 +173,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
     await auth?.close();
     await audit.writer.close();
     await repository.close();
+    await processKeys.close();
     await pool.end();
     await database.close();
   };
@@ -191,7 +183,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       queue: config.redisUrl === undefined,
       ...(options.say ? { say: options.say } : {}),
     });
-    const keys = await installationKeys(config, pool);
+    const { keys } = await processKeys.open();
     joined.keys = keys;
     const operations = declareOperations(modules, use);
     const engine: Engine = {
@@ -271,6 +263,7 @@ export async function openKairos(config: Config, options: OpenOptions = {}): Pro
       database,
       pool,
       keys,
+      processKeys,
       identity,
       scheduling,
       auth,

@@ -139,7 +139,7 @@ export function renderAuditEvent(row: Stored, keys: Pick<Keys, 'open'>): AuditEv
 
 /** Makes AuditEvents of what their relation holds; all other types are another codec's. @param keys asked when something is read */
 export const auditContent = (others: ContentCodec, keys: () => Pick<Keys, 'open'>): ContentCodec => ({
-  encode: (...of) => others.encode(...of),
+  ...others,
   decode: (type, id, version, stored) =>
     type === 'AuditEvent'
       ? JSON.stringify(renderAuditEvent(parseStored(id, stored), keys()))

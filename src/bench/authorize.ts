@@ -6,7 +6,10 @@ import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { ClientConfig } from 'pg';
 import { Client } from 'pg';
-import { createKeys, loadRootKey, newSecret, secretHash } from '../platform/keys.ts';
+import { runForKeys } from '../compose-keys.ts';
+import { openInstallationKeys } from '../platform/installation-keys.ts';
+import { newSecret, secretHash } from '../platform/keys.ts';
+import { openRootKeys } from '../platform/root-keys.ts';
 import { patientId } from './population.ts';
 
 const CLIENT = 'bench-app';
@@ -16,7 +19,10 @@ const SCOPE = 'openid fhirUser launch/patient patient/Patient.rs';
 
 /** The person, signed in. @returns the cookie of the session */
 export async function preparePerson(connection: ClientConfig, dataDir: string): Promise<string> {
-  const keys = createKeys(await loadRootKey(undefined, dataDir));
+  const { run, close } = runForKeys(connection, 5000);
+  const roots = await openRootKeys({ rootKey: undefined, rootKeysAlso: [], dataDir, databaseUrl: undefined });
+  const installation = await openInstallationKeys(run, roots);
+  const { keys } = installation;
   const secret = newSecret();
   const email = 'bench@example.org';
   const metadata = { name: 'Bench', auth: 'none', redirectUris: [REDIRECT], postLogoutRedirectUris: [], scope: SCOPE };
@@ -46,6 +52,8 @@ export async function preparePerson(connection: ClientConfig, dataDir: string): 
       [secretHash(secret), secretHash(secret), ACCOUNT],
     );
   } finally {
+    installation.close();
+    await close();
     await client.end();
   }
   return `sid=${secret}`;

@@ -49,7 +49,7 @@ function routes(pool: Pool): Hono {
     `{"resourceType":"Bundle","type":"searchset","entry":[${contents.map((c) => `{"resource":${c}}`).join(',')}]}`;
   const app = new Hono();
   app.get('/read/:id', async (c) => {
-    const [content] = await rows('read', 'select content from patient where id = $1', [c.req.param('id')]);
+    const [content] = await rows('read', 'select content from bench.patient where id = $1', [c.req.param('id')]);
     return content === undefined ? c.body(null, 404) : c.body(content, 200, JSON_TYPE);
   });
   app.get('/slots/:schedule/:from/:to', async (c) => {

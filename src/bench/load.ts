@@ -4,6 +4,7 @@ import type { Resource } from '@medplum/fhirtypes';
 import type { ColumnSource } from '../fhir/search/blind/blind.ts';
 import { columnsOf, extract } from '../fhir/search/columns.ts';
 import { BASE_COLUMNS, tableOf } from '../fhir/store/layout.ts';
+import { plainContent, type ContentCodec } from '../fhir/store/content.ts';
 import { copyInto, copyRow } from './copy.ts';
 
 const CHUNK_CHARACTERS = 256 * 1024;
@@ -39,10 +40,22 @@ function* byType(resources: Iterable<Resource>): Generator<readonly [type: strin
   if (batch.length > 0) yield [batch[0]?.resourceType ?? '', batch];
 }
 
-function* chunks(source: ColumnSource, resources: readonly Resource[], at: string): Generator<string> {
+/** Where the content stands in a row. */
+const CONTENT_AT = BASE_COLUMNS.findIndex(([name]) => name === 'content');
+
+/** @param codec prepared for all of them */
+function* chunks(
+  source: ColumnSource,
+  resources: readonly Resource[],
+  at: string,
+  codec: ContentCodec,
+): Generator<string> {
   let text = '';
   for (const resource of resources) {
-    text += copyRow(rowOf(source, resource, at));
+    const row = rowOf(source, resource, at);
+    const { resourceType: type, id = '' } = resource;
+    row[CONTENT_AT] = codec.encode({ type, id, version: 1, resource, content: row[CONTENT_AT] ?? '' });
+    text += copyRow(row);
     if (text.length > CHUNK_CHARACTERS) {
       yield text;
       text = '';
@@ -71,6 +84,7 @@ async function dropIndexes(client: Client, table: string): Promise<readonly Inde
  * @param owner the role that owns the tables
  * @param all type after type
  * @param say one line for each type that is in
+ * @param codec as the server has it; unset: contents are plain, which the types of calendars are anyway
  * @returns resources written
  */
 export async function loadResources(
@@ -78,6 +92,7 @@ export async function loadResources(
   source: ColumnSource,
   all: Iterable<Resource>,
   say: (line: string) => void,
+  codec: ContentCodec = plainContent,
 ): Promise<number> {
   const client = new Client({ ...owner, application_name: 'kairos bench load' });
   await client.connect();
@@ -91,7 +106,9 @@ export async function loadResources(
     for (const [type, resources] of byType(all)) {
       const table = tableOf(type);
       if (!dropped.has(table)) dropped.set(table, await dropIndexes(client, table));
-      const written = await copyInto(client, table, rowColumns(source, type), chunks(source, resources, at));
+      await codec.prepare(resources.map((resource) => ({ type, id: resource.id ?? '', resource })));
+      const rows = chunks(source, resources, at, codec);
+      const written = await copyInto(client, table, rowColumns(source, type), rows);
       counts.set(type, (counts.get(type) ?? 0) + written);
     }
     for (const indexes of dropped.values()) for (const { definition } of indexes) await client.query(definition);

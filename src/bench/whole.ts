@@ -61,7 +61,12 @@ export async function startTimes(folder: string): Promise<Check[]> {
   ];
 }
 
-export async function importRate(folder: string, dataDir: string, imported: number): Promise<Check> {
+export async function importRate(
+  folder: string,
+  dataDir: string,
+  imported: number,
+  settings: Readonly<Record<string, string>>,
+): Promise<Check> {
   const file = path.join(folder, 'import.ndjson');
   const slots = population({ ...SMALL, patients: 0, schedules: 20, slotsPerSchedule: imported / 40, practitioners: 5 });
   let text = '';
@@ -78,7 +83,7 @@ export async function importRate(folder: string, dataDir: string, imported: numb
     ['--import=./src/compile-cache.mjs', path.join(projectFolder, 'src', 'cli', 'import.ts'), file],
     {
       cwd: projectFolder,
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], DATA_DIR: dataDir, LOG_LEVEL: 'warn' },
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], DATA_DIR: dataDir, LOG_LEVEL: 'warn', ...settings },
       stdio: ['ignore', 'ignore', 'inherit'],
     },
   );

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { sealKey } from '../audit/merkle.ts';
 import { publishedRoots } from '../audit/seal.ts';
 import { verifyAudit } from '../audit/verify.ts';
+import { runForKeys } from '../compose-keys.ts';
 import { freePort, urlOf } from '../bench/processes.ts';
 import { RECORDED, reconcile, sendMixed } from '../bench/reconcile.ts';
 import { keepServer } from '../bench/storm/kept.ts';
@@ -21,7 +22,8 @@ import { isMigrated, migrate } from '../platform/database/migrate.ts';
 import { openDatabase } from '../platform/database/open.ts';
 import { openPool, poolNamed, runNamed } from '../platform/database/pool.ts';
 import { openEmbeddedPostgres } from '../platform/embedded-postgres.ts';
-import { createKeys, loadRootKey } from '../platform/keys.ts';
+import { openInstallationKeys } from '../platform/installation-keys.ts';
+import { openRootKeys } from '../platform/root-keys.ts';
 import { StartError } from '../platform/start-error.ts';
 
 const USAGE = `npm run audit -- <command> [<options>]
@@ -58,13 +60,15 @@ async function verify(): Promise<void> {
   const { root } = options;
   if (root !== undefined && !/^[0-9a-f]{64}$/.test(root)) throw new StartError('--root must be 64 hexadecimal digits.');
   const config = loadProcessConfig();
-  const keys = createKeys(await loadRootKey(config.rootKey, config.dataDir));
-  if (options['public-key']) return console.log(sealKey(keys).publicKey.trim());
   const database = await openDatabase(config, (text) => process.stderr.write(`${text}\n`));
   const pool = openPool(database.roles.app, { max: 1, name: 'kairos audit', statementTimeoutMs: 10 * MINUTE });
+  const forKeys = runForKeys(database.roles.app, MINUTE);
   try {
     if (!(await isMigrated(database.roles, { queue: config.redisUrl === undefined })))
       throw new StartError('The database is not of this version: run npm run migrate first.');
+    const { keys, close } = await openInstallationKeys(forKeys.run, await openRootKeys(config));
+    close();
+    if (options['public-key']) return console.log(sealKey(keys).publicKey.trim());
     const published = await publishedRoots(config.auditRootsFile);
     const client = await pool.connect();
     await client.query('begin isolation level repeatable read read only');
@@ -79,6 +83,7 @@ async function verify(): Promise<void> {
     if (result.wrong !== undefined) throw new StartError(`The record was changed: ${result.wrong}.`);
     if (result.root !== '') console.log(`All is well. The last root, to be kept elsewhere: ${result.root}`);
   } finally {
+    await forKeys.close();
     await pool.end();
     await database.close();
   }

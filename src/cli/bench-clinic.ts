@@ -11,6 +11,7 @@ import type { Check } from '../bench/report.ts';
 import type { Clinic } from '../bench/scheduling.ts';
 import { openKairos } from '../compose.ts';
 import type { ColumnSource } from '../fhir/search/blind/blind.ts';
+import type { ContentCodec } from '../fhir/store/content.ts';
 import { loadConfig } from '../platform/config.ts';
 import type { EmbeddedPostgres } from '../platform/embedded-postgres.ts';
 import { generateSlots } from '../scheduling/generate.ts';
@@ -22,24 +23,28 @@ export interface ClinicOptions {
   readonly dataDir: string;
   readonly postgres: EmbeddedPostgres;
   readonly source: ColumnSource;
+  readonly codec: ContentCodec;
   readonly size: CalendarSize;
   readonly patients: number;
   /** Free times that will be booked at most. */
   readonly bookings: number;
   readonly measuresGeneration: boolean;
+  /** Of every server of the measurement. */
+  readonly settings: Readonly<Record<string, string>>;
   readonly say: (text: string) => void;
 }
 
 /** @returns the clinic, and how long its Slots took where that is asked for */
 export async function prepareClinic(options: ClinicOptions): Promise<{ clinic: Clinic; checks: readonly Check[] }> {
-  const { dataDir, postgres, source, size, patients, bookings, say } = options;
+  const { dataDir, postgres, source, codec, size, patients, bookings, settings, say } = options;
   const { owner, app } = postgres;
   const name = createHash('sha256')
     .update(JSON.stringify([CALENDAR_FORMAT, size]))
     .digest('hex');
   const marker = path.join(dataDir, `calendars-${name.slice(0, 8)}`);
-  if (!existsSync(marker)) await loadResources(owner, source, calendarResources(size), (line) => say(`loaded ${line}`));
-  const kairos = await openKairos(loadConfig({ DATA_DIR: dataDir, DEMO: 'off', LOG_LEVEL: 'warn' }));
+  if (!existsSync(marker))
+    await loadResources(owner, source, calendarResources(size), (line) => say(`loaded ${line}`), codec);
+  const kairos = await openKairos(loadConfig({ DATA_DIR: dataDir, DEMO: 'off', LOG_LEVEL: 'warn', ...settings }));
   try {
     const { parts } = kairos.scheduling;
     const directory = await parts.directory.current();

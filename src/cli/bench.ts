@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick] [-- --without-audit] [-- --only read,create] [-- --rounds 5] [-- --connections 1,10,50] [-- --profile <folder>] [-- --data <folder to keep the population in>]`: measures a server of its own,
+ * `npm run bench [-- --quick] [-- --only read,create] [-- --rounds 5] [-- --connections 1,10,50] [-- --profile <folder>] [-- --without encryption,audit] [-- --data <folder to keep the population in>]`: measures a server of its own,
  * in a folder of its own, against floors of the same run. See docs/bench.md.
  */
 import { createHash } from 'node:crypto';
@@ -10,6 +10,8 @@ import path from 'node:path';
 import { measureAuthorize, preparePerson } from '../bench/authorize.ts';
 import { createBookFunction } from '../bench/bookings.ts';
 import { loadResources } from '../bench/load.ts';
+import { makePlainCopy } from '../bench/plain-copy.ts';
+import { openBenchKeys, type BenchKeys } from '../bench/sealed.ts';
 import { identityOperations, readOperation, searches, writes, type Operation } from '../bench/operations.ts';
 import { population, type Size } from '../bench/population.ts';
 import { memoryOf, startClient, startFloor, startServer } from '../bench/processes.ts';
@@ -18,8 +20,6 @@ import { bookOperation, findOperations } from '../bench/scheduling.ts';
 import { FULL, QUICK, SMALL } from '../bench/sizes.ts';
 import { measure, mostSent, type Stage, type Timing } from '../bench/stage.ts';
 import { importRate, slowdown, startTimes } from '../bench/whole.ts';
-import type { ColumnSource } from '../fhir/search/blind/blind.ts';
-import { columnSource } from '../bench/source.ts';
 import { readArguments } from '../platform/command.ts';
 import { migrate } from '../platform/database/migrate.ts';
 import { openEmbeddedPostgres, type EmbeddedPostgres } from '../platform/embedded-postgres.ts';
@@ -32,8 +32,8 @@ const USAGE = `npm run bench [-- <options>]: measures a server of its own agains
   --seconds <number>       of each round (1.5, quick 0.7)
   --connections <numbers>  (1,10,50)
   --profile <folder>       for a CPU profile of the server
-  --data <folder>          keeps the loaded database for the next run
-  --without-audit          no access is recorded: to see what that costs`;
+  --without <words>        encryption: on a database whose contents are plain; audit: no access is recorded; to see what they cost
+  --data <folder>          keeps the loaded database for the next run`;
 
 const { values: options } = readArguments(USAGE, {
   quick: { type: 'boolean', default: false },
@@ -43,10 +43,22 @@ const { values: options } = readArguments(USAGE, {
   connections: { type: 'string', default: '1,10,50' },
   profile: { type: 'string' },
   data: { type: 'string' },
-  'without-audit': { type: 'boolean', default: false },
+  without: { type: 'string' },
 });
 
 const RSS_MIB = 250;
+
+const WITHOUT: Readonly<Record<string, string>> = { encryption: 'ENCRYPTION', audit: 'AUDIT' };
+const without = options.without?.split(',') ?? [];
+const unknown = without.find((word) => WITHOUT[word] === undefined);
+if (unknown !== undefined) {
+  process.stderr.write(`--without can be: ${Object.keys(WITHOUT).join(', ')}.\n${USAGE}\n`);
+  process.exit(1);
+}
+/** Of every server of the measurement. */
+const settings: Readonly<Record<string, string>> = Object.fromEntries(
+  without.map((word) => [WITHOUT[word] ?? '', 'off']),
+);
 
 const { size, calendars, imported } = options.quick ? QUICK : FULL;
 const timing: Timing = {
@@ -62,20 +74,41 @@ const chosen = (name: string): boolean =>
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-async function prepare(dataDir: string, source: ColumnSource, of: Size): Promise<EmbeddedPostgres> {
+interface Prepared extends BenchKeys {
+  readonly postgres: EmbeddedPostgres;
+}
+
+async function prepare(dataDir: string, of: Size): Promise<Prepared> {
   const postgres = await openEmbeddedPostgres(dataDir);
   await migrate(postgres, { queue: true });
+  const keys = await openBenchKeys(postgres.app, dataDir, settings);
+  const prepared: Prepared = {
+    ...keys,
+    postgres,
+    async close() {
+      await keys.close();
+      await postgres.close();
+    },
+  };
   const loaded = path.join(
     dataDir,
-    `population-${createHash('sha256').update(JSON.stringify(of)).digest('hex').slice(0, 8)}`,
+    `population-${createHash('sha256')
+      .update(JSON.stringify([of, settings]))
+      .digest('hex')
+      .slice(0, 8)}`,
   );
-  if (existsSync(loaded)) return postgres;
+  if (existsSync(loaded)) return prepared;
   const started = performance.now();
-  await loadResources(postgres.owner, source, population(of), (line) =>
-    say(`loaded ${line} in ${seconds(performance.now() - started)}`),
+  await loadResources(
+    postgres.owner,
+    keys.source,
+    population(of),
+    (line) => say(`loaded ${line} in ${seconds(performance.now() - started)}`),
+    keys.content,
   );
+  await makePlainCopy(postgres, keys.content);
   await writeFile(loaded, '');
-  return postgres;
+  return prepared;
 }
 
 async function main(): Promise<number> {
@@ -83,28 +116,28 @@ async function main(): Promise<number> {
   const cleanUp: (() => unknown)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
     const largeDir = options.data === undefined ? path.join(folder, 'large') : path.resolve(options.data);
-    const source = await columnSource(largeDir);
-    const large = await prepare(largeDir, source, size);
-    cleanUp.push(() => large.close());
+    const { postgres: large, source, content, close } = await prepare(largeDir, size);
+    cleanUp.push(close);
     const finds = findOperations(calendars);
     const prepared = [...finds.map((o) => o.name), '$book', 'generation'].some(chosen)
       ? await prepareClinic({
           dataDir: largeDir,
           postgres: large,
           source,
+          codec: content,
           size: calendars,
           patients: size.patients,
           // The server's, the floor's, and one by which the floor knows what a booking looks like.
           bookings: chosen('$book') ? 2 * mostSent(timing) + 1 : 0,
           measuresGeneration: chosen('generation'),
+          settings,
           say,
         })
       : undefined;
     const profiling =
       options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${path.resolve(options.profile)}`];
     // The first start on a database loads the definitions into it: what is measured is a start like any other.
-    await (await startServer(largeDir)).stop();
-    const settings: Readonly<Record<string, string>> = options['without-audit'] ? { AUDIT: 'off' } : {};
+    await (await startServer(largeDir, settings)).stop();
     const server = await startServer(largeDir, settings, profiling);
     cleanUp.push(() => server.stop());
     const floor = await startFloor(large.app);
@@ -148,9 +181,9 @@ async function main(): Promise<number> {
     }
     if (chosen('slowdown')) {
       const smallDir = path.join(folder, 'small');
-      const small = await prepare(smallDir, await columnSource(smallDir), SMALL);
-      cleanUp.push(() => small.close());
-      const smallServer = await startServer(smallDir);
+      const small = await prepare(smallDir, SMALL);
+      cleanUp.push(small.close);
+      const smallServer = await startServer(smallDir, settings);
       checks.push(await slowdown(stage, smallServer, size));
       await smallServer.stop();
     }
@@ -161,12 +194,13 @@ async function main(): Promise<number> {
       target: `≤ ${RSS_MIB} MiB`,
       met: stage.peakMiB <= RSS_MIB,
     });
-    if (chosen('import')) checks.push(await importRate(folder, largeDir, imported));
+    if (chosen('import')) checks.push(await importRate(folder, largeDir, imported, settings));
     await server.stop();
     if (chosen('start')) checks.push(...(await startTimes(folder)));
 
     const all = [...series.flatMap(checksOf), ...checks];
     const notes = [
+      ...(without.length === 0 ? [] : [`Measured without ${without.join(' and ')}.`]),
       `${os.cpus().length} cores (${os.cpus()[0]?.model ?? 'unknown'}), Node ${process.version}, embedded PostgreSQL 18 with fsync on, on the same machine as the load generator.`,
       `${size.patients.toLocaleString('en')} patients, ${(size.schedules * size.slotsPerSchedule).toLocaleString('en')} slots, ${(size.practitioners * size.appointmentsPerPractitioner).toLocaleString('en')} appointments; ${timing.rounds} rounds of ${seconds(timing.measureMs)} after ${seconds(timing.warmUpMs)} of warm-up.`,
       ...authorizations,

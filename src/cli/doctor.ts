@@ -2,12 +2,12 @@
  * `npm run doctor`: looks whether everything that must always hold of the calendar holds in the database that the configuration names, also beside a
  * running server. Changes nothing; names rows by their ids only. Exit code 1 when something is wrong. @see https://hl7.org/fhir/R4/appointment.html
  */
-import { fileURLToPath } from 'node:url';
+import { checkInvariants } from '../compose-doctor.ts';
 import { readArguments, runCommand } from '../platform/command.ts';
 import { loadProcessConfig } from '../platform/config.ts';
-import { runChecks } from '../platform/database/checks.ts';
 import { isMigrated } from '../platform/database/migrate.ts';
 import { openDatabase } from '../platform/database/open.ts';
+import { openRootKeys } from '../platform/root-keys.ts';
 import { StartError } from '../platform/start-error.ts';
 
 const SHOWN = 20;
@@ -23,7 +23,7 @@ await runCommand(async () => {
   try {
     if (!(await isMigrated(database.roles, { queue: config.redisUrl === undefined })))
       throw new StartError('The database is not of this version: run npm run migrate first.');
-    const results = await runChecks(database.roles.app, fileURLToPath(new URL('invariants.sql', import.meta.url)));
+    const results = await checkInvariants(database.roles.app, await openRootKeys(config));
     for (const { name, title, found } of results) {
       console.log(`${found.length === 0 ? 'ok  ' : 'FAIL'} ${name}: ${title}`);
       for (const id of found.slice(0, SHOWN)) console.log(`       ${id}`);

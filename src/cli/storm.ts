@@ -6,20 +6,18 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { cpuOf, postgresCpu } from '../bench/processes.ts';
 import { kill, killReport, openKillStage } from '../bench/storm/kill.ts';
 import { reportOf, type Report } from '../bench/storm/report.ts';
 import { storm } from '../bench/storm/run.ts';
 import { deadlocksIn, onDatabase, openStage } from '../bench/storm/stage.ts';
+import { checkInvariants } from '../compose-doctor.ts';
 import { seeded } from '../demo/random.ts';
 import { readArguments, runCommand } from '../platform/command.ts';
-import { runChecks } from '../platform/database/checks.ts';
 import { migrate } from '../platform/database/migrate.ts';
 import { openEmbeddedPostgres } from '../platform/embedded-postgres.ts';
+import { givenRootKeys } from '../platform/root-keys.ts';
 import { StartError } from '../platform/start-error.ts';
-
-const INVARIANTS = fileURLToPath(new URL('invariants.sql', import.meta.url));
 
 const USAGE = `npm run storm [-- <options>]: clients fight for a few times on two servers of their own
   --attempts <number>      requests (100000)
@@ -53,7 +51,7 @@ async function fight(folder: string, clients: number, random: () => number): Pro
   const postgres = await openEmbeddedPostgres(folder);
   try {
     await migrate(postgres, { queue: true });
-    const { wire, people, servers, close } = await openStage(postgres, clients);
+    const { wire, people, servers, env, close } = await openStage(postgres, clients);
     const before = await deadlocksIn(postgres.app);
     if (options['without-constraint'])
       await onDatabase(postgres.owner, 'alter table occupancy drop constraint occupancy_exclude');
@@ -62,7 +60,11 @@ async function fight(folder: string, clients: number, random: () => number): Pro
     const result = await storm({ cpu, generated: true, wire, people, ports, attempts, rounds, random, say }).finally(
       close,
     );
-    return reportOf(result, await runChecks(postgres.app, INVARIANTS), (await deadlocksIn(postgres.app)) - before);
+    return reportOf(
+      result,
+      await checkInvariants(postgres.app, givenRootKeys(env.ROOT_KEY)),
+      (await deadlocksIn(postgres.app)) - before,
+    );
   } finally {
     await postgres.close();
   }
@@ -74,7 +76,8 @@ async function killThings(folder: string, clients: number, random: () => number)
   try {
     for (const [turn, everyMs] of [2_000, 1_200, 700].entries()) {
       const result = await kill({ stage, kills: count('kills'), everyMs, hot: 40, day: 3 + turn, random, say });
-      if (result.unknown > 0) return killReport(result, await runChecks(stage.postgres.app, INVARIANTS));
+      if (result.unknown > 0)
+        return killReport(result, await checkInvariants(stage.postgres.app, givenRootKeys(stage.env.ROOT_KEY)));
       say('void: every request was answered');
     }
     throw new StartError('Nothing was killed in the middle of anything, three times: the run proves nothing.');

@@ -85,7 +85,17 @@ const SETTINGS = {
   ),
   ROOT_KEY: optional(
     text('32 random bytes in base64', /^[A-Za-z0-9+/]{43}=$/),
-    'Key that every other key is derived from: 32 random bytes in base64, the same in every process. Unset: made at the first start, in `DATA_DIR/keys`. Without it what is sealed cannot be read again: keep a copy.',
+    'Key that wraps every other key: 32 random bytes in base64, the same in every process. Unset: the file `DATA_DIR/keys/root.key`, which the first start with the embedded database makes. Without it the data cannot be read again: keep a copy. See docs/encryption.md.',
+  ),
+  ROOT_KEY_ALSO: setting(
+    words('root keys with commas between them', /^[A-Za-z0-9+/]{43}=$/),
+    '',
+    'Further root keys that open what they wrapped: the next or the last one, while `ROOT_KEY` is exchanged.',
+  ),
+  ENCRYPTION: setting(
+    onOff,
+    'on',
+    'Seal what speaks of a person. `off` is for measurements of what that costs, with a database of their own.',
   ),
   AUDIT: setting(
     onOff,
@@ -260,6 +270,9 @@ export interface Config {
   readonly audit: boolean;
   /** Absolute path. */
   readonly auditRootsFile: string;
+  readonly rootKeysAlso: readonly string[];
+  /** Contents of resources that speak of a person are sealed. */
+  readonly encryption: boolean;
   readonly identity: IdentitySettings;
 }
 
@@ -345,6 +358,8 @@ export function loadConfig(env: Environment): Config {
     rootKey: values.ROOT_KEY,
     audit: values.AUDIT,
     auditRootsFile: values.AUDIT_ROOTS_FILE ?? path.join(values.DATA_DIR, 'audit-roots.txt'),
+    rootKeysAlso: values.ROOT_KEY_ALSO,
+    encryption: values.ENCRYPTION,
     identity: {
       hasher: values.PASSWORD_HASHER,
       mfaRoles: values.MFA_ROLES.filter((role) => role !== 'none'),

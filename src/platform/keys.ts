@@ -1,12 +1,9 @@
 /**
- * The key port: everything that is sealed, tagged or signed with a symmetric key goes through it. Today one root key in a file or in the environment;
- * a key service can take its place. @see https://csrc.nist.gov/pubs/sp/800/38/d/final
+ * The key port: everything that is sealed, tagged or signed with a symmetric key goes through it, but for contents of resources, which have data keys of
+ * their own. @see https://csrc.nist.gov/pubs/sp/800/38/d/final
  */
-import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
-import { chmod, readFile, writeFile } from 'node:fs/promises';
-import path from 'node:path';
-import { makeFolder } from './make-folder.ts';
-import { StartError } from './start-error.ts';
+import { createHash, createHmac, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto';
+import { decrypt, encrypt } from './aead.ts';
 
 export interface Keys {
   /**
@@ -22,10 +19,20 @@ export interface Keys {
   derive(purpose: string): Uint8Array;
 }
 
+/** A key that values are sealed with, by a name that stands in each of them. */
+export interface SealKey {
+  readonly id: string;
+  /** 32 bytes */
+  readonly key: Uint8Array;
+}
+
+export interface SealKeys {
+  current(): SealKey;
+  byId(id: string): SealKey | undefined;
+}
+
 const VERSION = 'v1';
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
-const ROOT_BYTES = 32;
+const KEY_BYTES = 32;
 
 /** SHA-256 in base64url: how secrets of 128 bits or more are stored that are only compared. */
 export const secretHash = (secret: string): string => createHash('sha256').update(secret).digest('base64url');
@@ -33,79 +40,62 @@ export const secretHash = (secret: string): string => createHash('sha256').updat
 /** 256 random bits in base64url. */
 export const newSecret = (): string => randomBytes(32).toString('base64url');
 
-/** @param root 32 bytes */
-export function createKeys(root: Uint8Array): Keys {
+const derivedFrom = (root: Uint8Array, purpose: string): Buffer =>
+  Buffer.from(hkdfSync('sha256', root, 'kairos', purpose, KEY_BYTES));
+
+/** Only the root itself. */
+function rootAlone(root: Uint8Array): SealKeys {
+  const id = createHash('sha256').update(derivedFrom(root, 'key-id')).digest('base64url').slice(0, 8);
+  const only = { id, key: root };
+  return { current: () => only, byId: (asked) => (asked === id ? only : undefined) };
+}
+
+/** The key that a sealed value names. */
+export const sealedWith = (sealed: string): string => sealed.split('.', 2)[1] ?? '';
+
+/**
+ * @param root 32 bytes, from which tags and derived keys are made
+ * @param seals what values are sealed with; unset: the root
+ */
+export function createKeys(root: Uint8Array, seals: SealKeys = rootAlone(root)): Keys {
   const derived = new Map<string, Buffer>();
   const derive = (purpose: string): Buffer => {
     let key = derived.get(purpose);
-    if (!key) derived.set(purpose, (key = Buffer.from(hkdfSync('sha256', root, 'kairos', purpose, ROOT_BYTES))));
+    if (!key) derived.set(purpose, (key = derivedFrom(root, purpose)));
     return key;
   };
-  const keyId = createHash('sha256').update(derive('key-id')).digest('base64url').slice(0, 8);
-  const additional = (purpose: string, bound: string): Buffer => Buffer.from(`${purpose}|${bound}|${VERSION}|${keyId}`);
+  const tagKeys = new Map<string, KeyObject>();
+  const sealKeys = new Map<string, KeyObject>();
+  const sealKey = ({ id, key }: SealKey, purpose: string): KeyObject => {
+    const name = `${id} ${purpose}`;
+    let known = sealKeys.get(name);
+    if (!known) sealKeys.set(name, (known = createSecretKey(derivedFrom(key, `seal ${purpose}`))));
+    return known;
+  };
+  const additional = (purpose: string, bound: string, id: string): string => `${purpose}|${bound}|${VERSION}|${id}`;
   return {
     seal(purpose, bound, plain) {
-      const iv = randomBytes(IV_BYTES);
-      const cipher = createCipheriv('aes-256-gcm', derive(`seal ${purpose}`), iv);
-      cipher.setAAD(additional(purpose, bound));
-      const sealed = Buffer.concat([iv, cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()]);
-      return `${VERSION}.${keyId}.${sealed.toString('base64url')}`;
+      const key = seals.current();
+      const sealed = encrypt(sealKey(key, purpose), additional(purpose, bound, key.id), plain);
+      return `${VERSION}.${key.id}.${sealed.toString('base64url')}`;
     },
     open(purpose, bound, sealed) {
-      const [version, id, text] = sealed.split('.');
-      if (version !== VERSION || id !== keyId || text === undefined)
-        throw new Error(`A value of ${purpose} was sealed with another key`);
+      const [version, id = '', text = ''] = sealed.split('.');
+      const key = version === VERSION ? seals.byId(id) : undefined;
+      if (!key) throw new Error(`A value of ${purpose} was sealed with another key`);
       const bytes = Buffer.from(text, 'base64url');
-      if (bytes.length < IV_BYTES + TAG_BYTES)
-        throw new Error(`A value of ${purpose} is too short to have been sealed`);
-      const decipher = createDecipheriv('aes-256-gcm', derive(`seal ${purpose}`), bytes.subarray(0, IV_BYTES), {
-        authTagLength: TAG_BYTES,
-      });
-      decipher.setAAD(additional(purpose, bound));
-      decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
-      return decipher.update(bytes.subarray(IV_BYTES, -TAG_BYTES), undefined, 'utf8') + decipher.final('utf8');
+      try {
+        if (bytes.toString('base64url') !== text) throw new Error('It is no base64url');
+        return decrypt(sealKey(key, purpose), additional(purpose, bound, id), bytes).toString('utf8');
+      } catch (error) {
+        throw new Error(`A value of ${purpose} was changed in the database, or belongs elsewhere`, { cause: error });
+      }
     },
-    tag: (purpose, value) =>
-      createHmac('sha256', derive(`tag ${purpose}`))
-        .update(value)
-        .digest()
-        .subarray(0, 16)
-        .toString('base64url'),
+    tag(purpose, value) {
+      let key = tagKeys.get(purpose);
+      if (!key) tagKeys.set(purpose, (key = createSecretKey(derive(`tag ${purpose}`))));
+      return createHmac('sha256', key).update(value).digest().subarray(0, 16).toString('base64url');
+    },
     derive: (purpose) => new Uint8Array(derive(purpose)),
   };
-}
-
-const FILE = 'root.key';
-
-function parseRoot(text: string, where: string): Uint8Array {
-  const bytes = Buffer.from(text.trim(), 'base64');
-  if (bytes.length !== ROOT_BYTES)
-    throw new StartError(`${where} must hold 32 random bytes in base64: make them with  openssl rand -base64 32`);
-  return bytes;
-}
-
-/**
- * The root key: given, or in a file of the data folder that is made at the first start.
- * @throws StartError when it cannot be read or made
- */
-export async function loadRootKey(given: string | undefined, dataDir: string): Promise<Uint8Array> {
-  if (given !== undefined) return parseRoot(given, 'ROOT_KEY');
-  const folder = path.join(dataDir, 'keys');
-  const file = path.join(folder, FILE);
-  try {
-    await makeFolder(folder, 0o700);
-    // Whoever comes first makes it; `wx` leaves another process's key alone.
-    await writeFile(file, `${randomBytes(ROOT_BYTES).toString('base64')}\n`, { mode: 0o600, flag: 'wx' }).catch(
-      (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error;
-      },
-    );
-    await chmod(file, 0o600);
-    return parseRoot(await readFile(file, 'utf8'), `The file ${file}`);
-  } catch (error) {
-    if (error instanceof StartError) throw error;
-    throw new StartError(
-      `The root key ${file} cannot be read or made (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}): check the rights on DATA_DIR, or set ROOT_KEY.`,
-    );
-  }
 }

@@ -18,6 +18,7 @@ import { CLIENT, sendJson, startFakeProvider, type FakeProvider } from '../suppo
 import { jobRun } from '../support/job-run.ts';
 import { link, put, submit, visit, type Seen } from '../support/federation-driver.ts';
 import { startIdentityServer, type IdentityServer } from '../support/identity-server.ts';
+import { contentsOf } from '../support/contents.ts';
 
 const MRN = 'http://hospital.example/mrn';
 const LOOKALIKES = (base: string): readonly string[] => [
@@ -578,8 +579,7 @@ describe('import', () => {
     const page = await wholeLaunch(new Browser(), importing);
     expect(title(page)).toBe('Ada Launched');
     const id = page.url.split('/').at(-1) ?? '';
-    const { rows } = await server.kairos.pool.query(`select content from patient where id = $1`, [id]);
-    const stored = JSON.parse((rows as { content: string }[])[0]?.content ?? '{}') as Patient;
+    const stored = JSON.parse((await contentsOf(server.kairos, 'Patient', id))[0]?.text ?? '{}') as Patient;
     expect(stored).toEqual({
       resourceType: 'Patient',
       id,

@@ -15,6 +15,7 @@ import { authorize, Browser, exchange, makeAccount, makeApp, signIn, type TestAp
 import { newContext, openBrowser, overflows, shoot, violations } from '../support/browser.ts';
 import { link, put, submit, visit, type Seen } from '../support/federation-driver.ts';
 import { startIdentityServer, type IdentityServer } from '../support/identity-server.ts';
+import { contentsOf } from '../support/contents.ts';
 
 const MRN = 'http://hospital.example/mrn';
 const SCOPE = 'launch openid fhirUser patient/Patient.rs offline_access';
@@ -215,8 +216,7 @@ describe.each(KINDS)('SMART 2.2: EHR launch, registered as %s', (auth) => {
     const first = await launch(world, await desk(), 'Patient/remote-2');
     expect([first.status, title(first)]).toEqual([200, 'Sam Stranger']);
     const id = first.url.split('/').at(-1) ?? '';
-    const { rows } = await world.server.kairos.pool.query(`select content from patient where id = $1`, [id]);
-    const stored = JSON.parse((rows as { content: string }[])[0]?.content ?? '{}') as Patient;
+    const stored = JSON.parse((await contentsOf(world.server.kairos, 'Patient', id))[0]?.text ?? '{}') as Patient;
     expect(stored.meta?.source).toBe(`${ehr.fhirBase}/Patient/remote-2`);
     expect(stored.managingOrganization?.reference).toBe(`${ehr.fhirBase}/Organization/hospital`);
     expect((await launch(world, await desk(), 'Patient/remote-2')).url).toBe(first.url);

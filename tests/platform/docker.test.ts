@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig } from '../../src/platform/config.ts';
 import { projectFolder } from '../../src/platform/paths.ts';
+import { TEST_ROOT_KEY } from '../support/root-key.ts';
 
 interface Service {
   readonly image: string;
@@ -23,8 +24,9 @@ interface Compose {
 const read = (name: string): Promise<string> => readFile(path.join(projectFolder, name), 'utf8');
 const compose = parse(await read('docker-compose.yml'), { merge: true }) as Compose;
 
-/** `${NAME:-default}` as Compose fills it in when NAME is unset. */
-const fill = (text: string): string => text.replace(/\$\{\w+:-([^}]*)\}/g, '$1');
+/** `${NAME:-default}` as Compose fills it in when NAME is unset; the root key, without which it refuses, is given. */
+const fill = (text: string): string =>
+  text.replace(/\$\{ROOT_KEY:\?[^}]*\}/g, TEST_ROOT_KEY).replace(/\$\{\w+:-([^}]*)\}/g, '$1');
 const filled = (service: string): Record<string, string> =>
   Object.fromEntries(Object.entries(compose.services[service]?.environment ?? {}).map(([k, v]) => [k, fill(v)]));
 

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runChecks } from '../../src/platform/database/checks.ts';
+import { checkInvariants } from '../../src/compose-doctor.ts';
 import { actorKey } from '../../src/scheduling/actor.ts';
 import { slotId } from '../../src/scheduling/slot-id.ts';
 import type { Json } from '../http/client.ts';
@@ -11,8 +11,8 @@ import { urlOf } from '../support/database.ts';
 import { program } from '../support/process.ts';
 import { TEST_ROOT_KEY } from '../support/root-key.ts';
 import { bookProposal, find, found, openClinic, params, put, referring, workday, type Clinic } from './clinic.ts';
+import { rewrite } from '../support/contents.ts';
 
-const INVARIANTS = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
 const DAY = workday(7);
 const at = (time: string): string => new Date(`${DAY}T${time}:00-05:00`).toISOString();
 
@@ -39,7 +39,7 @@ const generated = (time: string, end: string): object => ({
 
 /** What the checks find, by the name of the check. */
 async function findings(): Promise<Readonly<Record<string, readonly string[]>>> {
-  const results = await runChecks(clinic.server.kairos.roles.app, INVARIANTS);
+  const results = await checkInvariants(clinic.server.kairos.roles.app, clinic.server.kairos.processKeys.roots);
   expect(results.length).toBeGreaterThan(9);
   return Object.fromEntries(results.filter((r) => r.found.length > 0).map((r) => [r.name, r.found]));
 }
@@ -233,9 +233,17 @@ describe('what is broken by hand is found', () => {
 test('a hold that has run out, and whose Slot stays taken', async () => {
   const age = async (by: string): Promise<void> => {
     const ago = `now() - interval '${by}'`;
+    const id = String(held['id']);
+    const { rows } = await owner.query<{ at: string }>(
+      `select scheduling_instant(date_trunc('milliseconds', ${ago})) at`,
+    );
+    const at = rows[0]?.at ?? '';
+    await rewrite(clinic.server.kairos, 'Appointment', id, (resource) => {
+      const text = JSON.stringify(resource).replace(/"valueInstant":"[^"]*"/, `"valueInstant":"${at}"`);
+      return JSON.parse(text) as typeof resource;
+    });
     await owner.query(
-      `update appointment set content = regexp_replace(content, '"valueInstant":"[^"]*"', '"valueInstant":"' || scheduling_instant(date_trunc('milliseconds', ${ago})) || '"') where id = '${String(held['id'])}';
-       update scheduling_hold set expires = (select (regexp_match(content, '"valueInstant":"([^"]*)"'))[1]::timestamptz from appointment where id = appointment);
+      `update scheduling_hold set expires = '${at}' where appointment = '${id}';
        update occupancy o set expires = h.expires from scheduling_hold h where o.appointment = h.appointment`,
     );
   };

@@ -11,12 +11,11 @@ import { reportOf } from '../../src/bench/storm/report.ts';
 import { storm, type StormResult } from '../../src/bench/storm/run.ts';
 import { onDatabase, openStage } from '../../src/bench/storm/stage.ts';
 import { seeded } from '../../src/demo/random.ts';
-import { runChecks } from '../../src/platform/database/checks.ts';
+import { checkInvariants } from '../../src/compose-doctor.ts';
+import { givenRootKeys } from '../../src/platform/root-keys.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { hasRedis, openRedis } from '../support/redis.ts';
 import { TEST_ROOT_KEY } from '../support/root-key.ts';
-
-const INVARIANTS = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
 
 const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -42,7 +41,10 @@ test(
     }
     if (!result) throw new Error('nothing ran');
     expect(Object.keys(result.kills)).toHaveLength(5);
-    const { lines, problems } = killReport(result, await runChecks(stage.postgres.app, INVARIANTS));
+    const { lines, problems } = killReport(
+      result,
+      await checkInvariants(stage.postgres.app, givenRootKeys(stage.env.ROOT_KEY)),
+    );
     expect(problems, lines.join('\n')).toEqual([]);
     expect(result.acknowledged).toBeGreaterThan(10);
   },
@@ -88,7 +90,7 @@ test.skipIf(!hasRedis)(
         `select (select count(*) from outbox where topic = 'reindex' and status <> 'done') + (select count(*) from scheduling_hold where expires < now())`,
       ).then((rows) => Number(rows[0]?.[0]));
     await expect.poll(left, { timeout: 90_000, interval: 500 }).toBe(0);
-    const found = (await runChecks(database.app, INVARIANTS)).filter((c) => c.found.length > 0);
+    const found = (await checkInvariants(database.app, givenRootKeys(TEST_ROOT_KEY))).filter((c) => c.found.length > 0);
     expect(found).toEqual([]);
   },
 );

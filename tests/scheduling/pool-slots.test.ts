@@ -1,7 +1,7 @@
 /** Slots of visits that need one of several rooms: free only while one of them is, whoever takes the last. https://hl7.org/fhir/R4/valueset-slotstatus.html */
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { runChecks } from '../../src/platform/database/checks.ts';
+import { checkInvariants } from '../../src/compose-doctor.ts';
 import { actorKey } from '../../src/scheduling/actor.ts';
 import { freshDirectory } from '../../src/scheduling/fresh-directory.ts';
 import { generateSlots } from '../../src/scheduling/generate.ts';
@@ -34,7 +34,6 @@ import {
 } from './clinic.ts';
 import { generateAsAsked, partsOf, rowsOf, untrue } from './slots.ts';
 
-const INVARIANTS = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
 const HOLD = 'https://kairos.example/fhir/StructureDefinition/hold-expires';
 
 const needing = (...rooms: string[]): object[] =>
@@ -131,7 +130,9 @@ const cancel = async (id: string): Promise<Answer> =>
 
 const wrong = async (): Promise<Readonly<Record<string, readonly string[]>>> =>
   Object.fromEntries(
-    (await runChecks(kairos.roles.app, INVARIANTS)).filter((r) => r.found.length > 0).map((r) => [r.name, r.found]),
+    (await checkInvariants(kairos.roles.app, kairos.processKeys.roots))
+      .filter((r) => r.found.length > 0)
+      .map((r) => [r.name, r.found]),
   );
 
 afterEach(async () => {

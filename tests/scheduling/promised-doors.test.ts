@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seedDemo } from '../../src/demo/seed.ts';
 import { reviewPromises } from '../../src/scheduling/promised.ts';
+import type { Appointment } from '@medplum/fhirtypes';
 import type { Answer, Json } from '../http/client.ts';
 import {
   appointmentOf,
@@ -25,6 +26,7 @@ import {
   workday,
   type Clinic,
 } from './clinic.ts';
+import { rewrite } from '../support/contents.ts';
 
 const PROMISED_TIME = 'https://kairos.example/fhir/StructureDefinition/promised-time';
 const ZONE = 'http://hl7.org/fhir/StructureDefinition/timezone';
@@ -150,12 +152,10 @@ describe('patients', () => {
 
 /** As rows are that were stored before promises were written. */
 async function strip(id: string): Promise<void> {
-  const [row] = await clinic.sql('select content from appointment where id = $1', [id]);
-  const { engine } = clinic.server;
-  const version = Number((await clinic.sql('select version from appointment where id = $1', [id]))[0]?.['version']);
-  const text = engine.repository.decode('Appointment', id, version, String(row?.['content']));
-  const { extension: _, ...rest } = JSON.parse(text) as Record<string, unknown>;
-  await clinic.sql('update appointment set content = $2 where id = $1', [id, JSON.stringify(rest)]);
+  await rewrite(clinic.server.kairos, 'Appointment', id, (resource) => {
+    const { extension: _, ...rest } = resource as Appointment;
+    return rest;
+  });
 }
 
 describe('another zone of a place', () => {

@@ -7,11 +7,11 @@ import { reportOf } from '../../src/bench/storm/report.ts';
 import { storm, type StormResult } from '../../src/bench/storm/run.ts';
 import { deadlocksIn, onDatabase, openStage, type Stage } from '../../src/bench/storm/stage.ts';
 import { seeded } from '../../src/demo/random.ts';
-import { runChecks, type CheckResult } from '../../src/platform/database/checks.ts';
+import { checkInvariants } from '../../src/compose-doctor.ts';
+import type { CheckResult } from '../../src/platform/database/checks.ts';
+import { givenRootKeys } from '../../src/platform/root-keys.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { TEST_ROOT_KEY } from '../support/root-key.ts';
-
-const INVARIANTS = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
 
 let database: TestDatabase;
 let stage: Stage;
@@ -37,7 +37,7 @@ const run = (attempts: number, rounds: number, firstDay: number): Promise<StormR
     random: seeded('storm', attempts).next,
     say: () => undefined,
   });
-const checks = (): Promise<readonly CheckResult[]> => runChecks(database.app, INVARIANTS);
+const checks = (): Promise<readonly CheckResult[]> => checkInvariants(database.app, givenRootKeys(TEST_ROOT_KEY));
 
 test('nobody is booked twice, every time has as many winners as it has room, nothing breaks', async () => {
   const result = await run(500, 6, 3);

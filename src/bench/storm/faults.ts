@@ -7,7 +7,10 @@ import { readFile } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Appointment } from '@medplum/fhirtypes';
+import { openContents, type ContentRow } from '../../compose-contents.ts';
 import type { DatabaseRoles } from '../../platform/embedded-postgres.ts';
+import type { RootKeys } from '../../platform/root-keys.ts';
 import { idIn, nowMs, saidIn } from './client.ts';
 import { heldBy, writtenBy } from './doors.ts';
 import { History, type Claim, type Span, type Verdict } from './history.ts';
@@ -26,7 +29,7 @@ export interface FaultOptions {
   readonly times: readonly Time[];
   /** What is killed, by turns; PostgreSQL besides. */
   readonly kept: readonly Kept[];
-  readonly postgres: { readonly dataDir: string; readonly roles: DatabaseRoles };
+  readonly postgres: { readonly dataDir: string; readonly roles: DatabaseRoles; readonly roots: RootKeys };
   readonly kills: number;
   readonly everyMs: number;
   readonly random: () => number;
@@ -175,11 +178,15 @@ async function killPostgres(dataDir: string): Promise<boolean> {
 }
 
 /** What the database holds of the keys, and whether that is what clients were told. */
-async function wrongAmong(asked: readonly Asked[], roles: DatabaseRoles): Promise<string[]> {
-  const rows = await onDatabase(
-    roles.app,
-    `select i->>'value', a.id, a.status from appointment a, json_array_elements(a.content::json->'identifier') i where i->>'system' = '${KEY_SYSTEM}'`,
-  );
+async function wrongAmong(asked: readonly Asked[], roles: DatabaseRoles, roots: RootKeys): Promise<string[]> {
+  const contents = await openContents(roles.app, roots, 'Appointment');
+  const stored = await onDatabase(roles.app, 'select id, version::text, content from appointment');
+  const texts = await contents.decode(stored as readonly ContentRow[]);
+  await contents.close();
+  const rows = texts.flatMap((text) => {
+    const { id, status, identifier = [] } = JSON.parse(text ?? '{}') as Appointment;
+    return identifier.filter((i) => i.system === KEY_SYSTEM).map(({ value }) => [value, id, status] as const);
+  });
   const found = Map.groupBy(rows, ([key]) => String(key));
   return asked.flatMap(({ key, outcome, id, cancel }): string[] => {
     const there = found.get(key) ?? [];
@@ -243,6 +250,6 @@ export async function faults(options: FaultOptions): Promise<FaultResult> {
     kills: killed,
     acknowledged: asked.filter((a) => a.outcome === 'acknowledged').length,
     verdict: history.verdict(),
-    wrong: await wrongAmong(asked, postgres.roles),
+    wrong: await wrongAmong(asked, postgres.roles, postgres.roots),
   };
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CheckResult } from '../../platform/database/checks.ts';
 import { migrate } from '../../platform/database/migrate.ts';
+import { givenRootKeys } from '../../platform/root-keys.ts';
 import { openEmbeddedPostgres, type EmbeddedPostgres } from '../../platform/embedded-postgres.ts';
 import { freePort, urlOf } from '../processes.ts';
 import { faults, HOLD_MS, type FaultResult } from './faults.ts';
@@ -19,7 +20,7 @@ export interface KillStage {
   readonly ports: readonly number[];
   readonly people: People;
   readonly wire: Wire;
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Readonly<Record<string, string>> & { readonly ROOT_KEY: string };
   close(): Promise<void>;
 }
 
@@ -167,7 +168,7 @@ export async function kill(options: KillOptions): Promise<KillResult> {
       people: people.all,
       times,
       kept,
-      postgres: { dataDir, roles: postgres },
+      postgres: { dataDir, roles: postgres, roots: givenRootKeys(stage.env.ROOT_KEY) },
     });
     over.abort();
     await asking;

@@ -12,7 +12,7 @@ export interface Stage {
   readonly people: People;
   readonly wire: Wire;
   /** For another process on the same database. */
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Readonly<Record<string, string>> & { readonly ROOT_KEY: string };
   close(): Promise<void>;
 }
 

@@ -35,10 +35,10 @@ export function createCreateLanes(
 
   const { recorder } = parts;
   const insert = async (type: string, creates: readonly Create[]): Promise<void> => {
-    const rows = writeRows(
-      creates.map((c) => c.write),
-      parts.content,
-    );
+    const writes = creates.map((c) => c.write);
+    const keys = parts.content.prepare(writes);
+    if (keys) await keys;
+    const rows = writeRows(writes, parts.content);
     const { insert: text } = statements(type);
     if (!recorder) return void (await poolNamed(pool, text, [rows]));
     const changes = creates.map(({ write, by }) => recordedCreate(write, by));
@@ -71,7 +71,10 @@ export function createCreateLanes(
   };
 
   return async (create) => {
-    const { type } = create.write;
-    await lanes(type, (creates) => batch(type, creates))(create);
+    const { write } = create;
+    // While the batch before is written, so that this one's need not wait for it.
+    const keys = parts.content.prepare([write]);
+    if (keys) await keys;
+    await lanes(write.type, (creates) => batch(write.type, creates))(create);
   };
 }

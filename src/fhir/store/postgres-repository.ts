@@ -1,5 +1,6 @@
 /** The repository on PostgreSQL: joins the lanes, the reads and the transactions. */
 import type pg from 'pg';
+import type { Row } from '../../platform/database/named-query.ts';
 import { createPipelines } from '../../platform/database/pipelines.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
 import type { ResourceDeclaration } from '../resource.ts';
@@ -72,11 +73,15 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
   };
   const searches = createPipelines(() => options.openClient(), 2, 6);
   const run: Run = async (text, values) => {
+    let rows: readonly Row[];
     try {
-      return (await searches.read(text, values)).rows;
+      ({ rows } = await searches.read(text, values));
     } catch (error) {
       throw clientError(error);
     }
+    const keys = content.ready(rows);
+    if (keys) await keys;
+    return rows;
   };
   const turns = createTurns(SERIALIZABLE_AT_ONCE);
   const lanes = createReadLanes(parts, () => options.openClient());
@@ -94,6 +99,8 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
       const isPlain = write.method === 'POST' && access.reach(write.type) === 'all';
       if (isPlain && !project) return create({ write, by: access.principal });
       await foresee?.(write.resource, access.principal);
+      const keys = content.prepare([write]);
+      if (keys) await keys;
       const key = isPlain ? sharesWith?.(write.resource, access.principal) : undefined;
       return key === undefined
         ? runTransaction(parts, 'read committed', (tx) => tx.insert([write], access))

@@ -3,8 +3,9 @@
  * Only reads of one type under equal predicates share, and they use connections that no search can occupy.
  */
 import type pg from 'pg';
-import { createLanes } from '../../platform/database/lane.ts';
+import { createLanes, Failure } from '../../platform/database/lane.ts';
 import { laneConnections } from '../../platform/database/lane-connection.ts';
+import type { Row } from '../../platform/database/named-query.ts';
 import type { Rows } from '../access.ts';
 import { compile } from '../../platform/database/sql.ts';
 import { byType, idsStatement, readIds, type Run, type StoreParts } from './reader.ts';
@@ -24,11 +25,15 @@ export interface ReadLanes extends Pick<Reader, 'read' | 'existing'> {
 export function createReadLanes(parts: StoreParts, open: () => Promise<pg.Client>): ReadLanes {
   const connections = laneConnections(open, CONNECTIONS);
   const run: Run = async (text, values) => {
+    let rows: readonly Row[];
     try {
-      return (await connections.read(text, values)).rows;
+      ({ rows } = await connections.read(text, values));
     } catch (error) {
       throw clientError(error);
     }
+    const keys = parts.content.ready(rows);
+    if (keys) await keys;
+    return rows;
   };
   const versions = createLanes<string, StoredVersion | undefined>({ cap: BATCH });
   const existence = createLanes<string, boolean>({ cap: BATCH });
@@ -38,8 +43,10 @@ export function createReadLanes(parts: StoreParts, open: () => Promise<pg.Client
   return {
     read(type, id, access) {
       const lane = versions(laneKey(type, access), async (ids) => {
-        const found = await readIds(parts, run, type, ids, access);
-        return ids.map((i) => found.get(i));
+        // What cannot be read fails whoever asked for it, not those who share the statement.
+        const unreadable = new Map<string, Failure>();
+        const found = await readIds(parts, run, type, ids, access, (i, error) => unreadable.set(i, new Failure(error)));
+        return ids.map((i) => unreadable.get(i) ?? found.get(i));
       });
       const found = lane(id);
       // A read of what is shown to all takes no further turn.

@@ -3,7 +3,7 @@ import { compile, id, join, raw, sql, type Sql } from '../../platform/database/s
 import type { Row } from '../../platform/database/named-query.ts';
 import type { Rows } from '../access.ts';
 import type { ResourceDeclaration } from '../resource.ts';
-import type { ContentCodec } from './content.ts';
+import { UnreadableContent, type ContentCodec } from './content.ts';
 import { historyStatement, historyTotalStatement, type HistorySource } from './history.ts';
 import { historyTableOf, tableOf, type Layout } from './layout.ts';
 import type { HistoryQuery, Reader, Recorder, StoredVersion } from './repository.ts';
@@ -51,24 +51,32 @@ function vreadStatement(type: string, resourceId: string, version: number, acces
     where h.id = ${resourceId} and h.version = ${version}::integer and ${historyVisible(type, access)}`;
 }
 
-/** Current versions of ids, deletions included. */
+/** Current versions of ids, deletions included. @param unreadable told of contents that cannot be read; unset: they are thrown */
 export async function readIds(
   parts: StoreParts,
   run: Run,
   type: string,
   ids: readonly string[],
   access: Rows,
+  unreadable?: (id: string, error: UnreadableContent) => void,
 ): Promise<Map<string, StoredVersion>> {
   const found = new Map<string, StoredVersion>();
+  const failed = new Set<string>();
   const send = async (statement: Sql): Promise<readonly Row[]> => {
     const { text, values } = compile(statement);
     return run(text, values);
   };
   for (const row of await send(currentStatement(type, ids, access))) {
-    const version = storedVersion(parts.content, type, row);
-    found.set(version.id, version);
+    try {
+      const version = storedVersion(parts.content, type, row);
+      found.set(version.id, version);
+    } catch (error) {
+      if (!unreadable || !(error instanceof UnreadableContent)) throw error;
+      failed.add(row[0] ?? '');
+      unreadable(row[0] ?? '', error);
+    }
   }
-  const missing = found.size < ids.length ? ids.filter((i) => !found.has(i)) : [];
+  const missing = found.size < ids.length ? ids.filter((i) => !found.has(i) && !failed.has(i)) : [];
   // Deletions are shown only where nothing limits the rows.
   if (missing.length === 0 || access.reach(type) !== 'all' || !hasHistory(parts, type)) return found;
   for (const row of await send(lastStatement(type, missing, access))) {

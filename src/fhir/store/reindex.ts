@@ -53,6 +53,7 @@ export async function* reindex(
   let [changed, seen] = [0, 0];
   for (let from = after; ;) {
     const { rows } = await poolNamed(pool, page, [from]);
+    await parts.content.ready(rows);
     const last = rows.at(-1)?.[0];
     if (last === undefined || last === null) return;
     changed += (await poolNamed(pool, refresh, [computed(parts, type, rows)])).rowCount;
@@ -82,6 +83,7 @@ export async function drift(
     `select id, version, content from ${table} tablesample bernoulli ($1) limit $2`,
     [percent, size],
   );
+  await parts.content.ready(rows);
   const differing = await poolNamed(pool, driftStatement(parts.layout, type), [computed(parts, type, rows)]);
   return { sampled: rows.length, drifted: differing.rows.map(([id]) => id ?? '') };
 }

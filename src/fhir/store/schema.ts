@@ -17,8 +17,8 @@ export interface SchemaSource {
 const relations = (source: SchemaSource): ResourceDeclaration[] =>
   source.resources.filter((r) => r.storage === 'relation');
 
-/** Tables of the domains, of kept replies, and of what is known of jobs have migrations written by hand. */
-const HAND_MADE_TABLES = /^(?:(?:audit|auth|mail|scheduling)_|(?:idempotency|occupancy|job_run)$)/;
+/** Tables of the domains, of kept replies, of keys, and of what is known of jobs have migrations written by hand. */
+const HAND_MADE_TABLES = /^(?:(?:audit|auth|mail|scheduling)_|(?:idempotency|occupancy|job_run|data_key|rate_count)$)/;
 
 /** Triggers are written by hand too, on the types' tables as well. */
 const HAND_MADE = /^drop (?:trigger|function|view) /;

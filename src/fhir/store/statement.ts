@@ -95,7 +95,7 @@ export function driftStatement(layout: Layout, type: string): string {
 
 type RowKeys = Record<string, unknown>;
 
-/** Rows for `insert` and `update`. Absent values are left out. */
+/** Rows for `insert` and `update`, for which the codec was prepared. Absent values are left out. */
 export function writeRows(writes: readonly PreparedWrite[], codec: ContentCodec): string {
   return JSON.stringify(
     writes.map((w) => {
@@ -104,7 +104,7 @@ export function writeRows(writes: readonly PreparedWrite[], codec: ContentCodec)
         c1: w.version,
         c2: w.lastUpdated,
         c3: w.method,
-        c4: codec.encode(w.type, w.id, w.version, w.content),
+        c4: codec.encode(w),
       };
       for (let i = 0; i < w.columns.length; i++) {
         const value = w.columns[i];

@@ -84,11 +84,15 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
   };
   const run = (text: string, values: readonly unknown[]): Promise<Reply> => sent(() => runNamed(client, text, values));
   const runForClient = async (text: string, values: readonly unknown[]): Promise<Reply['rows']> => {
+    let rows: Reply['rows'];
     try {
-      return (await run(text, values)).rows;
+      ({ rows } = await run(text, values));
     } catch (error) {
       throw clientError(error);
     }
+    const keys = parts.content.ready(rows);
+    if (keys) await keys;
+    return rows;
   };
   const control = async (text: string, evenAborted = false): Promise<void> => {
     try {
@@ -162,6 +166,8 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
 
     async insert(writes, access) {
       demandAdmitted(writes, access);
+      const keys = parts.content.prepare(writes);
+      if (keys) await keys;
       const insertOf = async (type: string, group: readonly PreparedWrite[]): Promise<void> => {
         const statements = parts.statements(type);
         // An id that a client chose may have had versions: the new one must be the next. Asked after the insert, which
@@ -196,6 +202,8 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
       for (const [type, group] of grouped(writes)) {
         const after = group.map(({ id, resource }) => ({ id, after: resource }));
         await parts.resources.get(type)?.lock?.(tx, after);
+        const keys = parts.content.prepare(group);
+        if (keys) await keys;
         const old = await replace(type, parts.statements(type).update, writeRows(group, parts.content), group);
         for (const { id, version, method, resource } of group) {
           const was = before.get(`${type}/${id}`) ?? old.get(id);

@@ -47,14 +47,19 @@ function partsOf(text: string): Part[] {
   return parts;
 }
 
-/** Runs the checks of a file. Nothing of it stays in the database. @throws when a statement fails, naming the check */
-export async function runChecks(connection: pg.ClientConfig, file: string): Promise<readonly CheckResult[]> {
+/** Runs the checks of a file. Nothing of it stays in the database. @param prepare in the same snapshot @throws when a statement fails, naming the check */
+export async function runChecks(
+  connection: pg.ClientConfig,
+  file: string,
+  prepare?: (client: pg.Client) => Promise<void>,
+): Promise<readonly CheckResult[]> {
   const parts = partsOf(await readFile(file, 'utf8'));
   const client = new pg.Client({ ...connection, application_name: 'kairos doctor' });
   client.on('error', () => undefined);
   await client.connect();
   try {
     await client.query('begin isolation level repeatable read');
+    await prepare?.(client);
     const results: CheckResult[] = [];
     for (const { name, title, preparation, statement } of parts) {
       try {

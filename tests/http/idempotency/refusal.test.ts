@@ -6,6 +6,7 @@ import { create } from '../../../src/fhir/interaction/create.ts';
 import { errorIssue, FhirError } from '../../../src/fhir/outcome.ts';
 import { createdId, patient, type Answer } from '../client.ts';
 import { creating, newKey, openKeyedServer, replayed, told, type KeyedServer } from './keyed.ts';
+import { contentsOf } from '../../support/contents.ts';
 
 let keyed: KeyedServer;
 beforeAll(async () => void (keyed = await openKeyedServer()));
@@ -17,7 +18,7 @@ const effect = (engine: Engine, ctx: RequestContext, text: string): Promise<unkn
   create(engine, ctx, creating({ resourceType: 'Basic', code: { text } }));
 
 const effects = async (text: string): Promise<number> =>
-  Number((await keyed.rows(`select count(*) from basic where content like '%"${text}"%'`))[0]?.[0]);
+  (await contentsOf(keyed.server.kairos, 'Basic')).filter((found) => found.text.includes(`"${text}"`)).length;
 
 const refusal = (status: number, headers: Readonly<Record<string, string>> = {}): FhirError =>
   new FhirError(status, [errorIssue('conflict', `no: ${status}`)], headers);
