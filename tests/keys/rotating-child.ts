@@ -46,3 +46,4 @@ await kairos.close();
 await kairos.close();
 await kairos.close();
 await kairos.close();
+await kairos.close();
