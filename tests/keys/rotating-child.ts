@@ -45,3 +45,4 @@ await kairos.close();
 await kairos.close();
 await kairos.close();
 await kairos.close();
+await kairos.close();

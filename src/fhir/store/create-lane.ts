@@ -27,6 +27,7 @@ export function createCreateLanes(
   });
 
   const insert = async (type: string, writes: readonly PreparedWrite[]): Promise<void> => {
+    // For all of a batch at once: made one by one before, they would take its size from it.
     const keys = parts.content.prepare(writes);
     if (keys) await keys;
     await poolNamed(pool, statements(type).insert, [writeRows(writes, parts.content)]);
@@ -57,9 +58,6 @@ export function createCreateLanes(
   };
 
   return async (write) => {
-    // While the batch before is written, so that this one's need not wait for it.
-    const keys = parts.content.prepare([write]);
-    if (keys) await keys;
     await lanes(write.type, (writes) => batch(write.type, writes))(write);
   };
 }
