@@ -24,21 +24,7 @@ import { everything } from '../support/everything.ts';
  * Columns of search that hold plain values of sealed types, until they are blind indexes: to be emptied then. What stands in them is looked for everywhere
  * but in them and in the files, where the same pages lie.
  */
-const STILL_PLAIN: readonly string[] = [
-  'account.name',
-  'coverage.dependent',
-  'patient.address',
-  'patient.address_city',
-  'patient.address_postalcode',
-  'patient.address_state',
-  'patient.email',
-  'patient.family',
-  'patient.given',
-  'patient.identifier',
-  'patient.name',
-  'patient.telecom',
-  'related_person.name',
-];
+const STILL_PLAIN: readonly string[] = [];
 
 const PREFIX = 'Kanari';
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz';

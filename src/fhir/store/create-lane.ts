@@ -36,6 +36,7 @@ export function createCreateLanes(
   const { recorder } = parts;
   const insert = async (type: string, creates: readonly Create[]): Promise<void> => {
     const writes = creates.map((c) => c.write);
+    // For all of a batch at once: made one by one before, they would take its size from it.
     const keys = parts.content.prepare(writes);
     if (keys) await keys;
     const rows = writeRows(writes, parts.content);
@@ -71,10 +72,7 @@ export function createCreateLanes(
   };
 
   return async (create) => {
-    const { write } = create;
-    // While the batch before is written, so that this one's need not wait for it.
-    const keys = parts.content.prepare([write]);
-    if (keys) await keys;
-    await lanes(write.type, (creates) => batch(write.type, creates))(create);
+    const { type } = create.write;
+    await lanes(type, (creates) => batch(type, creates))(create);
   };
 }
