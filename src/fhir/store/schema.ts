@@ -18,8 +18,8 @@ export interface SchemaSource {
 const relations = (source: SchemaSource): ResourceDeclaration[] =>
   source.resources.filter((r) => r.storage === 'relation');
 
-/** Tables of the domains, of kept replies, and of what is known of jobs have migrations written by hand. */
-const HAND_MADE_TABLES = /^(?:(?:auth|mail|scheduling)_|(?:idempotency|occupancy|job_run)$)/;
+/** Tables of the domains, of kept replies, of counted requests, and of what is known of jobs have migrations written by hand. */
+const HAND_MADE_TABLES = /^(?:(?:auth|mail|scheduling)_|(?:idempotency|occupancy|job_run|rate_count)$)/;
 
 /** Triggers are written by hand too, on the types' tables as well. */
 const HAND_MADE = /^drop (?:trigger|function) /;
