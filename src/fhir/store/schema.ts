@@ -17,7 +17,7 @@ export interface SchemaSource {
 const relations = (source: SchemaSource): ResourceDeclaration[] =>
   source.resources.filter((r) => r.storage === 'relation');
 
-/** Tables of the domains, of kept replies, of keys, and of what is known of jobs have migrations written by hand. */
+/** Tables of the domains, of kept replies, of keys, of counted requests, and of what is known of jobs have migrations written by hand. */
 const HAND_MADE_TABLES = /^(?:(?:audit|auth|mail|scheduling)_|(?:idempotency|occupancy|job_run|data_key|rate_count)$)/;
 
 /** Triggers are written by hand too, on the types' tables as well. */

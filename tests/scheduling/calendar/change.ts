@@ -35,6 +35,19 @@ const agreed = ({ replies, patient, room }: Visit): boolean =>
   replies.others === 'accepted' &&
   (room === undefined || replies.room === 'accepted');
 
+/** A hold that its patient books, or confirms, which is the same. */
+function heldBecomes(before: Visit): Visit {
+  const asks = before.offer.mode === 'pending';
+  const reply = asks ? 'tentative' : 'accepted';
+  return {
+    ...before,
+    status: asks ? 'pending' : 'booked',
+    replies: { patient: 'accepted', others: reply, room: reply },
+    hold: undefined,
+    expired: false,
+  };
+}
+
 export function confirm(context: Context): Command | undefined {
   const before = anyVisit(context, 'pending', 'booked', 'proposed', 'waitlist', 'arrived');
   const who: Who = context.random.pick(WHO);
@@ -43,7 +56,9 @@ export function confirm(context: Context): Command | undefined {
   const noted: Visit = { ...before, replies };
   const books = WAITS.has(before.status) && agreed(noted) && (who === 'staff' || before.hold !== undefined);
   const after: Visit = books ? { ...noted, status: 'booked', hold: undefined } : noted;
+  const isHeld = who !== 'staff' && before.status === 'pending' && before.hold !== undefined;
   const send = (): Promise<Answer> => sender(context, who)('POST', `Appointment/${before.id}/$confirm`);
+  if (isHeld) return changing(context, who, before, heldBecomes(before), 'confirms', send);
   return changing(context, who, before, after, 'confirms', send);
 }
 
