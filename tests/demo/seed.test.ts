@@ -1,8 +1,6 @@
 /** The demo clinic in a database: valid, complete, added once, its calendar true. */
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runChecks } from '../../src/platform/database/checks.ts';
-import { projectFolder } from '../../src/platform/paths.ts';
+import { checkInvariants } from '../../src/compose-doctor.ts';
 import { seedDemo } from '../../src/demo/seed.ts';
 import { generateSlots } from '../../src/scheduling/generate.ts';
 import { openTestKairos, type TestKairos } from '../support/kairos.ts';
@@ -69,7 +67,7 @@ describe('demo clinic in a database', () => {
   });
 
   it('breaks nothing that must always hold of a calendar', async () => {
-    const results = await runChecks(kairos.roles.app, path.join(projectFolder, 'src/cli/invariants.sql'));
+    const results = await checkInvariants(kairos.roles.app, kairos.processKeys.roots);
     expect(results.length).toBeGreaterThan(8);
     expect(results.flatMap(({ name, found }) => found.map((id) => `${name} ${id}`))).toEqual([]);
   });

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seeded, type Random } from '../../src/demo/random.ts';
-import { runChecks } from '../../src/platform/database/checks.ts';
+import { checkInvariants } from '../../src/compose-doctor.ts';
 import type { Answer, Json, Send } from '../http/client.ts';
 import {
   appointmentOf,
@@ -28,7 +28,6 @@ import {
 import { anyInstant, randomClinic, randomSlots, type RandomClinic } from './random-clinics.ts';
 
 const OWN = 'https://kairos.example/fhir/StructureDefinition';
-const INVARIANTS = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
 /** One that is new each time; a failure names it. */
 const SEEDS = ['1', '2', '3', '4', '5', '6', '7', '8', '9', String(Math.floor(Math.random() * 1e9))];
 
@@ -235,7 +234,9 @@ test.each(SEEDS)('clinic %s', { timeout: 60_000 }, async (seed) => {
     await take(random, query, random.pick(proposals as readonly [Json]));
     booked++;
   }
-  const wrong = (await runChecks(world.server.kairos.roles.app, INVARIANTS)).filter((c) => c.found.length > 0);
+  const wrong = (await checkInvariants(world.server.kairos.roles.app, world.server.kairos.processKeys.roots)).filter(
+    (c) => c.found.length > 0,
+  );
   expect(wrong).toEqual([]);
   // The next clinic has another clock.
   const live = await world.sql(`select id from appointment where status in ('pending', 'booked')`);

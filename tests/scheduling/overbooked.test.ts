@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { grantAll } from '../../src/fhir/access.ts';
 import { settle } from '../../src/fhir/interaction/write.ts';
 import type { PreparedWrite } from '../../src/fhir/store/repository.ts';
-import { runChecks } from '../../src/platform/database/checks.ts';
+import { checkInvariants } from '../../src/compose-doctor.ts';
 import { sql } from '../../src/platform/database/sql.ts';
 import { newId } from '../../src/platform/id.ts';
 import type { Answer, Json, Send } from '../http/client.ts';
@@ -32,7 +32,6 @@ import {
   type Wish,
 } from './clinic.ts';
 
-const INVARIANTS = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
 const FORCED = {
   extension: [
     {
@@ -335,7 +334,9 @@ test('a patient’s own time counts in $find for them', async () => {
 });
 
 test('the database is well after all that', async () => {
-  const wrong = (await runChecks(clinic.server.kairos.roles.app, INVARIANTS)).filter((c) => c.found.length > 0);
+  const wrong = (await checkInvariants(clinic.server.kairos.roles.app, clinic.server.kairos.processKeys.roots)).filter(
+    (c) => c.found.length > 0,
+  );
   expect(wrong).toEqual([]);
 });
 

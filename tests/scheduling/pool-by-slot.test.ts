@@ -3,7 +3,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { actorKey } from '../../src/scheduling/actor.ts';
 import { generateSlots } from '../../src/scheduling/generate.ts';
-import { runChecks } from '../../src/platform/database/checks.ts';
+import { checkInvariants } from '../../src/compose-doctor.ts';
 import { slotId } from '../../src/scheduling/slot-id.ts';
 import { locksOf } from '../../src/scheduling/time-lock.ts';
 import type { Answer, Json, Send } from '../http/client.ts';
@@ -30,7 +30,6 @@ import {
 } from './clinic.ts';
 import { partsOf, rowsOf, untrue } from './slots.ts';
 
-const INVARIANTS = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
 const EXAM = 'HealthcareService/exam';
 const DOCTORS = ['chase', 'cuddy', 'wilson'] as const;
 type Doctor = (typeof DOCTORS)[number];
@@ -59,7 +58,7 @@ afterAll(() => clinic.close());
 
 afterEach(async () => {
   const { kairos } = clinic.server;
-  const wrong = (await runChecks(kairos.roles.app, INVARIANTS)).flatMap((r) => r.found);
+  const wrong = (await checkInvariants(kairos.roles.app, kairos.processKeys.roots)).flatMap((r) => r.found);
   const found = [...(await untrue(kairos)), ...wrong];
   if (found.length > 0) throw new Error(JSON.stringify(found));
 });

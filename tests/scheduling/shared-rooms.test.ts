@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { deadlocksIn } from '../../src/bench/storm/stage.ts';
 import { seeded } from '../../src/demo/random.ts';
-import { runChecks } from '../../src/platform/database/checks.ts';
+import { checkInvariants } from '../../src/compose-doctor.ts';
 import { slotId } from '../../src/scheduling/slot-id.ts';
 import type { Answer, Json } from '../http/client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -34,7 +34,6 @@ import {
 } from './clinic.ts';
 import { generateAsAsked, rowsOf, untrue } from './slots.ts';
 
-const INVARIANTS = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
 const MINUTE = 60_000;
 
 /** Who needs which rooms, and for how many minutes more than the visit. */
@@ -172,7 +171,9 @@ const giveBack = async ({ id, doctor, start, patched }: Taken): Promise<Answer> 
 
 const wrong = async (): Promise<unknown> => [
   await untrue(clinic.server.kairos),
-  (await runChecks(clinic.server.kairos.roles.app, INVARIANTS)).filter((c) => c.found.length > 0),
+  (await checkInvariants(clinic.server.kairos.roles.app, clinic.server.kairos.processKeys.roots)).filter(
+    (c) => c.found.length > 0,
+  ),
 ];
 
 const nextDay = workdays(10);

@@ -1,6 +1,6 @@
 /** Slots by hand, D2, and holds of those who work with Slots alone, D4: https://hl7.org/fhir/R4/slot.html */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runChecks } from '../../src/platform/database/checks.ts';
+import { checkInvariants } from '../../src/compose-doctor.ts';
 import type { Answer, Json, Send } from '../http/client.ts';
 import {
   at,
@@ -79,8 +79,8 @@ const free = async (start: string): Promise<boolean> =>
 
 /** Of some Slots those that the doctor finds wrong. */
 async function wrongOf(...slots: readonly Json[]): Promise<readonly string[]> {
-  const checks = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
-  const all = (await runChecks(clinic.server.kairos.roles.app, checks)).flatMap((r) => r.found);
+  const { roles, processKeys } = clinic.server.kairos;
+  const all = (await checkInvariants(roles.app, processKeys.roots)).flatMap((r) => r.found);
   return all.filter((found) => slots.some(({ id }) => found.startsWith(`Slot/${String(id)} `)));
 }
 

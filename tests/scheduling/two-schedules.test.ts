@@ -3,7 +3,7 @@
  * blocks. https://hl7.org/fhir/R4/schedule.html, scheduling 7.5
  */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { runChecks } from '../../src/platform/database/checks.ts';
+import { checkInvariants } from '../../src/compose-doctor.ts';
 import type { Answer, Json } from '../http/client.ts';
 import {
   appointmentOf,
@@ -30,8 +30,6 @@ import {
   workday,
   type Clinic,
 } from './clinic.ts';
-
-const INVARIANTS = new URL('../../src/cli/invariants.sql', import.meta.url).pathname;
 
 let clinic: Clinic;
 const scheduleOf = (
@@ -286,6 +284,8 @@ test('Slots of two Schedules of two people: the time off of each counts, and bot
 });
 
 test('the database is well after all that', async () => {
-  const wrong = (await runChecks(clinic.server.kairos.roles.app, INVARIANTS)).filter((c) => c.found.length > 0);
+  const wrong = (await checkInvariants(clinic.server.kairos.roles.app, clinic.server.kairos.processKeys.roots)).filter(
+    (c) => c.found.length > 0,
+  );
   expect(wrong).toEqual([]);
 });

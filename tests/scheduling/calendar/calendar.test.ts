@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seeded } from '../../../src/demo/random.ts';
-import { runChecks } from '../../../src/platform/database/checks.ts';
+import { checkInvariants } from '../../../src/compose-doctor.ts';
 import type { Answer, Json } from '../../http/client.ts';
 import type { Command, Context } from './command.ts';
 import { COMMANDS } from './commands.ts';
@@ -13,7 +13,6 @@ import { freeStarts, slotStatus, type CalendarModel, type Verdict, type Visit } 
 import { OFFERS, openCalendar, openMorning, slotOf, VISIT, type CalendarWorld } from './world.ts';
 import { done, entries, starts } from '../clinic.ts';
 
-const INVARIANTS = new URL('../../../src/cli/invariants.sql', import.meta.url).pathname;
 const LENGTH = 160;
 /** One that is new each time; a failure names it. */
 const SEEDS = ['1', '2', '3', '4', '5', '6', '7', String(Math.floor(Math.random() * 1e9))];
@@ -126,7 +125,9 @@ test.each(SEEDS.map((seed, i) => [seed, 7 + 3 * i] as const))('seed %s', async (
     const { body } = done(await morning.clinic.staff('GET', `Slot/${slotOf(start)}`));
     expect([clock(start), body['status']], log()).toEqual([clock(start), slotStatus(model, VISIT, start)]);
   }
-  const wrong = (await runChecks(world.clinic.server.kairos.roles.app, INVARIANTS)).filter((c) => c.found.length > 0);
+  const wrong = (
+    await checkInvariants(world.clinic.server.kairos.roles.app, world.clinic.server.kairos.processKeys.roots)
+  ).filter((c) => c.found.length > 0);
   expect(wrong, log()).toEqual([]);
 });
 
