@@ -23,7 +23,7 @@ import type { SchedulingParts } from './parts.ts';
 import { TimeTaken } from './refusal.ts';
 import { readSlots, slotsOf } from './slots.ts';
 import { OVERRIDE } from './urls.ts';
-import type { Visit } from './visit.ts';
+import { visitOfAppointment, type Visit } from './visit.ts';
 
 /** Those who take part besides patients and are contended for. */
 function contendedIn({ contended, engine }: SchedulingParts, directory: Directory, appointment: Appointment): string[] {
@@ -36,7 +36,7 @@ function contendedIn({ contended, engine }: SchedulingParts, directory: Director
   });
 }
 
-/** The rules are the first to judge. @returns undefined: they are against it, and shall say so in the usual way */
+/** What was proposed is by the rules; of all else they are the first to judge. @returns undefined: they are against it, and shall say so in the usual way */
 async function visitJudged(
   parts: SchedulingParts,
   directory: Directory,
@@ -45,6 +45,8 @@ async function visitJudged(
   by: Principal,
 ): Promise<Visit | undefined> {
   const { repository, baseUrl, clock } = parts.engine;
+  const offer = parts.offers.get(after);
+  if (offer && parts.ours.has(after)) return visitOfAppointment(directory, baseUrl, after, new Map(), offer);
   const change: Change = {
     kind: before ? 'update' : 'create',
     type: 'Appointment',

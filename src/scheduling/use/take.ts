@@ -118,8 +118,9 @@ async function create(
     prepared(parts, ctx, appointment, undefined, newId(engine.clock.now()), { offer, isOurs: !said });
   const named = target.kind === 'described' ? slotsOf(target.said, engine.baseUrl) : [];
   const ownSlots = channelOf(ctx.access.principal) === 'staff' ? named : [];
+  const holds = ownSlots.length > 0 ? await ownHolds(engine.repository, ownSlots, ctx.access.principal) : [];
   // What a client has described may refer to what is not there, or not theirs.
-  if (!cancels && registers.length === 0 && ownSlots.length === 0) {
+  if (!cancels && registers.length === 0 && holds.length === 0) {
     if (said) await demandStorable(engine, ctx.access, engine.repository, 'Appointment', appointment);
     const write = make();
     await engine.repository.create(write, ctx.access.to('create'));
