@@ -50,7 +50,7 @@ describe('migrations', () => {
     const { rows } = await asRole(
       store.database.owner,
       `select c.relname || '.' || a.attname as name, format_type(a.atttypid, null) as type from pg_attribute a join pg_class c on c.oid = a.attrelid
-         where c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped`,
+         where c.relkind in ('r', 'p', 'v') and a.attnum > 0 and not a.attisdropped`,
     );
     const found = new Map(rows.map((r: { name: string; type: string }) => [r.name, r.type]));
     const names: Readonly<Record<string, string>> = { timestamptz: 'timestamp with time zone', 'int[]': 'integer[]' };
