@@ -1,6 +1,6 @@
 /** The day of a visit: arrival, room, completion, and steps back. D1, https://hl7.org/fhir/R4/encounter.html */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Answer, Json, Send } from '../http/client.ts';
+import { list, type Answer, type Json, type Send } from '../http/client.ts';
 import {
   appointmentOf,
   done,
@@ -375,7 +375,7 @@ describe('$confirm', () => {
       done(await clinic.ann('POST', 'Appointment/$hold', params({ name: 'appointment-resource', resource: proposed }))),
     );
     const replies = (appointment: Json): readonly string[] =>
-      (appointment['participant'] as unknown as Json[])
+      list(appointment['participant'])
         .filter((p) => String(p['required']) === 'required')
         .map((p) => String(p['status']));
     expect([held['status'], ...replies(held)]).toEqual(['pending', 'tentative', 'tentative']);

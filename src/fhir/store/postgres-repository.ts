@@ -1,6 +1,7 @@
 /** The repository on PostgreSQL: joins the lanes, the reads and the transactions. */
 import type pg from 'pg';
 import { createPipelines } from '../../platform/database/pipelines.ts';
+import { mayWrite } from '../access.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
 import type { ResourceDeclaration } from '../resource.ts';
 import { plainContent, type ContentCodec } from './content.ts';
@@ -84,7 +85,8 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
       const { project, foresee, sharesWith } = resources.get(write.type) ?? {};
       const isPlain = write.method === 'POST' && access.reach(write.type) === 'all';
       if (isPlain && !project) return create(write);
-      await foresee?.(write.resource, access.principal);
+      // Of what they may not write, nobody is told more than that.
+      if (mayWrite(write, access)) await foresee?.(write.resource, access.principal);
       const key = isPlain ? sharesWith?.(write.resource, access.principal) : undefined;
       return key === undefined
         ? runTransaction(parts, 'read committed', (tx) => tx.insert([write], access))
