@@ -1,5 +1,5 @@
 /** Who sends too much is told to wait: FHIR, events, pages and the authorization server. @see https://www.rfc-editor.org/rfc/rfc6585#section-4 */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { safeHeaders } from '../../../src/compose-http.ts';
 import { createRateLimiter, type RateLimiter, type RateStore } from '../../../src/platform/rate-limit.ts';
 import { postgresRates, redisRates } from '../../../src/platform/rate-store.ts';
@@ -61,6 +61,16 @@ describe('over HTTP', () => {
     const asked = { 'Access-Control-Request-Method': 'POST', Origin: 'https://app.example' };
     const preflight = await from('192.0.2.78', '/oauth/token', { method: 'OPTIONS', headers: asked })();
     expect(preflight.status).toBe(204);
+  });
+
+  test('what processes tell each other names no address', async () => {
+    await from('192.0.2.99', '/fhir/R4/metadata')();
+    const rows = await vi.waitFor(async () => {
+      const { rows: told } = await server.kairos.pool.query<{ source: string }>('select source from rate_count');
+      expect(told.length).toBeGreaterThan(0);
+      return told;
+    });
+    expect(rows.filter(({ source }) => /address|192\.|198\.|203\./.test(source))).toEqual([]);
   });
 
   test('every answer tells browsers what not to do with it', async () => {
