@@ -83,7 +83,7 @@ describe('what is left out is said', () => {
         booking(start, people, { slot: [{ reference: await slotOf('wilson', start, 'capped') }] }),
       );
     expect(serviceIn(done(await wish(one)))).toEqual(['HealthcareService/capped']);
-    expect(said(await wish(two))).toMatch(/^422 No more than 1 visits of a patient/);
+    expect(said(await wish(two))).toMatch(/^422 No more than 1 visit of a patient/);
   });
 
   test('without a Slot, where there is only one', async () => {

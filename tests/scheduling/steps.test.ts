@@ -383,6 +383,12 @@ describe('$confirm', () => {
     expect([confirmed['status'], ...replies(confirmed)]).toEqual(['booked', 'accepted', 'accepted']);
     expect(JSON.stringify(confirmed)).not.toContain('hold-expires');
   });
+  test('nobody confirms for one who takes no part', async () => {
+    const waits = await pending('accepted', 'tentative');
+    const answer = await step(clinic.staff, waits, 'confirm', referring('actor', 'Practitioner/nobody'));
+    expect([answer.status, said(answer)]).toEqual([422, '422 Practitioner/nobody does not take part in this visit.']);
+    expect((await clinic.staff('GET', `Appointment/${String(waits['id'])}`)).headers.get('etag')).toBe('W/"1"');
+  });
   test('an entry of the waitlist without a time only notes who has accepted', async () => {
     const { start: _, end: __, ...rest } = visit({ start: next() }) as Record<string, unknown>;
     const entry = done(await clinic.staff('POST', 'Appointment', { ...rest, status: 'waitlist' })).body;
