@@ -103,8 +103,11 @@ export function buildApp(engine: Engine, parts: AppParts): Hono<{ Bindings: Bind
       try {
         admit(undefined, c.env?.incoming);
       } catch (error) {
-        if (error instanceof FhirError) return refuse(error, c.req.method);
-        throw error;
+        if (!(error instanceof FhirError)) throw error;
+        if (!(c.req.header('accept') ?? '').includes('text/html')) return refuse(error, c.req.method);
+        const page = text(`${error.issues[0]?.diagnostics ?? ''}\n`, error.status);
+        for (const [name, value] of Object.entries(error.headers)) page.headers.set(name, value);
+        return page;
       }
       return next();
     });

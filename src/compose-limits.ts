@@ -61,8 +61,8 @@ interface Parts {
 export function createLimits({ config, pool, keys, log }: Parts): Limits {
   const { rates, redisUrl, identity } = config;
   const delay = rates.isOn ? watchLoopDelay() : undefined;
-  const store = redisUrl === undefined ? postgresRates(pool) : redisRates(redisUrl);
-  const limiter = rates.isOn ? createRateLimiter({ store: tagged(store, keys), log }) : undefined;
+  const store = (): RateStore => tagged(redisUrl === undefined ? postgresRates(pool) : redisRates(redisUrl), keys);
+  const limiter = rates.isOn ? createRateLimiter({ store: store(), log }) : undefined;
 
   const sourceOf = (
     access: Access | undefined,
@@ -82,6 +82,8 @@ export function createLimits({ config, pool, keys, log }: Parts): Limits {
   return {
     admit,
     guarded: (handle) => (request, response) => {
+      // A browser that only asks whether it may ask is no try.
+      if (request.method === 'OPTIONS') return handle(request, response);
       try {
         admit(undefined, request);
       } catch (error) {
@@ -90,6 +92,9 @@ export function createLimits({ config, pool, keys, log }: Parts): Limits {
           'Content-Type': 'application/json',
           'Cache-Control': 'no-store',
           Pragma: 'no-cache',
+          // Apps in browsers shall see that they are to wait.
+          'Access-Control-Allow-Origin': '*',
+          'Access-Control-Expose-Headers': 'Retry-After',
           ...error.headers,
         });
         const said = error.issues[0]?.diagnostics ?? '';

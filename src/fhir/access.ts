@@ -201,6 +201,12 @@ const ACT_OF: Readonly<Record<Interaction, Act | undefined>> = {
 
 export const actOf = (interaction: Interaction): Act | undefined => ACT_OF[interaction];
 
+/** Whether a version is, as it is to be written, within the rows. */
+export const mayWrite = (
+  { type, resource }: { readonly type: string; readonly resource: unknown },
+  rows: Rows,
+): boolean => rows.reach(type) === 'all' || rows.admits(type, resource);
+
 /** A written resource that the writer may not write so, or a row that is not theirs to change. */
 export const notAllowed = (type: string, act: Act): FhirError =>
   new FhirError(403, [

@@ -8,6 +8,7 @@ import type { Principal } from '../fhir/access.ts';
 import { FhirError } from '../fhir/outcome.ts';
 import type { Change } from '../fhir/store/repository.ts';
 import { localReference } from '../fhir/search/type/reference.ts';
+import { sql } from '../platform/database/sql.ts';
 import { actorKey } from './actor.ts';
 import { alternativesTo } from './alternatives.ts';
 import { channelOf } from './channel.ts';
@@ -23,7 +24,7 @@ import type { SchedulingParts } from './parts.ts';
 import { TimeTaken } from './refusal.ts';
 import { readSlots, slotsOf } from './slots.ts';
 import { OVERRIDE } from './urls.ts';
-import { visitOfAppointment, type Visit } from './visit.ts';
+import type { Visit } from './visit.ts';
 
 /** Those who take part besides patients and are contended for. */
 function contendedIn({ contended, engine }: SchedulingParts, directory: Directory, appointment: Appointment): string[] {
@@ -36,7 +37,7 @@ function contendedIn({ contended, engine }: SchedulingParts, directory: Director
   });
 }
 
-/** What was proposed is by the rules; of all else they are the first to judge. @returns undefined: they are against it, and shall say so in the usual way */
+/** The rules are the first to judge. @returns undefined: they are against it, and shall say so in the usual way */
 async function visitJudged(
   parts: SchedulingParts,
   directory: Directory,
@@ -45,8 +46,6 @@ async function visitJudged(
   by: Principal,
 ): Promise<Visit | undefined> {
   const { repository, baseUrl, clock } = parts.engine;
-  const offer = parts.offers.get(after);
-  if (offer && parts.ours.has(after)) return visitOfAppointment(directory, baseUrl, after, new Map(), offer);
   const change: Change = {
     kind: before ? 'update' : 'create',
     type: 'Appointment',
@@ -82,8 +81,14 @@ const HORIZON_MS = 730 * DAY;
 /** With buffers, whatever they are: what holds all of its time may be the visit that is moved. */
 const isOwn = (each: Interval, own: Interval): boolean => each.start <= own.start && each.end >= own.end;
 
+/** Whether nobody has changed it since it was read. Asked after the calendars: then what they have is not where it was moved meanwhile. */
+async function isUnchanged({ engine }: SchedulingParts, { id, meta }: Appointment): Promise<boolean> {
+  const [[version] = []] = await engine.repository.query(sql`select version from appointment where id = ${id ?? ''}`);
+  return String(version) === meta?.versionId;
+}
+
 /**
- * @param before what is moved
+ * @param before what is moved, as it was read
  * @throws FhirError 409 when the time is taken for certain
  */
 export async function foresee(
@@ -110,7 +115,7 @@ export async function foresee(
   const isInTheWay = (each: Taken): boolean =>
     each.capacity === 1 && !each.isHold && overlaps(each, span) && !(own && isOwn(each, own));
   const isTaken = actors.some((key) => taken.get(key)?.some(isInTheWay));
-  if (!isTaken) return;
+  if (!isTaken || (before && !(await isUnchanged(parts, before)))) return;
   const visit = await visitJudged(parts, directory, resource, before, by);
   if (!visit) return;
   for (const key of actors) stayContended(parts.contended, key);

@@ -22,8 +22,6 @@ export interface SchedulingParts {
   readonly changing: WeakSet<object>;
   /** Resources that a use case of ours has made: it changes no more than it is for. */
   readonly made: WeakSet<object>;
-  /** Those of them in which nothing is a client's: what was proposed, as it was proposed. */
-  readonly ours: WeakSet<object>;
   readonly contended: Contended;
   /** What was overbooked, by the appointment that is written. */
   readonly overlaps: WeakMap<object, readonly Overlap[]>;

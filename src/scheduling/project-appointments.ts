@@ -38,6 +38,8 @@ const CAPS: Readonly<Record<string, string>> = {
   'new-patient': 'visits of new patients',
 };
 
+const counted = (most = 0, what = ''): string => `${most} ${most === 1 ? what.replace(/^visits/, 'visit') : what}`;
+
 /** What the database's refusal means to whoever asked. */
 function refusalOf(
   parts: SchedulingParts,
@@ -63,7 +65,7 @@ function refusalOf(
       return new TimeTaken('This time is blocked.', alternatives);
     case 'KS003':
       return ruleBroken(
-        `No more than ${detail.most ?? ''} ${CAPS[detail.of ?? ''] ?? 'visits'} are booked in this period.`,
+        `No more than ${counted(detail.most, CAPS[detail.of ?? ''] ?? 'visits')} may be booked in this period.`,
         'Appointment.start',
       );
     case 'KS004':

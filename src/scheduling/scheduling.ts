@@ -57,7 +57,6 @@ export function createScheduling(
     offers: new WeakMap(),
     changing: new WeakSet(),
     made: new WeakSet(),
-    ours: new WeakSet(),
     contended: new Map(),
     overlaps: new WeakMap(),
   };

@@ -15,6 +15,9 @@ export interface Json {
   readonly [index: number]: Json;
 }
 
+/** The items of an array in a body; none where there is no array. */
+export const list = (json: Json | undefined): readonly Json[] => (Array.isArray(json) ? (json as readonly Json[]) : []);
+
 export type Send = (
   method: string,
   path: string,

@@ -147,7 +147,7 @@ describe('caps hold, and count', () => {
     const [first, second, third] = [at(day, '09:00'), at(day, '10:00'), at(day, '11:00')];
     done(await send('POST', 'Appointment', wish(await slotOf('capped', first), first, 'ann')));
     expect(said(await send('POST', 'Appointment', wish(await slotOf('capped', second), second, 'ann')))).toMatch(
-      /^422 No more than 1 visits of a patient/,
+      /^422 No more than 1 visit of a patient/,
     );
     done(await clinic.bob('POST', 'Appointment', wish(await slotOf('capped', second), second, 'bob')));
     expect(said(await clinic.eve('POST', 'Appointment', wish(await slotOf('capped', third), third, 'eve')))).toMatch(

@@ -197,7 +197,7 @@ test('of a patient: once in the week that begins on Monday', async () => {
   const once = (on: string, patient: string, send: Send = clinic.staff): Promise<Answer> =>
     post({ start: at(on, '09:00'), practitioner: 'house', patient, service: 'once' }, send);
   done(await once(day, 'ann', clinic.ann));
-  refused(await once(tuesday, 'ann', clinic.ann), 'No more than 1 visits of a patient');
+  refused(await once(tuesday, 'ann', clinic.ann), 'No more than 1 visit of a patient');
   refused(await once(tuesday, 'ann'), 'No more than 1');
   const asked = (patient: string): Promise<string[]> =>
     starts(clinic.staff, tuesday, `service=HealthcareService/once&patient-reference=Patient/${patient}`);
@@ -222,8 +222,8 @@ describe('of new patients', () => {
     const [before, day] = [nextDay(), nextDay()];
     done(await fresh(before, '09:00', 'ann'));
     done(await fresh(day, '09:00', 'bob'));
-    refused(await fresh(day, '10:00', 'eve'), 'No more than 1 visits of new patients');
-    refused(await fresh(day, '10:00', 'eve', clinic.eve), 'No more than 1 visits of new patients');
+    refused(await fresh(day, '10:00', 'eve'), 'No more than 1 visit of new patients');
+    refused(await fresh(day, '10:00', 'eve', clinic.eve), 'No more than 1 visit of new patients');
     expect([await offered(clinic.eve, day, 'eve'), await offered(clinic.nobody, day)]).toEqual([0, 0]);
     expect([await offered(clinic.ann, day, 'ann'), await offered(clinic.staff, day, 'ann')]).toEqual([13, 13]);
     expect((await fresh(day, '10:00', 'ann', clinic.ann)).status).toBe(201);

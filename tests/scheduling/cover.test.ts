@@ -1,5 +1,5 @@
 /** `Appointment/$cover`: a colleague takes over visits, all of them or none. https://hl7.org/fhir/R4/appointment.html */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Answer, Json, Send } from '../http/client.ts';
 import { slotId } from '../../src/scheduling/slot-id.ts';
 import {
@@ -361,11 +361,12 @@ describe('what does not fit', () => {
         { url: 'limit', valuePositiveInt: 1 },
       ],
     };
+    onTestFinished(() => put(clinic.system, service('visit')).then(() => undefined));
     await put(clinic.system, service('visit', cap));
     await booked({ start: at(day, '13:00'), practitioner: 'house', patient: 'bob' });
     await booked({ start: at(day, '09:00') });
     expect(problems(await cover(day))).toEqual([
-      expect.stringContaining('No more than 1 visits with this practitioner'),
+      expect.stringContaining('No more than 1 visit with this practitioner'),
     ]);
     await put(clinic.system, service('visit'));
     expect(problems(await cover(day))).toEqual([]);

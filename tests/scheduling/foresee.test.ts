@@ -1,6 +1,6 @@
 /** Who comes too late for what many want is told so without a transaction: `src/scheduling/foresee.ts`. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Json } from '../http/client.ts';
+import { list } from '../http/client.ts';
 import {
   appointmentOf,
   bookProposal,
@@ -43,7 +43,7 @@ test('the second and all after it are refused with alternatives, whatever the do
     await clinic.bob('POST', 'Appointment/$hold', params(referring('appointment-reference', `Appointment/${id}`))),
   ];
   expect(answers.map((a) => a.status)).toEqual([409, 409, 409]);
-  expect(answers.map((a) => (a.body['contained'] as unknown as Json[]).length)).toEqual([3, 3, 3]);
+  expect(answers.map((a) => list(a.body['contained']).length)).toEqual([3, 3, 3]);
 });
 
 test('a time that was given back is to be had again at once', async () => {
@@ -122,7 +122,7 @@ test('of a Bundle the entry that comes too late is named, and a transaction that
   const whole = await clinic.bob('POST', '', bundle('transaction', ...entries));
   expect(whole.status).toBe(409);
   expect(JSON.stringify(whole.body['issue'])).toContain('Bundle.entry[1].resource.start');
-  expect((whole.body['contained'] as unknown as Json[]).length).toBe(3);
+  expect(list(whole.body['contained']).length).toBe(3);
   const each = await clinic.bob('POST', '', bundle('batch', ...entries));
   expect(statuses(each).map((s) => s.slice(0, 3))).toEqual(['201', '409']);
 });
@@ -153,7 +153,7 @@ test('a visit that moves is told, too, but is never in its own way', async () =>
       `Appointment/${mine}/$reschedule`,
       params({ name: 'start', valueDateTime: start }, { name: 'mode', valueCode: mode }),
     );
-    expect([mode, late.status, (late.body['contained'] as unknown as Json[]).length]).toEqual([mode, 409, 3]);
+    expect([mode, late.status, list(late.body['contained']).length]).toEqual([mode, 409, 3]);
   }
   const half = later(start, 10);
   const moved = await clinic.staff(
@@ -162,4 +162,17 @@ test('a visit that moves is told, too, but is never in its own way', async () =>
     params({ name: 'start', valueDateTime: half }, { name: 'override-reason', valueString: 'comes late' }),
   );
   expect(Date.parse(String(appointmentOf(done(moved))['start']))).toBe(Date.parse(half));
+});
+
+test('who asks twice at once to move a visit is not told that somebody else was first', async () => {
+  const [start, other, to] = [next(), next(), next()];
+  await fought(start);
+  const id = idOf(done(await clinic.bob('POST', 'Appointment', visit({ start: other, patient: 'bob' }))));
+  for (const time of [to, other, to, other, to]) {
+    const move = params({ name: 'start', valueDateTime: time });
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => clinic.bob('POST', `Appointment/${id}/$reschedule`, move)),
+    );
+    expect(answers.map((a) => `${a.status} ${a.status === 200 ? '' : said(a)}`)).toEqual(answers.map(() => '200 '));
+  }
 });

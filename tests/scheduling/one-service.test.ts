@@ -1,6 +1,6 @@
 /** A visit is of one service, and goes by its rules: whatever an appointment leaves out, names besides, or says of who is needed. Scheduling D1, D2, D9, D13. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Answer, Json } from '../http/client.ts';
+import { list, type Answer, type Json } from '../http/client.ts';
 import {
   appointmentOf,
   at,
@@ -67,8 +67,8 @@ const booking = (start: string, participant: readonly object[], more: object = {
   ...more,
 });
 const serviceIn = (answer: Answer): string[] =>
-  (appointmentOf(answer)['participant'] as unknown as { actor: { reference: string } }[])
-    .map((p) => p.actor.reference)
+  list(appointmentOf(answer)['participant'])
+    .map((p) => String(p['actor']?.['reference']))
     .filter((r) => r.startsWith('HealthcareService/'));
 
 describe('what is left out is said', () => {
@@ -83,7 +83,7 @@ describe('what is left out is said', () => {
         booking(start, people, { slot: [{ reference: await slotOf('wilson', start, 'capped') }] }),
       );
     expect(serviceIn(done(await wish(one)))).toEqual(['HealthcareService/capped']);
-    expect(said(await wish(two))).toMatch(/^422 No more than 1 visits of a patient/);
+    expect(said(await wish(two))).toMatch(/^422 No more than 1 visit of a patient/);
   });
 
   test('without a Slot, where there is only one', async () => {

@@ -1,6 +1,6 @@
 /** Why a physician is away, and why a visit was booked over the rules, is told to staff alone. @see https://hl7.org/fhir/R4/security.html#access */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Json, Send } from '../http/client.ts';
+import { list, type Json, type Send } from '../http/client.ts';
 import {
   appointmentOf,
   at,
@@ -127,8 +127,8 @@ describe('why a visit was booked over the rules', () => {
     const there = '/extension/0/extension/0/valueString';
     const value = `${SECRET} follow-up`;
     const reach = op === 'test' ? { op, path: there, value } : { op, from: there, path: '/comment' };
-    const { extension = [] } = await stored(id);
-    expect(JSON.stringify((extension as unknown as Json[])[0])).toContain(SECRET);
+    const { extension } = await stored(id);
+    expect(JSON.stringify(list(extension)[0])).toContain(SECRET);
     // Places are those of what they have read: here stands something else, or nothing.
     const answer = await clinic.ann('PATCH', `Appointment/${id}`, [reach]);
     if (op === 'test') expect(answer.status).toBe(422);

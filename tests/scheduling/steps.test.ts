@@ -1,6 +1,6 @@
 /** The day of a visit: arrival, room, completion, and steps back. D1, https://hl7.org/fhir/R4/encounter.html */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Answer, Json, Send } from '../http/client.ts';
+import { list, type Answer, type Json, type Send } from '../http/client.ts';
 import {
   appointmentOf,
   done,
@@ -375,13 +375,19 @@ describe('$confirm', () => {
       done(await clinic.ann('POST', 'Appointment/$hold', params({ name: 'appointment-resource', resource: proposed }))),
     );
     const replies = (appointment: Json): readonly string[] =>
-      (appointment['participant'] as unknown as Json[])
+      list(appointment['participant'])
         .filter((p) => String(p['required']) === 'required')
         .map((p) => String(p['status']));
     expect([held['status'], ...replies(held)]).toEqual(['pending', 'tentative', 'tentative']);
     const confirmed = done(await step(clinic.ann, held, 'confirm')).body;
     expect([confirmed['status'], ...replies(confirmed)]).toEqual(['booked', 'accepted', 'accepted']);
     expect(JSON.stringify(confirmed)).not.toContain('hold-expires');
+  });
+  test('nobody confirms for one who takes no part', async () => {
+    const waits = await pending('accepted', 'tentative');
+    const answer = await step(clinic.staff, waits, 'confirm', referring('actor', 'Practitioner/nobody'));
+    expect([answer.status, said(answer)]).toEqual([422, '422 Practitioner/nobody does not take part in this visit.']);
+    expect((await clinic.staff('GET', `Appointment/${String(waits['id'])}`)).headers.get('etag')).toBe('W/"1"');
   });
   test('an entry of the waitlist without a time only notes who has accepted', async () => {
     const { start: _, end: __, ...rest } = visit({ start: next() }) as Record<string, unknown>;

@@ -36,9 +36,9 @@ const TOKEN_BYTES = 57_344;
 /** Authorization requests from one place: each is kept for a while, and a clinic shares an address. */
 const REQUESTS = { limit: 3_000, seconds: 900 } as const;
 
-// `script-src` must stand there: the library adds the hash of its own script, which submits a form, to it.
 /** What is for programs shows and runs nothing. */
 const NOTHING_RUNS = "default-src 'none'; frame-ancestors 'none'";
+// `script-src` must stand there: the library adds the hash of its own script, which submits a form, to it.
 const PAGE_POLICY =
   "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action ";
 

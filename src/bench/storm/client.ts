@@ -60,6 +60,8 @@ interface Bundled {
     readonly response?: { readonly status?: string; readonly location?: string; readonly outcome?: object };
   }[];
   readonly id?: string;
+  /** Of an appointment. */
+  readonly status?: string;
 }
 
 const parse = (got: Got | undefined): Bundled => JSON.parse(got?.text === '' ? '{}' : (got?.text ?? '{}')) as Bundled;
@@ -206,8 +208,12 @@ export function createStormClient(n: number, who: Person, { wire, ports, history
     const done = await attempt(door, of(stored));
     drop(one);
     letGo(one, done.sent, done.outcome === 'won' ? done.answered : undefined);
-    if (done.outcome === 'won') add(one.id, one.time, claim(one.time, done.sent, done.answered));
-    else if (done.outcome !== 'lost' && done.outcome !== 'rule') claim(one.time, done.sent, undefined);
+    if (done.outcome === 'won') {
+      const { status } = parse(done.got);
+      if (status !== undefined && status !== 'booked')
+        tally.count(`${door}, but ${status}`, 'odd', done.got, done.answered - done.sent);
+      add(one.id, one.time, claim(one.time, done.sent, done.answered));
+    } else if (done.outcome !== 'lost' && done.outcome !== 'rule') claim(one.time, done.sent, undefined);
   };
 
   const otherTimes = (one: Mine, { times }: Arena): Time[] =>

@@ -11,8 +11,14 @@ import { transaction } from './transaction.ts';
 
 /** More at once would only hold more memory: one process has one thread for them, and the database two cores. */
 const AT_ONCE = 6;
-/** A shorter one, of a few resources, asks for no more than a request of its own would: it waits for no turn. */
-const TURN_FROM_BYTES = 16_384;
+/** Short ones of few entries ask for little more than a request of its own would: they wait for no turn. */
+const FEW_BYTES = 16_384;
+const FEW_ENTRIES = 8;
+
+const isSmall = (sent: unknown): boolean => {
+  const { entry } = (sent ?? {}) as { readonly entry?: unknown };
+  return !Array.isArray(entry) || entry.length <= FEW_ENTRIES;
+};
 
 type ToFhirError = (error: unknown, ctx: RequestContext) => FhirError;
 
@@ -53,10 +59,12 @@ export function createBundleHandler(match: MatchRoute, toFhirError: ToFhirError)
     ctx.access.demand('transaction');
     // Whoever sends slowly waits for himself alone: the turn begins when the Bundle is here.
     const { size, read } = await receiveBundle(engine, request);
-    const work = async (): Promise<Reply> => run(engine, ctx, request, await read(), match, toFhirError);
+    const work = async (sent: unknown): Promise<Reply> => run(engine, ctx, request, sent, match, toFhirError);
     // A Bundle within a Bundle is part of its turn. And one with an Idempotency-Key has had one: waiting here it would hold what others wait for.
     const { body } = request;
-    const waits = size >= TURN_FROM_BYTES && body.kind === 'stream' && body.received !== true;
-    return waits ? turns(work) : work();
+    if (body.kind !== 'stream' || body.received === true) return work(await read());
+    if (size >= FEW_BYTES) return turns(async () => work(await read()));
+    const sent = await read();
+    return isSmall(sent) ? work(sent) : turns(() => work(sent));
   };
 }

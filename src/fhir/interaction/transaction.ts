@@ -3,6 +3,7 @@
  * Deletions, then creates, updates and patches, then reads.
  * @see https://hl7.org/fhir/R4/http.html#trules
  */
+import { mayWrite } from '../access.ts';
 import type { RequestContext } from '../context.ts';
 import type { Engine } from '../engine.ts';
 import type { Reply } from '../http/request.ts';
@@ -52,6 +53,9 @@ async function foresee(
   { writes }: TransactionPlan,
   creates: readonly PreparedWrite[],
 ): Promise<void> {
+  const rows = ctx.access.to('create');
+  // Of what they may not write, nobody is told more than that.
+  if (!creates.every((create) => mayWrite(create, rows))) return;
   for (const [i, { type, resource }] of creates.entries()) {
     try {
       await engine.resources.get(type)?.foresee?.(resource, ctx.access.principal);

@@ -2,6 +2,7 @@
 import type pg from 'pg';
 import type { Row } from '../../platform/database/named-query.ts';
 import { createPipelines } from '../../platform/database/pipelines.ts';
+import { mayWrite } from '../access.ts';
 import { errorIssue, FhirError } from '../outcome.ts';
 import type { ResourceDeclaration } from '../resource.ts';
 import { plainContent, type ContentCodec } from './content.ts';
@@ -98,7 +99,8 @@ export function createRepository(options: RepositoryOptions): PostgresRepository
       const { project, foresee, sharesWith } = resources.get(write.type) ?? {};
       const isPlain = write.method === 'POST' && access.reach(write.type) === 'all';
       if (isPlain && !project) return create({ write, by: access.principal });
-      await foresee?.(write.resource, access.principal);
+      // Of what they may not write, nobody is told more than that.
+      if (mayWrite(write, access)) await foresee?.(write.resource, access.principal);
       const keys = content.prepare([write]);
       if (keys) await keys;
       const key = isPlain ? sharesWith?.(write.resource, access.principal) : undefined;

@@ -17,7 +17,7 @@ import {
   type RecordedChange,
   type Transaction,
 } from './repository.ts';
-import { notAllowed, type Principal, type Rows } from '../access.ts';
+import { mayWrite, notAllowed, type Principal, type Rows } from '../access.ts';
 import { clientError, isBroken, isRetryable } from './sqlstate.ts';
 import { keyRows, replaced, writeRows, type WriteStatements } from './statement.ts';
 
@@ -157,7 +157,7 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
 
   /** The same of what is being written: judged before the statements, on the resource. */
   const demandAdmitted = (writes: readonly PreparedWrite[], access: Rows): void => {
-    const outside = writes.find((w) => access.reach(w.type) !== 'all' && !access.admits(w.type, w.resource));
+    const outside = writes.find((w) => !mayWrite(w, access));
     if (outside) throw notAllowed(outside.type, access.act);
   };
 

@@ -53,7 +53,7 @@ interface Preparation {
 
 /** A version made ready, valid. */
 export function prepared(
-  { engine, offers, made, ours }: SchedulingParts,
+  { engine, offers, made }: SchedulingParts,
   ctx: RequestContext,
   next: Appointment,
   stored: StoredVersion | undefined,
@@ -63,7 +63,6 @@ export function prepared(
   const valid = isOurs ? next : demandValid(engine, 'Appointment', next);
   const write = nextVersion(engine, ctx, valid, id, stored, stored ? 'PUT' : 'POST');
   made.add(write.resource);
-  if (isOurs) ours.add(write.resource);
   if (offer) offers.set(write.resource, offer);
   return write;
 }

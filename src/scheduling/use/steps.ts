@@ -63,6 +63,13 @@ async function ownPart(
   return { whole: together ? asWhole(ctx) : ctx, own };
 }
 
+/** @throws FhirError 422 when one of them takes no part */
+function demandThere({ participant }: Appointment, baseUrl: string, named: readonly string[], element: string): void {
+  const there = new Set(participant.map((p) => localReference(p.actor?.reference ?? '', baseUrl)));
+  const missing = named.find((who) => !there.has(who));
+  if (missing !== undefined) throw ruleBroken(`${missing} does not take part in this visit.`, element);
+}
+
 export interface Cancel {
   /** undefined: the usual one of whoever cancels */
   readonly reason: CodeableConcept | undefined;
@@ -86,8 +93,7 @@ export async function cancel(
   const step = async (appointment: Appointment): Promise<Appointment> => {
     if (appointment.status === 'cancelled') return appointment;
     const leaves = byPatient ? own : new Set(patients);
-    const missing = patients.find((p) => !appointment.participant.some((x) => whoOf(x) === p));
-    if (missing !== undefined) throw ruleBroken(`${missing} does not take part in this visit.`, 'patient-reference');
+    demandThere(appointment, baseUrl, patients, 'patient-reference');
     const participant = appointment.participant.map((p) =>
       leaves.has(whoOf(p)) && whoOf(p).startsWith('Patient/') ? { ...p, status: 'declined' as const } : p,
     );
@@ -120,6 +126,7 @@ export async function confirm(
   if (foreign !== undefined) throw ruleBroken("Others' replies are theirs to give.", 'actor');
   const whoOf = ({ actor }: AppointmentParticipant): string => localReference(actor?.reference ?? '', engine.baseUrl);
   return changeAppointment(parts, whole, id, (appointment) => {
+    demandThere(appointment, engine.baseUrl, actors, 'actor');
     const mine = (p: AppointmentParticipant): boolean => {
       const who = whoOf(p);
       if (byPatient) return own.has(who);

@@ -1,5 +1,6 @@
 /** Who sends too much is told to wait: FHIR, events, pages and the authorization server. @see https://www.rfc-editor.org/rfc/rfc6585#section-4 */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { safeHeaders } from '../../../src/compose-http.ts';
 import { createRateLimiter, type RateLimiter, type RateStore } from '../../../src/platform/rate-limit.ts';
 import { postgresRates, redisRates } from '../../../src/platform/rate-store.ts';
 import { silentLog } from '../../../src/platform/log.ts';
@@ -48,6 +49,30 @@ describe('over HTTP', () => {
     expect((await from(address, '/livez')()).status).toBe(200);
   });
 
+  test('people are told in a sentence, and apps in browsers may read when to come again', async () => {
+    const page = from('192.0.2.77', '/signin', { headers: { Accept: 'text/html' } });
+    const [, refusal] = await untilRefused(page);
+    expect(refusal.headers.get('content-type')).toContain('text/plain');
+    expect(await refusal.text()).toMatch(/^Too many requests came from you: send the next one in \d+ s\.\n$/);
+    const init = { method: 'POST', headers: { Origin: 'https://app.example' }, body: 'grant_type=x' };
+    const [, late] = await untilRefused(from('192.0.2.78', '/oauth/token', init));
+    expect(late.headers.get('access-control-allow-origin')).toBe('*');
+    expect(late.headers.get('access-control-expose-headers')).toBe('Retry-After');
+    const asked = { 'Access-Control-Request-Method': 'POST', Origin: 'https://app.example' };
+    const preflight = await from('192.0.2.78', '/oauth/token', { method: 'OPTIONS', headers: asked })();
+    expect(preflight.status).toBe(204);
+  });
+
+  test('what processes tell each other names no address', async () => {
+    await from('192.0.2.99', '/fhir/R4/metadata')();
+    const rows = await vi.waitFor(async () => {
+      const { rows: told } = await server.kairos.pool.query<{ source: string }>('select source from rate_count');
+      expect(told.length).toBeGreaterThan(0);
+      return told;
+    });
+    expect(rows.filter(({ source }) => /address|192\.|198\.|203\./.test(source))).toEqual([]);
+  });
+
   test('every answer tells browsers what not to do with it', async () => {
     for (const path of ['/fhir/R4/metadata', '/fhir/R4/Nothing', '/livez', '/oauth/jwks', '/nowhere']) {
       const { headers } = await from('203.0.113.5', path)();
@@ -56,6 +81,10 @@ describe('over HTTP', () => {
       expect(headers.get('strict-transport-security')).toBeNull();
     }
   });
+});
+
+test('where it is known by https, it is by nothing else', () => {
+  expect(safeHeaders('https://kairos.example.org')['Strict-Transport-Security']).toBe('max-age=31536000');
 });
 
 describe('of persons and systems', () => {
