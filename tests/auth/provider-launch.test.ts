@@ -54,6 +54,18 @@ beforeAll(async () => {
       subject: { reference: 'Patient/1' },
     },
     { resourceType: 'Practitioner', id: 'p1', name: [{ family: 'Doctor' }] },
+    // Physicians read the records of patients whom they see.
+    ...['1', '2'].map((patient) => ({
+      resourceType: 'Appointment',
+      id: `a${patient}`,
+      status: 'booked',
+      start: `2026-12-0${patient}T15:00:00Z`,
+      end: `2026-12-0${patient}T15:30:00Z`,
+      participant: [
+        { actor: { reference: `Patient/${patient}` }, status: 'accepted' },
+        { actor: { reference: 'Practitioner/p1' }, status: 'accepted' },
+      ],
+    })),
   ]) {
     const put = await fetch(`${one.fhirBase}/${resource.resourceType}/${resource.id}`, {
       method: 'PUT',

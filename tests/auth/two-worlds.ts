@@ -7,6 +7,7 @@ import { anonymousAccess } from '../../src/auth/access/anonymous.ts';
 import { person, type Rights } from '../../src/auth/access/person.ts';
 import { standingOf } from '../../src/auth/access/standing.ts';
 import type { Access } from '../../src/fhir/access.ts';
+import type { Clock } from '../../src/platform/clock.ts';
 import { client, type Answer, type Send } from '../http/client.ts';
 import { everything } from '../support/everything.ts';
 import { createTestServer, type TestServer } from '../support/server.ts';
@@ -209,10 +210,16 @@ export interface Request {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** No moment twice: what a change and its record are sorted by must not depend on how fast a world is. */
+function ticking(): Clock {
+  let last = Date.now();
+  return { now: () => ++last };
+}
+
 export async function openWorlds(): Promise<Worlds> {
   const access: [Access, Access] = [everything, everything];
   const open = (n: 0 | 1): Promise<TestServer> =>
-    createTestServer({ accessOf: () => access[n], env: { LIMIT_SEARCH_VALUES: '1000' } });
+    createTestServer({ accessOf: () => access[n], env: { LIMIT_SEARCH_VALUES: '1000' }, clock: ticking() });
   const servers: readonly [TestServer, TestServer] = [await open(0), await open(1)];
   const sends: readonly [Send, Send] = [client(servers[0]), client(servers[1])];
   for (const n of [0, 1] as const) {

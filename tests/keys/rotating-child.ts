@@ -36,5 +36,3 @@ const steps = { root: rotateRoot, data: rotateData, retire };
 await steps[what as keyof typeof steps](parts, say);
 console.log(`done after ${uses}`);
 await kairos.close();
-await kairos.close();
-await kairos.close();

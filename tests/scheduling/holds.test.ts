@@ -1,9 +1,11 @@
 /** Holds that run out, by the clock of the database. https://profiles.ihe.net/ITI/Scheduling/ITI-116.html */
+import type { Appointment } from '@medplum/fhirtypes';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startWorker } from '../../src/compose-worker.ts';
 import { generateSlots } from '../../src/scheduling/generate.ts';
 import { expireHolds } from '../../src/scheduling/use/expire-holds.ts';
+import { rewrite } from '../support/contents.ts';
 import type { TestKairos } from '../support/kairos.ts';
 import { bookProposal, find, found, openClinic, params, referring, workday, type Clinic } from './clinic.ts';
 import { partsOf, rowsOf, untrue } from './slots.ts';
@@ -38,10 +40,13 @@ async function runOut(...ids: string[]): Promise<void> {
   const past = new Date(Date.now() - 1_000).toISOString();
   await kairos.pool.query('update scheduling_hold set expires = $2 where appointment = any($1)', [ids, past]);
   await kairos.pool.query('update occupancy set expires = $2 where appointment = any($1)', [ids, past]);
-  await kairos.pool.query(
-    `update appointment set content = regexp_replace(content, '("url":"https://kairos.example/fhir/StructureDefinition/hold-expires","valueInstant":")[^"]*', '\\1' || $2) where id = any($1)`,
-    [ids, past],
-  );
+  for (const id of ids) {
+    await rewrite(kairos, 'Appointment', id, (held) => {
+      for (const each of (held as Appointment).extension ?? [])
+        if (each.url.endsWith('/hold-expires')) each.valueInstant = past;
+      return held;
+    });
+  }
 }
 
 const slotAt = async (start: string): Promise<string | undefined> =>
@@ -111,18 +116,12 @@ describe('a hold that has run out', () => {
     const ids = [(await hold()).id, (await hold()).id, (await hold()).id];
     await runOut(...ids);
     // As if a rule of ours were against it: `booked` cannot be what a hold says of itself while its row is pending.
-    await kairos.pool.query(
-      `update appointment set content = replace(content, '"status":"pending"', '"status":"fulfilled"') where id = $1`,
-      [ids[0]],
-    );
+    await rewrite(kairos, 'Appointment', ids[0] ?? '', (held) => ({ ...held, status: 'fulfilled' }) as Appointment);
     await expect(expireHolds(partsOf(kairos))).rejects.toThrow(/cannot/);
     expect(
       await rowsOf(kairos, `select count(*) from appointment where id = any($1) and status = 'cancelled'`, [ids]),
     ).toEqual([['2']]);
-    await kairos.pool.query(
-      `update appointment set content = replace(content, '"status":"fulfilled"', '"status":"pending"') where id = $1`,
-      [ids[0]],
-    );
+    await rewrite(kairos, 'Appointment', ids[0] ?? '', (held) => ({ ...held, status: 'pending' }) as Appointment);
     expect(await expireHolds(partsOf(kairos))).toBe(1);
   });
 });

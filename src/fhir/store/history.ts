@@ -6,6 +6,7 @@ import { and, id, join, raw, sql, type Sql } from '../../platform/database/sql.t
 import type { Rows } from '../access.ts';
 import { historyTableOf, tableOf } from './layout.ts';
 import type { HistoryQuery } from './repository.ts';
+import { leastBytesSql } from './sealed-content.ts';
 import { versionColumns } from './statement.ts';
 import { currentVisible, historyVisible } from './visible.ts';
 
@@ -63,7 +64,7 @@ export function historyStatement(sources: readonly HistorySource[], query: Histo
   const page = sql`select * from (${join(branches, ' union all ')}) v
     order by last_updated desc, type collate "C" desc, id desc, version desc limit ${query.count}::integer`;
   if (query.bytes === undefined) return page;
-  const size = raw('coalesce(octet_length(p.content), 0)');
+  const size = raw(leastBytesSql('p.content'));
   return sql`select type, id, version, last_updated, method, content from
     (select p.*, sum(${size}) over (rows unbounded preceding) - ${size} as before from (${page}) p) s where before < ${query.bytes}`;
 }

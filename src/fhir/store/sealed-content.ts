@@ -23,6 +23,13 @@ const DOT = 46;
 /** SQL for the key of a content column; null where there is none. */
 export const keySql = (column: string): string => `substr(${column}, ${KEY_AT + 1}, ${KEY_CHARACTERS})`;
 
+/**
+ * SQL for bytes that a stored content has at least when it is opened: what is counted by it to end a page is never less than what was asked for.
+ * Base64 is longer by a third, and may end in two characters that stand for nothing; nonce and tag are 28 bytes.
+ */
+export const leastBytesSql = (column: string): string =>
+  `greatest((coalesce(octet_length(${column}), 0) - ${TEXT_AT}) * 3 / 4 - 30, 0)`;
+
 /** The key that a value is sealed with; undefined: it is no sealed content. */
 export function keyIn(value: string | null): string | undefined {
   if (value === null || value.length <= TEXT_AT || value.charCodeAt(TEXT_AT - 1) !== DOT) return undefined;
