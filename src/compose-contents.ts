@@ -11,23 +11,27 @@ export type ContentRow = readonly [id: string, version: string, content: string 
 
 export interface Contents {
   /** @returns their texts @throws UnreadableContent when one cannot be opened */
-  decode(rows: readonly ContentRow[]): Promise<readonly (string | undefined)[]>;
+  decode(type: string, rows: readonly ContentRow[]): Promise<readonly (string | undefined)[]>;
   close(): Promise<void>;
 }
 
 const STATEMENT_TIMEOUT_MS = 60_000;
 
-/** @param type whose content is sealed, unless the whole database is plain */
-export async function openContents(app: ClientConfig, roots: RootKeys, type: string): Promise<Contents> {
+/** @param types whose content is sealed, unless the whole database is plain */
+export async function openContents(app: ClientConfig, roots: RootKeys, types: readonly string[]): Promise<Contents> {
   const { run, close } = runForKeys(app, STATEMENT_TIMEOUT_MS);
   const keys = createDataKeys(run, roots);
   const { rows } = await run(`select value from installation where name = 'content'`, []);
   const codec =
     rows[0]?.[0] === 'plain'
       ? plainContent
-      : createSealedContent([{ type, sealed: { plain: [] }, storage: 'ordinary' }], keys, () => undefined);
+      : createSealedContent(
+          types.map((type) => ({ type, sealed: { plain: [] }, storage: 'ordinary' })),
+          keys,
+          () => undefined,
+        );
   return {
-    async decode(found) {
+    async decode(type, found) {
       await codec.ready(found);
       return found.map(([id, version, content]) =>
         content === null ? undefined : codec.decode(type, id, Number(version), content),

@@ -8,11 +8,15 @@ import type { RootKeys } from './platform/root-keys.ts';
 
 const INVARIANTS = fileURLToPath(new URL('cli/invariants.sql', import.meta.url));
 /** What the checks read from inside, of the types whose content is sealed. */
-const TYPE = 'Appointment';
+const TABLES = [
+  ['Appointment', tableOf('Appointment')],
+  ['Appointment', historyTableOf('Appointment')],
+  ['Encounter', tableOf('Encounter')],
+] as const;
 const PAGE = 500;
 
 /** A table of the session by the same name, which stands before the real one. */
-async function openTable(client: pg.Client, table: string, contents: Contents): Promise<void> {
+async function openTable(client: pg.Client, type: string, table: string, contents: Contents): Promise<void> {
   const name = client.escapeIdentifier(table);
   await client.query(`create temp table ${name} (like public.${name} including all) on commit drop`);
   const { rows: columns } = await client.query<{ name: string }>(
@@ -29,7 +33,7 @@ async function openTable(client: pg.Client, table: string, contents: Contents): 
     });
     const last: ContentRow | undefined = rows.at(-1);
     if (!last) break;
-    const texts = await contents.decode(rows);
+    const texts = await contents.decode(type, rows);
     await client.query(
       `insert into pg_temp.${name} (${names}, content) select ${others}, u.content
        from json_to_recordset($1::json) as u(id text, version integer, content text)
@@ -47,10 +51,14 @@ async function openTable(client: pg.Client, table: string, contents: Contents): 
  * @throws UnreadableContent when a content cannot be opened
  */
 export async function checkInvariants(app: pg.ClientConfig, roots: RootKeys): Promise<readonly CheckResult[]> {
-  const contents = await openContents(app, roots, TYPE);
+  const contents = await openContents(
+    app,
+    roots,
+    TABLES.map(([type]) => type),
+  );
   try {
     return await runChecks(app, INVARIANTS, async (client) => {
-      for (const table of [tableOf(TYPE), historyTableOf(TYPE)]) await openTable(client, table, contents);
+      for (const [type, table] of TABLES) await openTable(client, type, table, contents);
     });
   } finally {
     await contents.close();

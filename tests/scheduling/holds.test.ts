@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startWorker } from '../../src/compose-worker.ts';
 import { generateSlots } from '../../src/scheduling/generate.ts';
 import { expireHolds } from '../../src/scheduling/use/expire-holds.ts';
-import { rewrite } from '../support/contents.ts';
+import { rewrite, setHoldExpires } from '../support/contents.ts';
 import type { TestKairos } from '../support/kairos.ts';
 import { bookProposal, find, found, openClinic, params, referring, workday, type Clinic } from './clinic.ts';
 import { partsOf, rowsOf, untrue } from './slots.ts';
@@ -40,13 +40,7 @@ async function runOut(...ids: string[]): Promise<void> {
   const past = new Date(Date.now() - 1_000).toISOString();
   await kairos.pool.query('update scheduling_hold set expires = $2 where appointment = any($1)', [ids, past]);
   await kairos.pool.query('update occupancy set expires = $2 where appointment = any($1)', [ids, past]);
-  for (const id of ids) {
-    await rewrite(kairos, 'Appointment', id, (held) => {
-      for (const each of (held as Appointment).extension ?? [])
-        if (each.url.endsWith('/hold-expires')) each.valueInstant = past;
-      return held;
-    });
-  }
+  for (const id of ids) await setHoldExpires(kairos, id, past);
 }
 
 const slotAt = async (start: string): Promise<string | undefined> =>

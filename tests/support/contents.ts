@@ -1,5 +1,5 @@
 /** What stands in `content` columns, past every door: read and written as the store does it. */
-import type { Resource } from '@medplum/fhirtypes';
+import type { Appointment, Resource } from '@medplum/fhirtypes';
 import type { Kairos } from '../../src/compose.ts';
 import { tableOf } from '../../src/fhir/store/layout.ts';
 
@@ -40,3 +40,11 @@ export async function rewrite(
   await store.content.prepare([write]);
   await pool.query(`update "${tableOf(type)}" set content = $2 where id = $1`, [id, store.content.encode(write)]);
 }
+
+/** What a held Appointment says of its end, set to an instant; the rows beside it are the caller's. */
+export const setHoldExpires = (stored: Stored, id: string, at: string): Promise<void> =>
+  rewrite(stored, 'Appointment', id, (held) => {
+    for (const each of (held as Appointment).extension ?? [])
+      if (each.url.endsWith('/hold-expires')) each.valueInstant = at;
+    return held;
+  });

@@ -179,9 +179,9 @@ async function killPostgres(dataDir: string): Promise<boolean> {
 
 /** What the database holds of the keys, and whether that is what clients were told. */
 async function wrongAmong(asked: readonly Asked[], roles: DatabaseRoles, roots: RootKeys): Promise<string[]> {
-  const contents = await openContents(roles.app, roots, 'Appointment');
+  const contents = await openContents(roles.app, roots, ['Appointment']);
   const stored = await onDatabase(roles.app, 'select id, version::text, content from appointment');
-  const texts = await contents.decode(stored as readonly ContentRow[]);
+  const texts = await contents.decode('Appointment', stored as readonly ContentRow[]);
   await contents.close();
   const rows = texts.flatMap((text) => {
     const { id, status, identifier = [] } = JSON.parse(text ?? '{}') as Appointment;

@@ -1,5 +1,6 @@
 /** Time off, Slots, and time that passes. */
 import { expireHolds } from '../../../src/scheduling/use/expire-holds.ts';
+import { setHoldExpires } from '../../support/contents.ts';
 import type { Answer } from '../../http/client.ts';
 import { done, params } from '../clinic.ts';
 import { partsOf } from '../slots.ts';
@@ -105,10 +106,7 @@ export function lapse(context: Context): Command | undefined {
         `select scheduling_instant(date_trunc('milliseconds', now() - interval '1 second')) as at`,
       );
       const at = String(rows[0]?.['at']);
-      await sql(
-        `update appointment set content = regexp_replace(content, '(hold-expires","valueInstant":)"[^"]*"', '\\1"${at}"') where id = $1`,
-        [before.id],
-      );
+      await setHoldExpires(world.clinic.server.kairos, before.id, at);
       await sql('update scheduling_hold set expires = $2::timestamptz where appointment = $1', [before.id, at]);
       await sql('update occupancy set expires = $2::timestamptz where appointment = $1', [before.id, at]);
       return undefined;
