@@ -5,18 +5,13 @@
 import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import type { Directory, Offer, ScheduleEntry } from './directory.ts';
 
-// The 64 characters that an id may have. @see https://hl7.org/fhir/R4/datatypes.html#id
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.';
-const TO_BASE64: Readonly<Record<string, string>> = { '-': '-', '.': '_' };
-
+/** In the 64 characters that an id may have. @see https://hl7.org/fhir/R4/datatypes.html#id */
 const encode = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url').replaceAll('_', '.');
 
+/** undefined: it is not the one form of its bytes. The last character has bits that stand for nothing. */
 function decode(text: string): Buffer | undefined {
-  for (const c of text) if (!ALPHABET.includes(c)) return undefined;
-  return Buffer.from(
-    text.replaceAll(/[-.]/g, (c) => TO_BASE64[c] ?? c),
-    'base64url',
-  );
+  const bytes = Buffer.from(text.replaceAll('.', '_'), 'base64url');
+  return encode(bytes) === text ? bytes : undefined;
 }
 
 const NAME_BYTES = 8;
