@@ -79,7 +79,7 @@ export function readOperation(size: Size): Operation {
     unit: 1,
     shots: many((n) => get(`${BASE}/Patient/${patientId(spread(n, size.patients))}`)),
     floor: { kind: 'http', shots: many((n) => get(`/read/${patientId(spread(n, size.patients))}`)) },
-    target: { ofFloor: 2, p99MsAt10: 5 },
+    target: { ofFloor: 1.1, p99MsAt10: 5 },
   };
 }
 
@@ -123,7 +123,7 @@ export function slotSearch(size: Size): Operation {
       kind: 'http',
       shots: many((n) => get(`/slots/${scheduleId(spread(n, size.schedules))}/${weekOf(n).join('/')}`)),
     },
-    target: { ofReadFloor: 0.6, perSecond: 5000 },
+    target: { ofReadFloor: 0.5 },
   };
 }
 
@@ -207,7 +207,7 @@ export function writes(source: ColumnSource): readonly Operation[] {
         500,
       ),
       floor: { kind: 'script', insert, rows, perTransaction: 1 },
-      target: { ofReadFloor: 0.35, perSecond: 3000 },
+      target: { perSecond: 2000 },
     },
     {
       name: 'transaction of 100 creates',

@@ -135,6 +135,6 @@ export async function bookOperation(clinic: Clinic, port: number, source: Column
       perTransaction: 1,
       pool: POOL,
     },
-    target: { ofFloor: 0.7, perSecond: 1200, noneRefused: true },
+    target: { ofFloor: 0.6, perSecond: 1000, noneRefused: true },
   };
 }
