@@ -3,7 +3,7 @@
  * neither read them nor make them.
  * @see https://www.rfc-editor.org/rfc/rfc2104
  */
-import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import { hmac } from '../../../platform/hmac.ts';
 import type { Keys } from '../../../platform/keys.ts';
 import type { Definitions, SearchParam } from '../../definitions/registry.ts';
 import type { ResourceDeclaration } from '../../resource.ts';
@@ -48,14 +48,14 @@ export function createBlind(
   let count = 0;
 
   function make(name: string): Tagger {
-    let key: KeyObject | undefined;
+    let key: Uint8Array | undefined;
     const known = new Map<string, string>();
     all.push(known);
     return (form) => {
       const before = known.get(form);
       if (before !== undefined) return before;
-      key ??= createSecretKey(keys().derive(`search ${name}`));
-      const tag = createHmac('sha256', key).update(form).digest('hex').slice(0, 32);
+      key ??= keys().derive(`search ${name}`);
+      const tag = hmac(key, form, 'hex').slice(0, 32);
       if (form.length >= 100) return tag;
       if (++count > KNOWN) {
         for (const each of all) each.clear();
