@@ -208,21 +208,21 @@ export const registerNewClient = (visit: OwnVisit): Promise<Response> =>
       { kind, ...metadataOf(visit.form) },
       visit.account.id,
     );
-    visit.identity.server.observe({ kind: 'client-changed', clientId, change: 'registered' });
+    await visit.identity.server.observe({ kind: 'client-changed', clientId, change: 'registered' });
     return secretPage(visit, visit.t.clients.created, clientId, secret);
   });
 
 export async function disableOne(visit: OwnVisit): Promise<Response> {
   const clientId = visit.form.text('client');
   if (await disableClient(visit.parts, clientId))
-    visit.identity.server.observe({ kind: 'client-changed', clientId, change: 'disabled' });
+    await visit.identity.server.observe({ kind: 'client-changed', clientId, change: 'disabled' });
   return goTo(visit, '/admin/clients?done=1');
 }
 
 export async function enableOne(visit: OwnVisit): Promise<Response> {
   const clientId = visit.form.text('client');
   if (await enableClient(visit.parts, clientId))
-    visit.identity.server.observe({ kind: 'client-changed', clientId, change: 'enabled' });
+    await visit.identity.server.observe({ kind: 'client-changed', clientId, change: 'enabled' });
   return goTo(visit, '/admin/clients?done=1');
 }
 
@@ -236,6 +236,6 @@ export async function rotateOne(visit: OwnVisit): Promise<Response> {
     if (error instanceof ClientError) return goTo(visit, '/admin/clients');
     throw error;
   }
-  visit.identity.server.observe({ kind: 'client-changed', clientId, change: 'secret-rotated' });
+  await visit.identity.server.observe({ kind: 'client-changed', clientId, change: 'secret-rotated' });
   return secretPage(visit, visit.t.clients.rotate, clientId, secret);
 }

@@ -165,7 +165,7 @@ class PostgresAdapter implements Adapter {
       ]);
       const grantId = rows[0]?.[0] ?? undefined;
       if (grantId !== undefined && (await revokeGrant(this.#parts, grantId)))
-        this.#observe({ kind: 'grant-revoked', grantId, reason: 'replay' });
+        await this.#observe({ kind: 'grant-revoked', grantId, reason: 'replay' });
     }
     throw new errors.InvalidGrant('already used');
   }

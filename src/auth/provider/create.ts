@@ -1,13 +1,12 @@
 /** The authorization server: oidc-provider with our hooks, made anew when the signing keys change. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Provider, type AdapterPayload, type JWKS, type KoaContextWithOIDC } from 'oidc-provider';
-import { isAway } from '../../platform/database/away.ts';
 import { errorFields } from '../../platform/log.ts';
-import type { ObserveAuth } from '../events.ts';
+import type { AuthEvent, ObserveAuth } from '../events.ts';
 import { loadSigningKeys, signingVersion, type SigningKeys } from '../keys/signing.ts';
 import type { AuthParts } from '../parts.ts';
 import { createConfiguration } from './config.ts';
-import { createMiddleware, type Failures } from './middleware.ts';
+import { asideOf, createMiddleware, isPassing, type Asides } from './middleware.ts';
 import type { ProviderPages } from './pages.ts';
 
 /** What our pages and routes need of it. */
@@ -36,23 +35,27 @@ const KEYS_POLL_MS = 10_000;
 
 function createProvider(server: ServerParts, keys: SigningKeys): Provider {
   const { parts, observe, pages } = server;
-  const failures: Failures = new WeakMap();
+  const asides: Asides = new WeakMap();
   const jwks: JWKS = { keys: keys.keys.map((k) => k.jwk) };
   const provider = new Provider(parts.issuer, createConfiguration({ ...server, jwks }));
   // Only behind TLS; what it then believes is written over before the request comes here.
   provider.proxy = parts.issuer.startsWith('https:');
-  provider.use(createMiddleware(parts, observe, pages, failures));
+  provider.use(createMiddleware(parts, observe, pages, asides));
   provider.on('server_error', (ctx, error) => {
-    failures.set(ctx.req, error);
-    if (!isAway(error)) parts.log.error('unexpected error of the authorization server', errorFields(error));
+    asideOf(asides, ctx).failure = error;
+    if (!isPassing(error)) parts.log.error('unexpected error of the authorization server', errorFields(error));
   });
-  provider.on('grant.revoked', (ctx, grantId) => {
-    void observe({ kind: 'grant-revoked', grantId, reason: ctx.oidc.route === 'revocation' ? 'client' : 'replay' });
-  });
+  const record = (ctx: KoaContextWithOIDC, event: AuthEvent): void => {
+    const recorded = observe(event);
+    if (recorded) asideOf(asides, ctx).records.push(recorded);
+  };
+  provider.on('grant.revoked', (ctx, grantId) =>
+    record(ctx, { kind: 'grant-revoked', grantId, reason: ctx.oidc.route === 'revocation' ? 'client' : 'replay' }),
+  );
   const refused =
     (endpoint: 'authorization' | 'token' | 'introspection' | 'revocation') =>
     (ctx: KoaContextWithOIDC, error: Error): void =>
-      void observe({
+      record(ctx, {
         kind: 'refused',
         endpoint,
         ...(ctx.oidc.client ? { clientId: ctx.oidc.client.clientId } : {}),

@@ -3,7 +3,6 @@
  * authorization endpoint. @see https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#response-5
  */
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import type { IncomingMessage } from 'node:http';
 import { isAway } from '../../platform/database/away.ts';
 import { poolNamed } from '../../platform/database/pool.ts';
 import { errorFields } from '../../platform/log.ts';
@@ -25,8 +24,27 @@ import { correct } from './correct.ts';
 import { nameClient } from './nameless-refresh.ts';
 import { answersPrograms, type ProviderPages } from './pages.ts';
 
-/** What a request failed by, where it was not its own fault. */
-export type Failures = WeakMap<IncomingMessage, unknown>;
+/** What the library tells by events while it answers a request. */
+export interface Aside {
+  /** What it failed by, where it was not its own fault. */
+  failure?: unknown;
+  /** Under way: the answer waits for them. */
+  readonly records: Promise<void>[];
+}
+
+export type Asides = WeakMap<KoaContextWithOIDC, Aside>;
+
+export function asideOf(asides: Asides, ctx: KoaContextWithOIDC): Aside {
+  let known = asides.get(ctx);
+  if (!known) asides.set(ctx, (known = { records: [] }));
+  return known;
+}
+
+/** What cannot be recorded is not given. */
+const isUnrecorded = (error: unknown): boolean => error instanceof FhirError && error.status === 503;
+
+/** That the request may be sent again is said, and nothing else. */
+export const isPassing = (error: unknown): boolean => isAway(error) || isUnrecorded(error);
 
 type Middleware = (ctx: KoaContextWithOIDC, next: () => Promise<unknown>) => Promise<void>;
 
@@ -196,30 +214,27 @@ function refusesMethod(ctx: KoaContextWithOIDC): boolean {
   return true;
 }
 
-/** When the database is away, the request may be sent again: that is said, and nothing else. */
 export function createMiddleware(
   parts: AuthParts,
   observe: ObserveAuth,
   pages: ProviderPages,
-  failures: Failures,
+  asides: Asides,
 ): Middleware {
   const answer = createAnswer(parts, observe);
   return async (ctx, next) => {
-    const { req } = ctx;
-    let failure: unknown;
-    let recorded = true;
+    const aside = asideOf(asides, ctx);
     try {
-      await answer(ctx, next);
-      // The token endpoint may have been given the request with another body.
-      failure = failures.get(ctx.req) ?? failures.get(req);
+      try {
+        await answer(ctx, next);
+      } finally {
+        await Promise.all(aside.records);
+      }
     } catch (error) {
-      // What cannot be recorded is not given.
-      recorded = !(error instanceof FhirError && error.status === 503);
-      if (recorded && !isAway(error)) throw error;
-      failure = error;
+      if (!isPassing(error)) throw error;
+      aside.failure = error;
     }
-    if (recorded && (failure === undefined || !isAway(failure))) return;
-    parts.log.warn('The authorization server has no database', errorFields(failure));
+    if (!isPassing(aside.failure)) return;
+    parts.log.warn('The authorization server has no database', errorFields(aside.failure));
     pages.unavailable(ctx);
   };
 }
