@@ -6,6 +6,7 @@ import type { JobDeclaration, JobPayload, JobRun } from './job.ts';
 import { reasonOf, type JobNotes } from './job-runs.ts';
 import { errorFields, type Log } from './log.ts';
 import { buryOutbox, finishOutbox, openPayload } from './outbox.ts';
+import { ended } from './queue-connection.ts';
 
 const TIMEOUT_MS = 15 * 60_000;
 const PROGRESS_MS = 500;
@@ -47,8 +48,8 @@ async function runLimited<Context>(
 ): Promise<void> {
   const ms = declaration.timeoutMs ?? TIMEOUT_MS;
   const timeout = new AbortController();
-  const ended = new AbortController();
-  const tooLate = sleep(ms, undefined, { signal: ended.signal, ref: false }).then(
+  const over = new AbortController();
+  const tooLate = sleep(ms, undefined, { signal: over.signal, ref: false }).then(
     () => {
       const error = new Error(`It has not ended within ${ms / 1000} s`);
       timeout.abort(error);
@@ -62,7 +63,7 @@ async function runLimited<Context>(
     running.catch(() => undefined);
     await Promise.race([running, tooLate]);
   } finally {
-    ended.abort();
+    over.abort();
     tooLate.catch(() => undefined);
   }
 }
@@ -78,7 +79,8 @@ function shownError(error: unknown): Error {
 export function processor<Context>(parts: ProcessParts<Context>): Processor<JobPayload> {
   const { jobs, context, database, notes, log, stopping, running } = parts;
   const giveBack = async (job: Job<JobPayload>, token: string | undefined): Promise<never> => {
-    await job.moveToWait(token);
+    // Without its queue it stays locked until the lock has run out, and is given to another one then.
+    await ended(job.moveToWait(token));
     throw new WaitingError();
   };
   const work = async (job: Job<JobPayload>, token: string | undefined): Promise<void> => {

@@ -374,3 +374,27 @@ describe.each(hasRedis ? ['PostgreSQL', 'Redis'] : ['PostgreSQL'])('jobs with a 
     expect(await metrics()).toMatch(/^job_failures_total\{job="poison"\} 1$/m);
   });
 });
+
+test.runIf(hasRedis)('B2.4: a worker stops soon though Redis is gone in the middle of a job', async () => {
+  const redis = await openRedis();
+  const kairos = await openTestKairos({ env: { LOG_LEVEL: 'silent', REDIS_URL: redis.url } });
+  try {
+    const begun = Promise.withResolvers<void>();
+    const waits = job('waits', async ({ signal }) => {
+      begun.resolve();
+      await sleep(60_000, undefined, { signal });
+    });
+    const worker = await startWorker(kairos, { ...FAST, jobs: [relay, waits] });
+    const row = await addToOutbox(kairos.pool, 'waits', {});
+    await begun.promise;
+    await redis.kill();
+    const began = performance.now();
+    await worker.close();
+    // It has ended by itself; what cannot be said to Redis is waited for as any answer is, not as long as a job.
+    expect(performance.now() - began).toBeLessThan(15_000);
+    expect(await outboxStatus(kairos.pool, row)).toBe('sent');
+  } finally {
+    await kairos.close();
+    await redis.close();
+  }
+});
