@@ -8,6 +8,12 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 100_000) },
   },
 });
+for (const [name, value] of Object.entries(values)) {
+  if (!/^\d{1,9}$/.test(value)) {
+    process.stderr.write(`--${name} must be a whole number.\n`);
+    process.exit(1);
+  }
+}
 const { status } = spawnSync(
   process.execPath,
   ['node_modules/vitest/vitest.mjs', 'run', 'tests/auth/two-world.test.ts'],

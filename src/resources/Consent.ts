@@ -3,5 +3,6 @@ import { defineResource } from '../fhir/resource.ts';
 
 export default defineResource({
   type: 'Consent',
+  documentation: 'Consents are stored and found, and not enforced yet: none opens or closes access to anything.',
   sealed: { plain: ['status', 'patient'] },
 });

@@ -34,6 +34,11 @@ describe('capabilities (3.1.0.9)', () => {
     expect(rest?.resource?.map((r) => r.type)).toEqual([...server.engine.resources.keys()].sort());
   });
 
+  test('Consent says that it opens and closes nothing yet', async () => {
+    const types = (await metadata()).rest?.[0]?.resource ?? [];
+    expect(types.find((t) => t.type === 'Consent')?.documentation).toContain('not enforced');
+  });
+
   test('app-4 is enforced as R4 4.0.1 has it, and Appointment says so', async () => {
     const types = (await metadata()).rest?.[0]?.resource ?? [];
     expect(types.find((t) => t.type === 'Appointment')?.documentation).toMatch(/app-4 .*4\.0\.1.*cancelled or noshow/);
