@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { authorize, Browser, exchange, makeAccount, makeApp, refresh, signIn } from '../support/app-driver.ts';
-import { openWorld, type World } from '../auth/pages-world.ts';
+import { formOf, openWorld, type World } from '../auth/pages-world.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -77,4 +77,19 @@ test('what administrators look at and do', async () => {
   await told();
   await visitor.go(`/admin/people/${other.id}`);
   expect(await told()).toEqual([`account 0 GET /admin/people/${other.id} ${admin.id}`]);
+
+  const app = await makeApp(world.server);
+  const act = formOf(await visitor.go('/admin/clients'), '/admin/clients/disable');
+  act.set('client', app.clientId);
+  await told();
+  for (const [path, change] of [
+    ['disable', 'disabled'],
+    ['enable', 'enabled'],
+  ]) {
+    await visitor.post(`/admin/clients/${path}`, act);
+    expect(await told()).toEqual([
+      `client 0 ${change} -`,
+      expect.stringMatching(new RegExp(`0 POST /admin/clients/${path} ${admin.id}$`)),
+    ]);
+  }
 });
