@@ -1,4 +1,4 @@
-/** The checks of the calendar, on contents that can be read: SQL alone sees ciphertext. Nothing of it stays in the database. */
+/** The checks of the calendar, on contents that can be read: SQL alone sees ciphertext. Nothing of it stays in the database; its temporary files are plain (docs/encryption.md). */
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import { openContents, type ContentRow, type Contents } from './compose-contents.ts';
