@@ -155,7 +155,7 @@ const GUARDS = [
     'const others: OwnCondition[] = alone && names.length === 0 ? [impersonal(engine, [], type)] : [];',
     WRITE,
   ],
-  ['patients: no groups', 'src/auth/access/policy.ts', "new Set(['Group'])", 'new Set([])', MATRIX],
+  ['patients: no groups', 'src/auth/access/policy.ts', "new Set(['Group'])", 'new Set([])', STAFF],
   ['relations: active', 'src/auth/access/acts-for.ts', 'person.active === false ||', '', STAFF],
   ['relations: the end of the period', 'src/auth/access/acts-for.ts', '|| nowMs >= ends)', ')', STAFF],
   ['relations: the beginning of the period', 'src/auth/access/acts-for.ts', '|| nowMs < begins', '', STAFF],

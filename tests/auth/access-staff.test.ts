@@ -216,3 +216,27 @@ test('accounts: staff of no kind sits at the front desk, the kinds are roles of 
     'privacy-officer',
   ]);
 });
+
+test('an app for one patient sees no Group of theirs, which names all its members, though whoever holds it does', async () => {
+  world.as(everything);
+  const group = {
+    resourceType: 'Group',
+    id: 'circle',
+    type: 'person',
+    actual: true,
+    name: SECRET,
+    member: [{ entity: { reference: 'Patient/whole' } }],
+  };
+  expect((await send('PUT', 'Group/circle', group)).status).toBe(201);
+  const rights = person(['front-desk']);
+  const paths = ['Group/circle', 'Group', 'Group?member=Patient/whole', 'Patient?_id=whole&_revinclude=Group:member'];
+  world.as(token(world, 'user/*.rs', { rights, patient: undefined }));
+  for (const path of paths) expect((await send('GET', path)).text, path).toContain('circle');
+  world.as(token(world, 'patient/*.rs', { rights, patient: 'whole' }));
+  expect((await send('GET', 'Patient/whole')).status).toBe(200);
+  for (const path of paths)
+    expect((await send('GET', path)).text.replaceAll(/"url":"[^"]*"|Group\/circle is/g, ''), path).not.toContain(
+      'circle',
+    );
+  expect((await send('GET', 'Group/circle')).status).toBe((await send('GET', 'Group/none')).status);
+});

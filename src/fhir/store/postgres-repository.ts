@@ -15,7 +15,8 @@ import { clientError, takenId } from './sqlstate.ts';
 import { writeStatements, type WriteStatements } from './statement.ts';
 import { createTurns } from '../../platform/database/turns.ts';
 import { createSharedCreates } from './shared-create.ts';
-import { runTransaction, type TransactionParts } from './transaction.ts';
+import { runTransaction } from './run-transaction.ts';
+import type { TransactionParts } from './transaction.ts';
 
 export interface RepositoryOptions {
   /** Searches, transactions and creates. */

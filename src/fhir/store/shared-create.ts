@@ -8,7 +8,8 @@ import { createLanes } from '../../platform/database/lane.ts';
 import { sql } from '../../platform/database/sql.ts';
 import type { Rows } from '../access.ts';
 import type { PreparedWrite } from './repository.ts';
-import { runTransaction, tryTransaction, type TransactionParts } from './transaction.ts';
+import { runTransaction, tryTransaction } from './run-transaction.ts';
+import type { TransactionParts } from './transaction.ts';
 
 interface Create {
   readonly write: PreparedWrite;

@@ -1,8 +1,7 @@
 /**
  * One database transaction: bulk writes with a statement for each type, the hooks of the types, and the outbox.
- * @see https://www.postgresql.org/docs/18/mvcc-serialization-failure-handling.html
+ * @see https://hl7.org/fhir/R4/http.html#trules
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Resource } from '@medplum/fhirtypes';
 import type pg from 'pg';
 import type { Reply } from '../../platform/database/named-query.ts';
@@ -12,7 +11,6 @@ import { createReader, type StoreParts } from './reader.ts';
 import {
   ConcurrentChange,
   type Change,
-  type Isolation,
   type PreparedWrite,
   type RecordedChange,
   type Transaction,
@@ -34,7 +32,6 @@ export const recordedCreate = (
   by: Principal,
 ): RecordedChange => ({ kind: 'create', type, id, version, method, after: resource, by });
 
-const RETRIES = 5;
 const DONE = Promise.resolve();
 
 /** Rows of each type, sorted by id: transactions that meet lock in the same order. */
@@ -45,14 +42,14 @@ function grouped<T extends { readonly type: string; readonly id: string }>(entri
 }
 
 /** What went wrong with the session, whatever the work made of it. */
-interface Trouble {
+export interface Trouble {
   error?: unknown;
   /** A statement failed: PostgreSQL takes no further one before a rollback. */
   aborted: boolean;
 }
 
 /** The first failure, unless a later one decides what becomes of the transaction. */
-function note(trouble: Trouble, error: unknown): void {
+export function note(trouble: Trouble, error: unknown): void {
   if (trouble.error === undefined || isRetryable(error) || isBroken(error)) trouble.error = error;
 }
 
@@ -60,14 +57,14 @@ function note(trouble: Trouble, error: unknown): void {
 const isLost = ({ error }: Trouble): boolean => error !== undefined && (isRetryable(error) || isBroken(error));
 
 /** Statements that do not wait for one another leave together: a write to the socket costs more than a short statement. */
-function gather({ connection }: pg.ClientBase): void {
+export function gather({ connection }: pg.ClientBase): void {
   const stream = connection?.stream;
   if (!stream || stream.writableCorked > 0) return;
   stream.cork();
   setImmediate(() => stream.uncork());
 }
 
-function createTransaction(parts: TransactionParts, client: pg.ClientBase, trouble: Trouble): Transaction {
+export function createTransaction(parts: TransactionParts, client: pg.ClientBase, trouble: Trouble): Transaction {
   // Statements are sent as they come, and run in this order: what does not need the reply of one before does not wait for it.
   const sent = async (send: () => Promise<Reply>, evenAborted = false): Promise<Reply> => {
     // The reason says more than that the transaction is aborted.
@@ -297,83 +294,4 @@ function createTransaction(parts: TransactionParts, client: pg.ClientBase, troub
 async function inOrder(works: readonly Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(works)).find((outcome) => outcome.status === 'rejected');
   if (failed) throw failed.reason;
-}
-
-type Outcome<T> = { readonly done: true; readonly value: T } | { readonly done: false; readonly error: unknown };
-
-/** One attempt. The connection goes back to the pool unless it broke. */
-async function attempt<T>(
-  parts: TransactionParts,
-  begin: string,
-  work: (tx: Transaction) => Promise<T>,
-  trouble: Trouble,
-): Promise<Outcome<T>> {
-  let client: pg.PoolClient;
-  try {
-    client = await parts.pool.connect();
-  } catch (error) {
-    return { done: false, error: clientError(error) };
-  }
-  // A connection that breaks while the work is busy elsewhere must not end the process.
-  const onError = (error: Error): void => note(trouble, error);
-  client.on('error', onError);
-  let broken = false;
-  const send = async (text: string): Promise<Reply | undefined> => {
-    try {
-      return await runNamed(client, text);
-    } catch (error) {
-      broken ||= isBroken(error);
-      note(trouble, error);
-      return undefined;
-    }
-  };
-  try {
-    // Not waited for: when it fails, so does all that follows.
-    gather(client);
-    const begun = send(begin);
-    const value = await work(createTransaction(parts, client, trouble));
-    await begun;
-    const committed = await send('commit');
-    // After a failure that the work swallowed, `commit` answers ROLLBACK.
-    if (committed?.command === 'COMMIT') return { done: true, value };
-    return { done: false, error: clientError(trouble.error) };
-  } catch (error) {
-    broken ||= trouble.error !== undefined && isBroken(trouble.error);
-    if (!broken) await send('rollback');
-    return { done: false, error };
-  } finally {
-    client.off('error', onError);
-    client.release(broken);
-  }
-}
-
-/**
- * Runs it once, with nothing left of it when it fails.
- * @returns undefined: it was rolled back, for whatever reason
- * @throws FhirError 503 when the connection broke, so that nobody knows
- */
-export async function tryTransaction<T>(
-  parts: TransactionParts,
-  work: (tx: Transaction) => Promise<T>,
-): Promise<{ readonly value: T } | undefined> {
-  const trouble: Trouble = { aborted: false };
-  const outcome = await attempt(parts, 'begin isolation level read committed', work, trouble);
-  if (outcome.done) return outcome;
-  if (trouble.error !== undefined && isBroken(trouble.error)) throw clientError(trouble.error);
-  return undefined;
-}
-
-export async function runTransaction<T>(
-  parts: TransactionParts,
-  isolation: Isolation,
-  work: (tx: Transaction) => Promise<T>,
-): Promise<T> {
-  for (let tries = 0; ; tries++) {
-    const trouble: Trouble = { aborted: false };
-    const outcome = await attempt(parts, `begin isolation level ${isolation}`, work, trouble);
-    if (outcome.done) return outcome.value;
-    if (!isRetryable(trouble.error)) throw outcome.error;
-    if (tries === RETRIES) throw clientError(trouble.error);
-    await sleep(Math.random() * 5 * 2 ** tries);
-  }
 }

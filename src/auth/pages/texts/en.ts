@@ -135,7 +135,8 @@ export const en = {
     lead: 'Book, keep and change appointments, with your own apps and the systems of the clinic.',
     leadTechnical: (version: string) => `A FHIR R4 server for appointment scheduling, version ${version}.`,
     welcome: (name: string) => `Welcome, ${name}`,
-    signInLead: 'Sign in to see your account, the apps you connected, and the devices you are signed in on. Appointments are seen with such an app.',
+    signInLead:
+      'Sign in to see your account, the apps you connected, and the devices you are signed in on. Appointments are seen with such an app.',
     register: 'Create an account',
     demo: 'Demo clinic',
     demoLead: 'This is a demonstration with made-up people. These accounts can be tried:',
